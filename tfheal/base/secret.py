@@ -1,0 +1,38 @@
+"""A secret is a type, so that it cannot be printed, logged or serialised by accident."""
+
+from typing import Final
+
+MASK: Final = "***"
+
+
+class Secret:
+    """Text that shows itself only to `reveal`."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        """Wrap the value."""
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the value; the caller sees to it that it reaches no argv, log, journal or exception."""
+        return self._value
+
+    def __repr__(self) -> str:
+        """Return the mask."""
+        return MASK
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether both hold the same value."""
+        return isinstance(other, Secret) and self._value == other._value
+
+    def __hash__(self) -> int:
+        """Return the hash of the value."""
+        return hash(self._value)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Refuse to be pickled."""
+        msg = "a secret is not serialised"
+        raise TypeError(msg)

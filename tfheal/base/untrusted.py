@@ -1,0 +1,29 @@
+"""What comes from a slice is data: here it becomes text that is safe to show, store and compare."""
+
+import unicodedata
+from typing import Final
+
+DETAIL_CAP: Final = 2_000
+_ONE_BYTE: Final = 0xFF
+_KEPT: Final = frozenset("\n\t")
+# Control, format (bidi overrides, zero-width), surrogate, private use and unassigned code points, line separators.
+_NEUTRALISED: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+
+
+def text(data: bytes | str, cap: int = DETAIL_CAP) -> str:
+    """Given foreign bytes or text, return at most `cap` characters in which no control or bidi character is left."""
+    raw = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
+    cut = raw[: cap + 1]
+    safe = "".join(_visible(character) for character in cut[:cap])
+    return safe + "…" if len(cut) > cap else safe
+
+
+def line(data: bytes | str, cap: int = DETAIL_CAP) -> str:
+    """Given foreign bytes or text, return it as `text` does and on one line."""
+    return " ".join(text(data, cap).split())
+
+
+def _visible(character: str) -> str:
+    if character in _KEPT or unicodedata.category(character) not in _NEUTRALISED:
+        return character
+    return f"\\x{ord(character):02x}" if ord(character) <= _ONE_BYTE else f"\\u{ord(character):04x}"

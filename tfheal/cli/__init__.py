@@ -1,0 +1,1 @@
+"""Thin commands; `wiring` alone takes hold of the hands."""

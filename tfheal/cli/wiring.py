@@ -1,0 +1,1 @@
+"""How the program is put together: the only place that takes hold of edge and lab."""

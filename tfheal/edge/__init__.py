@@ -1,0 +1,1 @@
+"""Hands: one file per outside thing, each turning every foreign error into one of ours."""

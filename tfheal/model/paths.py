@@ -1,0 +1,55 @@
+"""Where things are on a slice. One convention, so that every part (and the lab's faults) finds them without asking."""
+
+import hashlib
+from typing import Final
+
+STATE: Final = "/var/lib/tfheal"
+SLICE_JOURNAL: Final = "/var/log/tfheal/journal.jsonl"
+IDENTITY: Final = f"{STATE}/identity"
+HANDS_OFF: Final = "/etc/tfheal/hands-off"
+CHARTER: Final = "/etc/tfheal/charter.toml"
+_USER_NAME_LIMIT: Final = 32
+
+
+def unit(app: str, component: str) -> str:
+    """Return the name of the service unit of an instance."""
+    return f"tfheal-{app}-{component}.service"
+
+
+def user(app: str, component: str) -> str:
+    """Return the system user of an instance: readable where it fits into the 32 characters of useradd."""
+    name = f"tf-{app}-{component}"
+    if len(name) <= _USER_NAME_LIMIT:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    return f"{name[: _USER_NAME_LIMIT - 9]}-{digest}"
+
+
+def home(app: str, component: str) -> str:
+    """Return the folder of everything that tfheal puts there for an instance, data apart."""
+    return f"/opt/tfheal/{app}/{component}"
+
+
+def releases(app: str, component: str) -> str:
+    """Return the folder of the immutable software releases; `current` beside it points into it."""
+    return f"{home(app, component)}/releases"
+
+
+def current(app: str, component: str) -> str:
+    """Return the symbolic link to the software release that runs."""
+    return f"{home(app, component)}/current"
+
+
+def config(app: str, component: str) -> str:
+    """Return the folder of the rendered configuration."""
+    return f"{home(app, component)}/config"
+
+
+def data(app: str, component: str) -> str:
+    """Return the folder of the owner's data, which no heal, redeploy or remove touches."""
+    return f"/srv/tfheal/{app}/{component}"
+
+
+def state(app: str, component: str) -> str:
+    """Return the folder of what tfheal remembers on the slice of an instance."""
+    return f"{STATE}/{app}/{component}"

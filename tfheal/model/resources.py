@@ -1,0 +1,130 @@
+"""Resources: the pieces of desired state that a playbook declares, one class a kind.
+
+As written, text fields may hold templates (`{{ settings.port }}`); in a release they are rendered, `template` and
+`binary` of a file have become its content, and a secret is still a token that only the compiler fills in.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from tfheal.model.names import Duration, Mode, Strict
+
+Text = Annotated[str, StringConstraints(min_length=1)]
+SlicePath = Annotated[str, StringConstraints(pattern=r"^(/|\{\{).*")]
+OnChange = Literal["restart", "reload", "nothing"]
+
+
+class Packages(Strict):
+    """Debian packages, installed and never purged."""
+
+    kind: Literal["packages"]
+    names: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]*(=[A-Za-z0-9.+:~-]+)?$")], ...] = (
+        Field(min_length=1, description="package names; `name=version` pins one")
+    )
+
+
+class Directory(Strict):
+    """A directory with its owner and mode."""
+
+    kind: Literal["directory"]
+    path: SlicePath
+    mode: Mode = "0755"
+    owner: Text = "root"
+    group: Text = "root"
+    data: bool = Field(default=False, description="holds the owner's data: kept by `remove` unless --data")
+
+
+class File(Strict):
+    """A file with content, replaced in one step."""
+
+    kind: Literal["file"]
+    path: SlicePath
+    content: str | None = Field(default=None, description="the content itself")
+    template: Text | None = Field(default=None, description="a template beside the playbook")
+    binary: Text | None = Field(default=None, description="a file beside the playbook, copied as it is")
+    base64: str | None = Field(default=None, description="the content of `binary`, filled in when a release is made")
+    mode: Mode = "0644"
+    owner: Text = "root"
+    group: Text = "root"
+    on_change: OnChange = Field(default="restart", description="what the service does when this file changed")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "File":
+        sources = [self.content, self.template, self.binary, self.base64]
+        if sum(source is not None for source in sources) != 1:
+            msg = "a file has exactly one of content, template and binary"
+            raise ValueError(msg)
+        return self
+
+
+class User(Strict):
+    """A system user that nobody logs in as."""
+
+    kind: Literal["user"]
+    name: Text
+    home: SlicePath = "/nonexistent"
+    groups: tuple[Text, ...] = ()
+
+
+class Unit(Strict):
+    """A systemd service or timer, with its text; hardened where it is built from a `service`."""
+
+    kind: Literal["unit"]
+    name: Text
+    content: str
+    enabled: bool = True
+    running: bool = True
+
+
+class Venv(Strict):
+    """A Python environment of exact versions and hashes, in an immutable release directory under `home`/releases."""
+
+    kind: Literal["venv"]
+    home: SlicePath = Field(default="{{ home }}", description="holds `releases/` and the link `current`")
+    lock: Text = Field(default="{{ lock }}", description="requirements with hashes, as pip wants them")
+    python: Text = "python3"
+    keep: int = Field(default=3, ge=1, le=20, description="how many releases stay for a way back")
+
+
+class Allow(Strict):
+    """One opening of a firewall."""
+
+    port: int | Text
+    protocol: Literal["tcp", "udp"] = "tcp"
+    peers: tuple[Text, ...] = Field(default=(), description="addresses or networks; none means everybody")
+
+
+class Firewall(Strict):
+    """An nftables table of the instance: the named ports are open to the named peers and to nobody else."""
+
+    kind: Literal["firewall"]
+    name: Text = Field(default="{{ unit_stem }}", description="the table's name")
+    allow: tuple[Allow, ...] = Field(min_length=1)
+
+
+class Command(Strict):
+    """A command with a guard that says when it is already done."""
+
+    kind: Literal["command"]
+    name: Text = Field(description="what it does, in a few words")
+    run: Text = Field(description="POSIX sh")
+    done: Text = Field(description="POSIX sh that exits 0 when there is nothing to do")
+    undo: Text | None = Field(default=None, description="POSIX sh that `remove` runs")
+    timeout: Duration = 300.0
+
+
+Resource = Annotated[Packages | Directory | File | User | Unit | Venv | Firewall | Command, Field(discriminator="kind")]
+
+
+def resource_id(resource: Resource) -> str:
+    """Return the name of a resource within its instance, the same from one release to the next."""
+    match resource:
+        case Packages():
+            return "packages:" + ",".join(name.partition("=")[0] for name in resource.names)
+        case Directory() | File():
+            return f"{resource.kind}:{resource.path}"
+        case Venv():
+            return f"venv:{resource.home}"
+        case User() | Unit() | Firewall() | Command():
+            return f"{resource.kind}:{resource.name}"

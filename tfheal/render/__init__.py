@@ -1,0 +1,1 @@
+"""Data to words: text for people, JSON for scripts, errors for both."""
