@@ -80,3 +80,29 @@ class Reporter(Protocol):
 
     def step(self, where: str, what: str) -> None:
         """Tell what is under way at a place; replaces what that place said before."""
+
+
+class InventoryBook(Protocol):
+    """`inventory.toml` as a file that people write too: comments and order are kept."""
+
+    def put_owner(self, name: str, contact: str) -> None:
+        """Add an owner, if there is none of that name."""
+
+    def put_slice(self, name: str, entry: Mapping[str, object]) -> None:
+        """Add or replace `[slices.NAME]`."""
+
+    def remove_slice(self, name: str) -> None:
+        """Take `[slices.NAME]` out, if it is there."""
+
+
+class HostKeys(Protocol):
+    """`known_hosts` of the workspace: lines `SLICE-NAME TYPE KEY`, so that a pin does not depend on an address."""
+
+    def pinned(self, name: str) -> tuple[str, ...]:
+        """Return the pinned keys of a slice, each as `TYPE KEY`."""
+
+    def pin(self, name: str, keys: tuple[str, ...]) -> None:
+        """Replace the pinned keys of a slice."""
+
+    def forget(self, name: str) -> None:
+        """Drop the pinned keys of a slice."""
