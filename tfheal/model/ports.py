@@ -1,12 +1,16 @@
 """Ports: what flows need of the outside world, each as small as it can be."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from tfheal.base.secret import Secret
+from tfheal.model.findings import Health
 from tfheal.model.inventory import Slice
+from tfheal.model.record import ActionRecord, Deployed, HealthSince, Incident, LeaseHolder, Outcome, Run
+from tfheal.model.release import InstanceName, Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +110,69 @@ class HostKeys(Protocol):
 
     def forget(self, name: str) -> None:
         """Drop the pinned keys of a slice."""
+
+
+class Journal(Protocol):
+    """The provider's record. Every method is one transaction; what it wrote survives a kill right after."""
+
+    def begin_run(self, command: str, now: datetime) -> Run:
+        """Record that a command starts, with this host and process."""
+
+    def end_run(self, run: str, exit_code: int, now: datetime) -> None:
+        """Record how a run ended."""
+
+    def intend(self, action: ActionRecord) -> None:
+        """Record an action before it starts."""
+
+    def conclude(self, action: str, outcome: Outcome, detail: str, now: datetime) -> None:
+        """Record how an action ended."""
+
+    def actions(self, app: str | None = None, since: datetime | None = None, limit: int = 1_000) -> list[ActionRecord]:
+        """Return the newest actions, oldest first; those of one app, those started since a time."""
+
+    def unfinished(self) -> list[ActionRecord]:
+        """Return the actions without an outcome whose run has ended or died."""
+
+    def save_release(self, release: Release, now: datetime) -> None:
+        """Keep a rendered release under its id; keeping it twice is once."""
+
+    def release(self, release: str) -> Release | None:
+        """Return a kept release."""
+
+    def set_deployed(self, deployed: Deployed) -> None:
+        """Record what an instance is meant to be."""
+
+    def drop_deployed(self, instance: InstanceName) -> None:
+        """Forget an instance that was removed."""
+
+    def deployed(self, app: str | None = None) -> list[Deployed]:
+        """Return what every instance (of one app) is meant to be, ordered by instance."""
+
+    def put_incident(self, incident: Incident) -> None:
+        """Add an incident, or replace the one with its id."""
+
+    def incidents(self, *, open_only: bool = False, since: datetime | None = None) -> list[Incident]:
+        """Return incidents, oldest first; `open_only` leaves out resolved ones."""
+
+    def note_health(self, healths: Mapping[InstanceName, Health], now: datetime) -> None:
+        """Record the health of instances; `since` moves only where it changed."""
+
+    def health_since(self) -> dict[InstanceName, HealthSince]:
+        """Return the last recorded health of every instance."""
+
+
+class Leases(Protocol):
+    """At most one run acts on an app at a time, on this machine and (by the slice) from any other."""
+
+    def hold(self, app: str, what: str, run: str) -> AbstractContextManager[None]:
+        """Hold the lease of an app while the context lasts, with a heartbeat; raise Refused that says who holds it."""
+
+    def holder(self, app: str) -> LeaseHolder | None:
+        """Return who holds it now, if anybody alive does."""
+
+
+class Notifier(Protocol):
+    """Calls a human."""
+
+    def page(self, message: Mapping[str, object]) -> None:
+        """Send a message by the provider's route; raise ActionFailed if it did not get out."""

@@ -1,0 +1,36 @@
+"""`apps/NAME.yaml`: one playbook deployed for one owner."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from tfheal.model.names import Name, Strict
+from tfheal.model.playbook import Rung, Setting, SettingName
+
+Hostname = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$", max_length=253
+    ),
+]
+
+
+class AppHeal(Strict):
+    """What healing may do with this app."""
+
+    allow: tuple[Rung, ...] = Field(default=("restart", "free-disk", "redeploy", "page"))
+    reflex: Literal["on", "off"] = Field(default="on", description="whether systemd may restart it while we are away")
+
+
+class AppSpec(Strict):
+    """One app: which playbook and version, for whom, on which slices, with which settings."""
+
+    app: Name
+    owner: Name
+    playbook: Name
+    version: str = Field(description="a version that the playbook lists")
+    hostname: Hostname | None = None
+    place: dict[Name, tuple[Name, ...]] = Field(min_length=1, description="component: [slices]")
+    spares: tuple[Name, ...] = Field(default=(), description="slices of the same owner that are kept free for this app")
+    settings: dict[SettingName, Setting] = Field(default_factory=dict)
+    heal: AppHeal = AppHeal()

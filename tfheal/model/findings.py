@@ -1,0 +1,52 @@
+"""What is wrong, where, since when; and how healthy each instance, app and slice is."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tfheal.model.playbook import Rung
+from tfheal.model.release import InstanceName
+
+Health = Literal["healthy", "degraded", "down", "blocked", "paused", "absent", "unknown"]
+Severity = Literal["info", "warning", "critical"]
+Cause = Literal[
+    "slice-unreachable",
+    "host-key-changed",
+    "slice-wiped",
+    "paused-by-owner",
+    "disk-full",
+    "drift",
+    "unit-failed",
+    "unit-stopped",
+    "not-alive",
+    "not-ready",
+    "inconsistent",
+    "blocked",
+    "not-deployed",
+    "interrupted",
+    "newer-generation",
+    "chronic",
+    "unasked",
+    "clock-off",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong or worth knowing; `entry` is the rung that healing starts at, none if no rung helps."""
+
+    cause: Cause
+    severity: Severity
+    slice: str
+    detail: str
+    instance: InstanceName | None = None
+    entry: Rung | None = None
+    since: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The judgement over one round: findings, and health by instance and by app."""
+
+    findings: tuple[Finding, ...]
+    instances: dict[InstanceName, Health]
+    apps: dict[str, Health]

@@ -1,0 +1,99 @@
+"""What the journal keeps: runs, actions with intent and outcome, incidents, what is deployed, who holds a lease."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from tfheal.model.findings import Cause, Health
+from tfheal.model.playbook import Rung
+from tfheal.model.release import InstanceName
+
+Verb = Literal["deploy", "remove", "restart", "free-disk", "redeploy", "page"]
+Outcome = Literal["done", "failed", "refused", "undone", "unknown"]
+IncidentState = Literal["open", "watching", "resolved", "refused"]
+Phase = Literal["deploying", "deployed", "removing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One invocation of a command that may act."""
+
+    id: str
+    command: str
+    started: datetime
+    host: str
+    pid: int
+    ended: datetime | None = None
+    exit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRecord:
+    """One action: written before it starts, completed after; `outcome` None means that it never said how it ended."""
+
+    id: str
+    run: str
+    verb: Verb
+    app: str
+    instance: InstanceName | None
+    slice: str
+    incident: str | None
+    why: str
+    release: str | None
+    started: datetime
+    ended: datetime | None = None
+    outcome: Outcome | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """A finding over time, with the rung it has reached."""
+
+    id: str
+    app: str
+    instance: InstanceName | None
+    slice: str
+    cause: Cause
+    state: IncidentState
+    rung: Rung | None
+    opened: datetime
+    last_seen: datetime
+    healthy_since: datetime | None = None
+    closed: datetime | None = None
+    paged: datetime | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """What an instance is meant to be, as last decided by a deploy or remove."""
+
+    instance: InstanceName
+    release: str
+    version: str
+    generation: int
+    phase: Phase
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class HealthSince:
+    """The health of an instance, and since when it has been that."""
+
+    instance: InstanceName
+    health: Health
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseHolder:
+    """Who holds the lease of an app."""
+
+    app: str
+    what: str
+    host: str
+    pid: int
+    run: str
+    since: datetime
+    renewed: datetime

@@ -1,0 +1,78 @@
+"""A release: the rendered, content-addressed set of resources of one instance."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import Field
+
+from tfheal.model.names import Strict
+from tfheal.model.playbook import Check, DataSet, Rung
+from tfheal.model.resources import Resource
+
+# A secret inside rendered text is this token until the script for its own slice is compiled: name and version, no value.
+SECRET_TOKEN: Final = re.compile(r"⟦secret:([a-z][a-z0-9_]*):(\d+)⟧")
+
+
+def secret_token(name: str, version: int) -> str:
+    """Return the token that stands for a secret in rendered text."""
+    return f"⟦secret:{name}:{version}⟧"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class InstanceName:
+    """One component on one slice, written `app/component@slice`."""
+
+    app: str
+    component: str
+    slice: str
+
+    def __str__(self) -> str:
+        """Return the written form."""
+        return f"{self.app}/{self.component}@{self.slice}"
+
+    @property
+    def on_slice(self) -> str:
+        """Return `app/component`, which is unique on one slice."""
+        return f"{self.app}/{self.component}"
+
+
+class Release(Strict):
+    """Everything of one instance, rendered; the same content has the same `id`."""
+
+    app: str
+    owner: str
+    component: str
+    slice: str
+    playbook: str
+    version: str
+    needs: tuple[str, ...] = ()
+    resources: tuple[Resource, ...]
+    unit: str | None = Field(default=None, description="the service unit, if the component runs one")
+    start_timeout: float = 60.0
+    checks: tuple[Check, ...] = ()
+    data: tuple[DataSet, ...] = ()
+    ladder: tuple[Rung, ...]
+    url: str | None = None
+
+    @property
+    def instance(self) -> InstanceName:
+        """Return whose release this is."""
+        return InstanceName(self.app, self.component, self.slice)
+
+    @property
+    def id(self) -> str:
+        """Return the content address: 16 hexadecimal digits of SHA-256 over the canonical JSON."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+    def secrets(self) -> frozenset[tuple[str, int]]:
+        """Return name and version of every secret that the release refers to."""
+        found = SECRET_TOKEN.findall(self.model_dump_json())
+        return frozenset((name, int(version)) for name, version in found)
+
+
+def filled(text: str, secrets: Mapping[tuple[str, int], str]) -> str:
+    """Given rendered text and the secrets by name and version, return it with the tokens filled in."""
+    return SECRET_TOKEN.sub(lambda match: secrets[match[1], int(match[2])], text)

@@ -1,0 +1,81 @@
+"""`tfheal.toml`: the provider's own settings; every number has a shipped default and its source."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field, StringConstraints, model_validator
+
+from tfheal.model.app import AppSpec
+from tfheal.model.inventory import Inventory
+from tfheal.model.names import Duration, Strict
+from tfheal.model.playbook import Playbook
+
+Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
+
+
+class PageRoute(Strict):
+    """How a human is called: a command that gets the message as JSON on stdin, or a URL that it is POSTed to."""
+
+    command: tuple[str, ...] | None = Field(default=None, min_length=1, description="argv, run without a shell")
+    url: Url | None = None
+
+    @model_validator(mode="after")
+    def _one_route(self) -> "PageRoute":
+        if (self.command is None) == (self.url is None):
+            msg = "[page] has either command or url"
+            raise ValueError(msg)
+        return self
+
+
+class HealPolicy(Strict):
+    """When healing acts and how often."""
+
+    asks: int = Field(default=3, ge=1, le=10, description="failing asks in a row before it acts (Kubernetes: 3)")
+    ask_every: Duration = Field(default=2.0, le=60, description="seconds between these asks")
+    budget: int = Field(default=2, ge=1, le=20, description="tries of one rung within `budget_window` (Nomad: 2)")
+    budget_window: Duration = Field(default=1_800.0, description="Nomad: 30 minutes")
+    backoff: Duration = Field(default=10.0, description="before the second try; doubles, jittered (Kubernetes: 10 s)")
+    backoff_limit: Duration = Field(default=300.0, description="Kubernetes: 300 s")
+    healthy_for: Duration = Field(default=30.0, description="healthy this long: the incident is resolved")
+    min_healthy_period: Duration = Field(
+        default=3_600.0, description="ill again within: same incident (Cluster API: 1 h)"
+    )
+    chronic: int = Field(default=5, ge=2, description="heals of one instance in a day that call a human")
+    disk_full_share: float = Field(default=0.95, gt=0.5, lt=1, description="used share of a disk that counts as full")
+
+
+class SshPolicy(Strict):
+    """How slices are connected to."""
+
+    connections: int = Field(default=32, ge=1, le=256)
+    starts: int = Field(default=16, ge=1, le=256, description="connections being started at one time")
+    connect_timeout: Duration = 10.0
+    round_timeout: Duration = Field(default=60.0, description="after which a round reports the rest as not checked")
+
+
+class Provider(Strict):
+    """The whole of `tfheal.toml`."""
+
+    name: str = Field(default="", description="the provider's name, shown in what it writes on slices")
+    page: PageRoute | None = None
+    heal: HealPolicy = HealPolicy()
+    ssh: SshPolicy = SshPolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybookFolder:
+    """A playbook with the files beside it; contents by path relative to its folder."""
+
+    playbook: Playbook
+    files: dict[str, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Everything that the provider wrote, read and valid; playbooks by name, apps by name."""
+
+    root: str
+    provider: Provider
+    inventory: Inventory
+    apps: dict[str, AppSpec]
+    playbooks: dict[str, PlaybookFolder]
