@@ -68,6 +68,12 @@ class Vault(Protocol):
     def put(self, app: str, name: str, value: Secret) -> int:
         """Keep a given value as a new version, and return its number."""
 
+    def names(self, app: str) -> tuple[str, ...]:
+        """Return the names of the secrets that an app has, sorted."""
+
+    def known_values(self, app: str) -> tuple[Secret, ...]:
+        """Return every version of every secret of an app, so that all can be masked."""
+
 
 class Templates(Protocol):
     """Text templates, sandboxed: an undefined name is an error."""
@@ -115,6 +121,9 @@ class HostKeys(Protocol):
 class Journal(Protocol):
     """The provider's record. Every method is one transaction; what it wrote survives a kill right after."""
 
+    def new_id(self) -> str:
+        """Return a new short id for a run, action or incident; ids sort by the time they were made."""
+
     def begin_run(self, command: str, now: datetime) -> Run:
         """Record that a command starts, with this host and process."""
 
@@ -130,8 +139,11 @@ class Journal(Protocol):
     def actions(self, app: str | None = None, since: datetime | None = None, limit: int = 1_000) -> list[ActionRecord]:
         """Return the newest actions, oldest first; those of one app, those started since a time."""
 
+    def apps(self) -> list[str]:
+        """Return the apps that something was ever done to, by name."""
+
     def unfinished(self) -> list[ActionRecord]:
-        """Return the actions without an outcome whose run has ended or died."""
+        """Return the actions without an outcome whose run has ended or died, or lost the lease of the app."""
 
     def save_release(self, release: Release, now: datetime) -> None:
         """Keep a rendered release under its id; keeping it twice is once."""
@@ -166,6 +178,9 @@ class Leases(Protocol):
 
     def hold(self, app: str, what: str, run: str) -> AbstractContextManager[None]:
         """Hold the lease of an app while the context lasts, with a heartbeat; raise Refused that says who holds it."""
+
+    def check(self, app: str, run: str) -> None:
+        """Before each action: raise Refused if the lease that the run holds was lost to another."""
 
     def holder(self, app: str) -> LeaseHolder | None:
         """Return who holds it now, if anybody alive does."""

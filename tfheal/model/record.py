@@ -97,3 +97,4 @@ class LeaseHolder:
     run: str
     since: datetime
     renewed: datetime
+    user: str = ""

@@ -1,0 +1,304 @@
+"""The provider's record, kept in one SQLite file of the workspace: who did what, why, and how it ended."""
+
+import secrets
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from tfheal.base import untrusted
+from tfheal.base.errors import ActionFailed
+from tfheal.edge.clock import SystemClock
+from tfheal.edge.database import Database, Row
+from tfheal.edge.process import is_gone, is_here, this_process
+from tfheal.model.findings import Health
+from tfheal.model.ports import Clock
+from tfheal.model.record import ActionRecord, Deployed, HealthSince, Incident, Outcome, Run
+from tfheal.model.release import InstanceName, Release
+
+SILENCE: Final = 10.0
+_DIGITS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
+_TIME_DIGITS: Final = 9
+_RANDOM_DIGITS: Final = 4
+
+
+class SqliteJournal:
+    """The journal port over SQLite; safe for threads and for several processes at once."""
+
+    def __init__(self, path: Path, clock: Clock | None = None) -> None:
+        """Open the journal, made if it is missing; raise one of ours if it cannot be used."""
+        self.clock: Clock = clock or SystemClock()
+        self.database = Database(path)
+        self._lock = threading.Lock()
+        self._last_id = 0
+
+    def close(self) -> None:
+        """Close the file; what was written stays."""
+        self.database.close()
+
+    def new_id(self) -> str:
+        """Return a new short id; ids sort by the time they were made."""
+        with self._lock:
+            self._last_id = max(int(self.clock.now().timestamp() * 1_000), self._last_id + 1)
+            return _digits(self._last_id, _TIME_DIGITS) + _digits(
+                secrets.randbelow(len(_DIGITS) ** _RANDOM_DIGITS), _RANDOM_DIGITS
+            )
+
+    def begin_run(self, command: str, now: datetime) -> Run:
+        """Record that a command starts, with this host and process."""
+        me = this_process()
+        run = Run(id=self.new_id(), command=command, started=now, host=me.host, pid=me.pid)
+        with self.database.atomic():
+            self.database.change(
+                "insert_run",
+                id=run.id,
+                command=run.command,
+                started=written(now),
+                host=run.host,
+                pid=run.pid,
+                boot=me.boot,
+                process_started=me.started,
+            )
+        return run
+
+    def end_run(self, run: str, exit_code: int, now: datetime) -> None:
+        """Record how a run ended."""
+        with self.database.atomic():
+            if not self.database.change("end_run", id=run, exit=exit_code, ended=written(now)):
+                raise _missing("run", run)
+
+    def intend(self, action: ActionRecord) -> None:
+        """Record an action before it starts."""
+        with self.database.atomic():
+            self.database.change(
+                "insert_action",
+                id=action.id,
+                run=action.run,
+                verb=action.verb,
+                app=action.app,
+                component=action.instance.component if action.instance else None,
+                slice=action.slice,
+                incident=action.incident,
+                why=untrusted.text(action.why),
+                release=action.release,
+                started=written(action.started),
+                ended=_written_or_none(action.ended),
+                outcome=action.outcome,
+                detail=untrusted.text(action.detail),
+            )
+
+    def conclude(self, action: str, outcome: Outcome, detail: str, now: datetime) -> None:
+        """Record how an action ended; the first outcome stands, unless it was `unknown`."""
+        with self.database.atomic():
+            if not self.database.change(
+                "conclude_action", id=action, outcome=outcome, detail=untrusted.text(detail), ended=written(now)
+            ):
+                raise _missing("action", action)
+
+    def actions(self, app: str | None = None, since: datetime | None = None, limit: int = 1_000) -> list[ActionRecord]:
+        """Return the newest actions, oldest first; those of one app, those started since a time."""
+        after, most = _written_or_none(since), max(limit, 0)
+        if app is None:
+            rows = self.database.rows("actions", since=after, limit=most)
+        else:
+            rows = self.database.rows("actions_of_app", app=app, since=after, limit=most)
+        return [_action(row) for row in rows]
+
+    def apps(self) -> list[str]:
+        """Return the apps that something was ever done to, by name."""
+        return [row["app"] for row in self.database.rows("apps")]
+
+    def unfinished(self) -> list[ActionRecord]:
+        """Return the actions without an outcome whose run has ended or died, or lost the lease of the app."""
+        return [_action(row) for row in self.database.rows("open_actions") if self._is_abandoned(row)]
+
+    def is_dead(self, lease: Row) -> bool:
+        """Given a lease, return whether its holder has ended, or said nothing for ten seconds."""
+        here = is_here(lease["boot"])
+        if here and is_gone(lease["pid"], lease["process_started"]):
+            return True
+        silent = (
+            timedelta(seconds=self.clock.monotonic() - lease["beat"])
+            if here
+            else self.clock.now() - moment(lease["renewed"])
+        )
+        return silent > timedelta(seconds=SILENCE)
+
+    def save_release(self, release: Release, now: datetime) -> None:
+        """Keep a rendered release under its id; keeping it twice is once."""
+        with self.database.atomic():
+            self.database.change("save_release", id=release.id, document=release.model_dump_json(), saved=written(now))
+
+    def release(self, release: str) -> Release | None:
+        """Return a kept release; raise ActionFailed if this tfheal cannot read it any more."""
+        for row in self.database.rows("release", id=release):
+            try:
+                return Release.model_validate_json(row["document"])
+            except ValidationError as error:
+                raise ActionFailed(
+                    f"release {release} was kept by another version of tfheal",
+                    where=str(self.database.path),
+                    why=f"{error.error_count()} of its fields are not understood",
+                    hint="deploy its app again",
+                ) from None
+        return None
+
+    def set_deployed(self, deployed: Deployed) -> None:
+        """Record what an instance is meant to be."""
+        with self.database.atomic():
+            self.database.change(
+                "set_deployed",
+                **asdict(deployed.instance),
+                release=deployed.release,
+                version=deployed.version,
+                generation=deployed.generation,
+                phase=deployed.phase,
+                at=written(deployed.at),
+            )
+
+    def drop_deployed(self, instance: InstanceName) -> None:
+        """Forget an instance that was removed, its health too."""
+        with self.database.atomic():
+            self.database.change("drop_deployed", **asdict(instance))
+            self.database.change("drop_health", **asdict(instance))
+
+    def deployed(self, app: str | None = None) -> list[Deployed]:
+        """Return what every instance (of one app) is meant to be, ordered by instance."""
+        return [_deployed(row) for row in self.database.rows("deployed", app=app)]
+
+    def put_incident(self, incident: Incident) -> None:
+        """Add an incident, or replace the one with its id."""
+        with self.database.atomic():
+            self.database.change(
+                "put_incident",
+                id=incident.id,
+                app=incident.app,
+                component=incident.instance.component if incident.instance else None,
+                slice=incident.slice,
+                cause=incident.cause,
+                state=incident.state,
+                rung=incident.rung,
+                opened=written(incident.opened),
+                last_seen=written(incident.last_seen),
+                healthy_since=_written_or_none(incident.healthy_since),
+                closed=_written_or_none(incident.closed),
+                paged=_written_or_none(incident.paged),
+                detail=untrusted.text(incident.detail),
+            )
+
+    def incidents(self, *, open_only: bool = False, since: datetime | None = None) -> list[Incident]:
+        """Return incidents, oldest first; `open_only` leaves out resolved ones, `since` those over before it."""
+        query = "open_incidents" if open_only else "incidents"
+        return [_incident(row) for row in self.database.rows(query, since=_written_or_none(since))]
+
+    def note_health(self, healths: Mapping[InstanceName, Health], now: datetime) -> None:
+        """Record the health of instances; `since` moves only where it changed."""
+        with self.database.atomic():
+            for instance, health in healths.items():
+                self.database.change("note_health", **asdict(instance), health=health, since=written(now))
+
+    def health_since(self) -> dict[InstanceName, HealthSince]:
+        """Return the last recorded health of every instance."""
+        healths = (
+            HealthSince(_instance(row), row["health"], moment(row["since"]))
+            for row in self.database.rows("health_since")
+        )
+        return {health.instance: health for health in healths}
+
+    def _is_abandoned(self, row: Row) -> bool:
+        if row["run_ended"] is not None:
+            return True
+        if row["lease_run"] == row["run"]:
+            return self.is_dead(row)
+        # Another run took the lease over, or (from elsewhere) it has fallen; a live process here without it just began.
+        here = is_here(row["run_boot"])
+        return row["lease_run"] is not None or not here or is_gone(row["run_pid"], row["run_process_started"])
+
+
+def written(moment: datetime) -> str:
+    """Given an aware time, return it as RFC 3339 in UTC with microseconds; raise ValueError for a naive one."""
+    if moment.tzinfo is None:
+        msg = "a time without a zone is not a time"
+        raise ValueError(msg)
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _written_or_none(moment: datetime | None) -> str | None:
+    return None if moment is None else written(moment)
+
+
+def moment(text: str) -> datetime:
+    """Given a time as `written`, return it, aware."""
+    return datetime.fromisoformat(text)
+
+
+def _moment_or_none(text: str | None) -> datetime | None:
+    return None if text is None else moment(text)
+
+
+def _digits(number: int, count: int) -> str:
+    shifts = range(5 * (count - 1), -1, -5)
+    return "".join(_DIGITS[(number >> shift) & 31] for shift in shifts)
+
+
+def _missing(what: str, name: str) -> ActionFailed:
+    return ActionFailed(f"the journal has no {what} {name}", why="the file was replaced while this run was under way")
+
+
+def _instance(row: Row) -> InstanceName:
+    return InstanceName(row["app"], row["component"], row["slice"])
+
+
+def _instance_or_none(row: Row) -> InstanceName | None:
+    return None if row["component"] is None else _instance(row)
+
+
+def _action(row: Row) -> ActionRecord:
+    return ActionRecord(
+        id=row["id"],
+        run=row["run"],
+        verb=row["verb"],
+        app=row["app"],
+        instance=_instance_or_none(row),
+        slice=row["slice"],
+        incident=row["incident"],
+        why=row["why"],
+        release=row["release"],
+        started=moment(row["started"]),
+        ended=_moment_or_none(row["ended"]),
+        outcome=row["outcome"],
+        detail=row["detail"],
+    )
+
+
+def _deployed(row: Row) -> Deployed:
+    return Deployed(
+        instance=_instance(row),
+        release=row["release"],
+        version=row["version"],
+        generation=row["generation"],
+        phase=row["phase"],
+        at=moment(row["at"]),
+    )
+
+
+def _incident(row: Row) -> Incident:
+    return Incident(
+        id=row["id"],
+        app=row["app"],
+        instance=_instance_or_none(row),
+        slice=row["slice"],
+        cause=row["cause"],
+        state=row["state"],
+        rung=row["rung"],
+        opened=moment(row["opened"]),
+        last_seen=moment(row["last_seen"]),
+        healthy_since=_moment_or_none(row["healthy_since"]),
+        closed=_moment_or_none(row["closed"]),
+        paged=_moment_or_none(row["paged"]),
+        detail=row["detail"],
+    )

@@ -1,0 +1,144 @@
+-- name: insert_run
+INSERT INTO run (id, command, started, host, pid, boot, process_started)
+VALUES (:id, :command, :started, :host, :pid, :boot, :process_started);
+
+-- name: end_run
+UPDATE run SET ended = :ended, exit = :exit WHERE id = :id;
+
+-- name: insert_action
+INSERT INTO action (
+    id, run, verb, app, component, slice, incident, why, release, started, ended, outcome, detail
+) VALUES (
+    :id, :run, :verb, :app, :component, :slice, :incident, :why, :release, :started, :ended, :outcome, :detail
+);
+
+-- name: conclude_action
+-- What a successor could only call unknown may still be told by the one who did it; any other outcome stands.
+UPDATE action
+SET
+    ended = iif(outcome IS NULL OR outcome = 'unknown', :ended, ended),
+    detail = iif(outcome IS NULL OR outcome = 'unknown', :detail, detail),
+    outcome = iif(outcome IS NULL OR outcome = 'unknown', :outcome, outcome)
+WHERE id = :id;
+
+-- name: actions
+SELECT * FROM (
+    SELECT * FROM action
+    WHERE (:since IS NULL OR started >= :since)
+    ORDER BY number DESC
+    LIMIT :limit
+) ORDER BY number;
+
+-- name: actions_of_app
+SELECT * FROM (
+    SELECT * FROM action
+    WHERE app = :app AND (:since IS NULL OR started >= :since)
+    ORDER BY number DESC
+    LIMIT :limit
+) ORDER BY number;
+
+-- name: apps
+SELECT DISTINCT app FROM action ORDER BY app;
+
+-- name: open_actions
+-- Each action without an outcome, beside the run that began it and who holds the lease of its app.
+SELECT
+    action.*,
+    run.ended AS run_ended,
+    run.boot AS run_boot,
+    run.pid AS run_pid,
+    run.process_started AS run_process_started,
+    lease.run AS lease_run,
+    lease.boot AS boot,
+    lease.pid AS pid,
+    lease.process_started AS process_started,
+    lease.renewed AS renewed,
+    lease.beat AS beat
+FROM action
+JOIN run ON run.id = action.run
+LEFT JOIN lease ON lease.app = action.app
+WHERE action.outcome IS NULL
+ORDER BY action.number;
+
+-- name: save_release
+INSERT INTO release (id, document, saved) VALUES (:id, :document, :saved)
+ON CONFLICT (id) DO NOTHING;
+
+-- name: release
+SELECT document FROM release WHERE id = :id;
+
+-- name: set_deployed
+INSERT INTO deployed (app, component, slice, release, version, generation, phase, at)
+VALUES (:app, :component, :slice, :release, :version, :generation, :phase, :at)
+ON CONFLICT (app, component, slice) DO UPDATE SET
+    release = excluded.release,
+    version = excluded.version,
+    generation = excluded.generation,
+    phase = excluded.phase,
+    at = excluded.at;
+
+-- name: drop_deployed
+DELETE FROM deployed WHERE app = :app AND component = :component AND slice = :slice;
+
+-- name: drop_health
+DELETE FROM health WHERE app = :app AND component = :component AND slice = :slice;
+
+-- name: deployed
+SELECT * FROM deployed WHERE (:app IS NULL OR app = :app) ORDER BY app, component, slice;
+
+-- name: put_incident
+INSERT INTO incident (
+    id, app, component, slice, cause, state, rung, opened, last_seen, healthy_since, closed, paged, detail
+) VALUES (
+    :id, :app, :component, :slice, :cause, :state, :rung, :opened, :last_seen, :healthy_since, :closed, :paged, :detail
+)
+ON CONFLICT (id) DO UPDATE SET
+    app = excluded.app,
+    component = excluded.component,
+    slice = excluded.slice,
+    cause = excluded.cause,
+    state = excluded.state,
+    rung = excluded.rung,
+    opened = excluded.opened,
+    last_seen = excluded.last_seen,
+    healthy_since = excluded.healthy_since,
+    closed = excluded.closed,
+    paged = excluded.paged,
+    detail = excluded.detail;
+
+-- name: incidents
+SELECT * FROM incident
+WHERE (:since IS NULL OR coalesce(closed, last_seen) >= :since)
+ORDER BY number;
+
+-- name: open_incidents
+SELECT * FROM incident
+WHERE state <> 'resolved' AND (:since IS NULL OR coalesce(closed, last_seen) >= :since)
+ORDER BY number;
+
+-- name: note_health
+INSERT INTO health (app, component, slice, health, since)
+VALUES (:app, :component, :slice, :health, :since)
+ON CONFLICT (app, component, slice) DO UPDATE SET
+    health = excluded.health,
+    since = excluded.since
+WHERE health.health <> excluded.health;
+
+-- name: health_since
+SELECT * FROM health ORDER BY app, component, slice;
+
+-- name: lease
+SELECT * FROM lease WHERE app = :app;
+
+-- name: take_lease
+INSERT OR REPLACE INTO lease (
+    app, what, run, host, user, pid, boot, process_started, since, renewed, beat
+) VALUES (
+    :app, :what, :run, :host, :user, :pid, :boot, :process_started, :renewed, :renewed, :beat
+);
+
+-- name: renew_lease
+UPDATE lease SET renewed = :renewed, beat = :beat WHERE app = :app AND run = :run;
+
+-- name: drop_lease
+DELETE FROM lease WHERE app = :app AND run = :run;
