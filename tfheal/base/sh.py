@@ -1,6 +1,7 @@
 """Shell text is built here and nowhere else, so that quoting is one decision."""
 
 import base64
+import binascii
 import re
 from typing import Final
 
@@ -26,3 +27,11 @@ def decoded(data: bytes) -> str:
     `printf` is a builtin of dash, bash and busybox sh, so its operand is in no process list.
     """
     return f"printf %s {quote(base64.b64encode(data).decode())} | base64 -d"
+
+
+def unencoded(data: bytes) -> bytes | None:
+    """Given base64 from a slice, return the bytes it stands for, None if it is not base64."""
+    try:
+        return base64.b64decode(data, validate=True)
+    except binascii.Error:
+        return None

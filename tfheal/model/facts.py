@@ -52,6 +52,7 @@ class ResourceFact:
     resource: str
     state: ResourceState
     detail: str = ""
+    current: str | None = None  # of a text file without secrets: what it holds now, for a diff
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class SliceState:
     generation: int
     writer: str
     at: str
-    busy: str = ""
+    phase: str
 
 
 @dataclass(frozen=True, slots=True)

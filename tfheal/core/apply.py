@@ -1,0 +1,282 @@
+"""The apply trip: steps become one script that guards, applies and verifies each, and whose report is read back.
+
+On the slice it holds the app's lock (inherited by whatever it starts, so that a successor sees work that still runs),
+refuses what the owner or a newer placement forbids, and leaves a line before and after in the owner's journal.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from tfheal.base import sh, untrusted
+from tfheal.base.errors import BadReply
+from tfheal.core.probe import checks
+from tfheal.core.probe.script import ANSWER, PRELUDE, answer_of, called_once, whole
+from tfheal.core.resources.step import Step
+from tfheal.model import paths
+from tfheal.model.facts import CheckFact
+from tfheal.model.playbook import Check
+from tfheal.model.release import Release
+
+StepOutcome = Literal["ok", "changed", "failed", "skipped"]
+Secrets = Mapping[tuple[str, int], str]
+
+_LIBRARY: Final = """\
+say() { printf '%s %s\\n' "$marker" "$*"; }
+packed() { printf %s "$1" | base64 -w 0; }
+part() {
+  said=$({ printf %s "$2" | timeout -k 5 "$1" sh 2>&1; printf '\\n%s' "$?"; } | tail -c 8000)
+  status=${said##*"$newline"}; said=${said%"$newline"*}
+}
+step() {
+  [ -z "$stopped" ] || { say "step $1 skipped -"; return; }
+  if [ -n "$2" ]; then part "$4" "$2"; [ "$status" -ne 0 ] || { say "step $1 ok -"; return; }; fi
+  say "step $1 begun -"
+  [ "$6" = nothing ] || : >"$state/$6-needed"
+  part "$5" "$3"
+  if [ "$status" -ne 0 ]; then stopped=$1; say "step $1 failed $(packed "$said")"; return; fi
+  if [ -n "$2" ]; then
+    part "$4" "$2"
+    [ "$status" -eq 0 ] || { stopped=$1; say "step $1 failed $(packed "applied, but still: $said")"; return; }
+  fi
+  changed=1
+  say "step $1 changed -"
+}
+ask() {
+  read -r begun _ </proc/uptime
+  part "$2" "$3"
+  read -r ended _ </proc/uptime
+  say "check $1 $(packed "$said") $status $begun $ended"
+}
+record() {
+  (
+    flock 8
+    [ -z "$(tail -c 1 "$journal" 2>/dev/null)" ] || echo >>"$journal"
+    printf '{"prev":"%s","at":"%s",%s,%s}\\n' "$(tail -n 1 "$journal" 2>/dev/null | sha256sum | cut -c 1-64)" \\
+      "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$entry" "$1" >>"$journal"
+  ) 8>>"$journal.lock" 2>/dev/null
+}
+remember() {
+  printf '%s\\nphase %s\\nat %s\\n' "$facts" "$1" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >"$state/state.new" &&
+    sync "$state/state.new" && mv -T "$state/state.new" "$state/state"
+}
+"""
+_STEP: Final = re.compile(rb"step (\d{1,4}) (ok|changed|failed|skipped|begun) ([A-Za-z0-9+/=-]*)")
+_REFUSED: Final = re.compile(rb"refused (paused|busy|older) ([A-Za-z0-9+/=]*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What the slice is told about who acts, and why; `remembers` says that the state file follows this action."""
+
+    verb: str
+    writer: str
+    run: str
+    why: str
+    generation: int
+    remembers: bool
+    identity: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StepReport:
+    """How one step ended."""
+
+    step: str
+    outcome: StepOutcome
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an apply trip did: refused as a whole, or step by step, and the checks asked at its end."""
+
+    steps: tuple[StepReport, ...]
+    checks: tuple[CheckFact, ...]
+    refused: str = ""
+    complete: bool = True
+    failures: tuple[StepReport, ...] = field(default=())
+
+    @property
+    def changed(self) -> bool:
+        """Return whether anything was changed."""
+        return any(step.outcome == "changed" for step in self.steps)
+
+    @property
+    def alive(self) -> bool:
+        """Return whether no `alive` check failed."""
+        return all(check.verdict == "pass" for check in self.checks if check.kind == "alive")
+
+
+def alive_script(release: Release, secrets: Secrets) -> str:
+    """Given a release, return sh that exits 0 when its unit is active and its `alive` checks pass."""
+    lines = []
+    if release.unit:
+        lines.append(
+            f"systemctl is-active --quiet -- {sh.quote(release.unit)} || {{ echo 'the unit is not active'; exit 1; }}"
+        )
+    lines += [
+        f"said=$( ( {checks.script(check, secrets)}\n) 2>&1 ) || {{ printf '%s: %s\\n' {check.name} \"$said\"; exit 1; }}"
+        for check in release.checks
+        if check.kind == "alive"
+    ]
+    return "\n".join([*lines, "exit 0"])
+
+
+def wait_script(release: Release, secrets: Secrets) -> str:
+    """Given a release, return sh that waits until it is alive, at most its start time-out, and exits 1 if it is not."""
+    patience = round(release.start_timeout)
+    return "\n".join(
+        [
+            "read -r now _ </proc/uptime",
+            f"until=$((${{now%.*}} + {patience}))",
+            f"while ! said=$( ( {alive_script(release, secrets)}\n) 2>&1 ); do",
+            "  read -r now _ </proc/uptime",
+            f'  [ ${{now%.*}} -lt $until ] || {{ echo "not alive after {patience} s: $said"; exit 1; }}',
+            "  sleep 0.3",
+            "done",
+        ]
+    )
+
+
+def composed(release: Release, steps: tuple[Step, ...], order: Order, secrets: Secrets, marker: str) -> str:
+    """Given a release, the steps of an action, who orders it and a random marker, return the script of the apply trip."""
+    state = paths.state(release.app, release.component)
+    calls = "".join(
+        f"step {index} {sh.quote(whole(step.check) if step.check else '')} {sh.quote(whole(step.apply))} "
+        f"{step.check_timeout:g} {step.timeout:g} {step.effect}\n"
+        for index, step in enumerate(steps)
+    )
+    asks = "".join(
+        f"ask {index} {check.timeout:g} {sh.quote(whole(checks.script(check, secrets)))}\n"
+        for index, check in enumerate(asked_checks(release, order))
+    )
+    body = (
+        PRELUDE
+        + f"marker={marker}\nnewline='\n'\nstopped=\nchanged=\nstate={state}\njournal={paths.SLICE_JOURNAL}\n"
+        + f"entry={sh.quote(_entry(release, order))}\nfacts={sh.quote(_facts(release, order))}\n"
+        + _LIBRARY
+        + _guard(release, order)
+        + ("remember applying\n" if order.remembers else "")
+        + 'record \'"event":"begin"\'\n'
+        + calls
+        + asks
+        + ('[ -n "$stopped" ] || remember applied\n' if order.remembers else "")
+        + 'if [ -n "$stopped" ]; then outcome=failed; elif [ -n "$changed" ]; then outcome=changed; else outcome=ok; fi\n'
+        + 'record "\\"event\\":\\"end\\",\\"outcome\\":\\"$outcome\\""\n'
+        + "say end\n"
+    )
+    return called_once(body, marker)
+
+
+def asked_checks(release: Release, order: Order) -> tuple[Check, ...]:
+    """Return the checks that an apply trip asks at its end: all of them, none when an instance is removed."""
+    return () if order.verb == "remove" else release.checks
+
+
+def timeout(release: Release, steps: tuple[Step, ...]) -> float:
+    """Return the seconds that an apply trip may take at most."""
+    return (
+        30
+        + sum(step.timeout + 2 * step.check_timeout for step in steps)
+        + sum(check.timeout for check in release.checks)
+    )
+
+
+def _guard(release: Release, order: Order) -> str:
+    app = release.app
+    identity = ""
+    if order.identity:
+        identity = f"[ -e {paths.IDENTITY} ] || printf '%s\\n' {sh.quote(order.identity)} >{paths.IDENTITY}\n"
+    return (
+        f"if [ -e {paths.HANDS_OFF} ]; then\n"
+        f'  say "refused paused $(packed "since $(date -u -r {paths.HANDS_OFF} +%Y-%m-%dT%H:%M:%SZ)")"; return\nfi\n'
+        f"mkdir -p /run/tfheal && exec 9>>/run/tfheal/{app}.lock\n"
+        f'if ! flock -n 9; then say "refused busy $(packed "$(head -c 300 /run/tfheal/{app}.holder)")"; return; fi\n'
+        f"printf '%s\\n' {sh.quote(f'{order.writer}, {order.verb}, run {order.run}')} >/run/tfheal/{app}.holder\n"
+        f'mkdir -p {paths.STATE} && chmod 0700 {paths.STATE} && mkdir -p "$state" "${{journal%/*}}"\n'
+        'while read -r key value; do [ "$key" != generation ] || known=$value; done 2>/dev/null <"$state/state"\n'
+        f'if [ "${{known:-0}}" -gt {order.generation} ]; then say "refused older $(packed "$known")"; return; fi\n'
+        + identity
+    )
+
+
+def _entry(release: Release, order: Order) -> str:
+    words = {
+        "writer": order.writer,
+        "run": order.run,
+        "verb": order.verb,
+        "app": release.app,
+        "component": release.component,
+        "release": release.id,
+        "version": release.version,
+        "generation": order.generation,
+        "why": order.why,
+    }
+    return json.dumps(words, separators=(",", ":"))[1:-1]
+
+
+def _facts(release: Release, order: Order) -> str:
+    return f"release {release.id}\nversion {release.version}\ngeneration {order.generation}\nwriter {untrusted.line(order.writer, 200)}"
+
+
+def progress(line: bytes, steps: tuple[Step, ...], marker: str) -> StepReport | str | None:
+    """Given one line of a running apply, return the report of a step, the id of a step that begins, or None for noise."""
+    head = f"{marker} ".encode()
+    match = _STEP.fullmatch(line[len(head) :]) if line.startswith(head) else None
+    if match is None or int(match[1]) >= len(steps):
+        return None
+    step = steps[int(match[1])]
+    if match[2] == b"begun":
+        return step.id
+    detail = "" if match[3] == b"-" else untrusted.text(sh.unencoded(match[3]) or b"", 4_000)
+    outcomes: dict[bytes, StepOutcome] = {
+        b"ok": "ok",
+        b"changed": "changed",
+        b"failed": "failed",
+        b"skipped": "skipped",
+    }
+    return StepReport(step.id, outcomes[match[2]], detail)
+
+
+def report(reply: bytes, release: Release, steps: tuple[Step, ...], order: Order, marker: str) -> Report:
+    """Given the reply of an apply trip, return its report; raise BadReply if it is not one."""
+    head = f"{marker} ".encode()
+    told: dict[str, StepReport] = {}
+    facts: list[CheckFact] = []
+    ended = False
+    asked = asked_checks(release, order)
+    for line in reply.split(b"\n"):
+        if not line.startswith(head):
+            continue
+        rest = line[len(head) :]
+        if refusal := _REFUSED.fullmatch(rest):
+            return Report((), (), refused=_refusal(refusal))
+        if match := re.fullmatch(rb"check (.*)", rest):
+            facts.append(_check(match[1], asked, len(facts)))
+        elif isinstance(step := progress(line, steps, marker), StepReport):
+            told[step.step] = step
+        ended = ended or rest == b"end"
+    reports = tuple(told.get(step.id, StepReport(step.id, "skipped", "not reached")) for step in steps)
+    if ended and len(facts) != len(asked):
+        raise BadReply("the report is not whole", why=f"{len(facts)} of {len(asked)} checks came")
+    failures = tuple(step for step in reports if step.outcome == "failed")
+    return Report(reports, tuple(facts), complete=ended, failures=failures)
+
+
+def _check(line: bytes, asked: tuple[Check, ...], position: int) -> CheckFact:
+    match = ANSWER.fullmatch(line)
+    if match is None or int(match[1]) != position or position >= len(asked):
+        raise BadReply("the report does not parse", why="a check that was not asked, or out of its order")
+    return checks.fact(asked[position], answer_of(match))
+
+
+def _refusal(match: re.Match[bytes]) -> str:
+    detail = untrusted.line(sh.unencoded(match[2]) or b"", 300)
+    return {
+        b"paused": f"paused by the owner {detail}",
+        b"busy": f"another run is at work on the slice: {detail}",
+        b"older": f"the slice knows a newer placement (generation {detail})",
+    }[match[1]]

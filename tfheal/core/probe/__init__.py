@@ -1,0 +1,1 @@
+"""Questions to a slice, each beside the parser of its answer."""

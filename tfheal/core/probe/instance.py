@@ -1,0 +1,158 @@
+"""An instance: its state file, its unit, its resources and its checks, asked as questions and read back as facts."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from tfheal.base import sh, untrusted
+from tfheal.core.probe import checks
+from tfheal.core.probe.script import Answer, Question
+from tfheal.core.resources.step import Step
+from tfheal.model import paths
+from tfheal.model.facts import Fact, InstanceFacts, Known, ResourceFact, SliceState, UnitFact, Unknown
+from tfheal.model.release import Release
+
+_UNIT_PROPERTIES: Final = "ActiveState,SubState,Result,UnitFileState,NRestarts,ActiveEnterTimestampMonotonic"
+_RESOURCES_CAP: Final = 262_144
+_RESOURCE: Final = re.compile(rb"resource (\d{1,4}) (\d{1,3}) ([A-Za-z0-9+/=]*)")
+_DIFFERS: Final = 1
+
+
+def questions(
+    release: Release, steps: tuple[Step, ...], secrets: Mapping[tuple[str, int], str]
+) -> tuple[Question, ...]:
+    """Given a release, its steps and its secrets, return everything to ask about the instance."""
+    prefix = release.instance.on_slice
+    asked = [Question(f"{prefix} state", _state_script(release), timeout=5, cap=8_192)]
+    seconds = sum(min(step.check_timeout, 10.0) for step in steps)
+    asked.append(
+        Question(f"{prefix} resources", _resources_script(steps), timeout=min(30.0, seconds), cap=_RESOURCES_CAP)
+    )
+    asked += [checks.question(f"{prefix} check {check.name}", check, secrets) for check in release.checks]
+    return tuple(asked)
+
+
+def facts(release: Release, steps: tuple[Step, ...], answers: Mapping[str, Answer | None]) -> InstanceFacts:
+    """Given the same release and steps, and the answers, return the facts of the instance."""
+    prefix = release.instance.on_slice
+    state, unit = _state(answers[f"{prefix} state"], release)
+    return InstanceFacts(
+        state=state,
+        unit=unit,
+        resources=_resources(steps, answers[f"{prefix} resources"]),
+        checks=tuple(checks.fact(check, answers[f"{prefix} check {check.name}"]) for check in release.checks),
+    )
+
+
+def _state_script(release: Release) -> str:
+    file = f"{paths.state(release.app, release.component)}/state"
+    lines = [
+        f'if [ -r {file} ]; then while read -r line; do echo "state $line"; done <{file}; else echo absent; fi',
+        'read -r up _ </proc/uptime; echo "up $up"',
+    ]
+    if release.unit:
+        lines.append(f"systemctl show -p {_UNIT_PROPERTIES} -- {sh.quote(release.unit)}")
+    return "\n".join(lines)
+
+
+def _resources_script(steps: tuple[Step, ...]) -> str:
+    # A step that is as wanted costs one subshell and one line; only what differs is encoded.
+    lines = []
+    for index, step in enumerate(steps):
+        lines += [
+            f"said=$( ( {step.check}\n) 2>&1 </dev/null ); status=$?",
+            f"if [ $status -eq 0 ]; then echo 'resource {index} 0 '; else",
+            f'printf \'resource {index} %s %s\\n\' $status "$(printf %s "$said" | head -c 98304 | base64 -w 0)"; fi',
+        ]
+    return "\n".join([*lines, "echo complete"])
+
+
+def _state(answer: Answer | None, release: Release) -> tuple[Fact[SliceState | None], Fact[UnitFact]]:
+    if answer is None or answer.timed_out:
+        silent = Unknown("no time was left to ask" if answer is None else "the slice did not answer in time")
+        return silent, silent
+    said = {}
+    state = {}
+    absent = False
+    for line in untrusted.text(answer.output, 8_192).split("\n"):
+        absent = absent or line == "absent"
+        word, _, rest = line.partition(" ")
+        if word == "state":
+            key, _, value = rest.partition(" ")
+            state[key] = value
+        elif word == "up":
+            said["up"] = rest
+        else:
+            key, _, value = line.partition("=")
+            said[key] = value
+    return (Known(None) if absent else _slice_state(state)), _unit(said, release)
+
+
+def _slice_state(state: dict[str, str]) -> Fact[SliceState | None]:
+    generation = state.get("generation", "")
+    if not re.fullmatch(r"\d{1,9}", generation) or not re.fullmatch(r"[0-9a-f]{16}", state.get("release", "")):
+        return Unknown("the state file on the slice does not parse")
+    return Known(
+        SliceState(
+            release=state["release"],
+            version=state.get("version", "")[:50],
+            generation=int(generation),
+            writer=state.get("writer", "")[:200],
+            at=state.get("at", "")[:40],
+            phase=state.get("phase", "")[:20],
+        )
+    )
+
+
+def _unit(said: dict[str, str], release: Release) -> Fact[UnitFact]:
+    if release.unit is None:
+        return Unknown("the component runs no service")
+    if "ActiveState" not in said:
+        return Unknown("systemd did not answer")
+    restarts, entered, up = said.get("NRestarts", ""), said.get("ActiveEnterTimestampMonotonic", ""), said.get("up", "")
+    active_for = None
+    if said["ActiveState"] == "active" and entered.isdigit() and re.fullmatch(r"\d{1,12}\.\d\d", up):
+        active_for = max(0.0, float(up) - int(entered[:18]) / 1e6)
+    return Known(
+        UnitFact(
+            active=said["ActiveState"][:30],
+            sub=said.get("SubState", "")[:30],
+            result=said.get("Result", "")[:30],
+            enabled=said.get("UnitFileState", "")[:30],
+            restarts=int(restarts[:9]) if restarts.isdigit() else 0,
+            active_for=active_for,
+        )
+    )
+
+
+def _resources(steps: tuple[Step, ...], answer: Answer | None) -> Fact[tuple[ResourceFact, ...]]:
+    if answer is None:
+        return Unknown("no time was left to ask")
+    if answer.timed_out or not answer.output.rstrip().endswith(b"complete"):
+        return Unknown("the checks of the resources did not come to an end")
+    found: dict[int, ResourceFact] = {}
+    for line in answer.output.split(b"\n"):
+        if match := _RESOURCE.fullmatch(line):
+            index = int(match[1])
+            if index < len(steps):
+                found[index] = resource_fact(steps[index], int(match[2]), sh.unencoded(match[3]))
+    if len(found) != len(steps):
+        return Unknown("the slice did not answer for every resource")
+    return Known(tuple(found[index] for index in range(len(steps))))
+
+
+def resource_fact(step: Step, status: int, said: bytes | None) -> ResourceFact:
+    """Given a step, the exit status of its check and what it printed, return the fact; `current` is a file's content."""
+    if status == 0:
+        return ResourceFact(step.id, "ok")
+    current: str | None = None
+    kept = []
+    for line in (said or b"").split(b"\n"):
+        if line.startswith(b"current:") and step.diff:
+            current = untrusted.text(sh.unencoded(line[8:]) or b"", 65_536)
+        else:
+            kept.append(line)
+    detail = untrusted.line(b" ".join(kept), 500)
+    if status == _DIFFERS:
+        return ResourceFact(step.id, "differs", detail or "not as wanted", current)
+    return ResourceFact(step.id, "unknown", detail or f"the check ended with {status}")

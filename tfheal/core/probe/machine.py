@@ -1,0 +1,143 @@
+"""The machine itself: one question for all its figures, and the parser that believes none of them blindly."""
+
+import re
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from tfheal.base import untrusted
+from tfheal.core.probe.script import Answer, Question
+from tfheal.model import paths
+from tfheal.model.facts import Fact, Known, Machine, Unknown
+
+T = TypeVar("T")
+
+# In a container /proc shows the host's load and memory: there, only what its own cgroup says counts. The age is that of
+# PID 1, which is right in both. Pending updates cost a second of CPU, so they are counted once per change of the lists.
+_SCRIPT: Final = f"""\
+date '+now %s.%N'
+echo "cpus $(nproc)"
+container=$(systemd-detect-virt --container) || container=none
+if [ "$container" = none ]; then
+  read -r one _ </proc/loadavg; echo "load $one"
+  while read -r name value _; do
+    case $name in MemTotal:) total=$value;; MemAvailable:) free=$value;; esac
+  done </proc/meminfo
+  echo "memory $((total * 1024)) $(((total - free) * 1024))"
+else
+  for group in /sys/fs/cgroup /sys/fs/cgroup/memory; do
+    if [ -r $group/memory.current ]; then read -r used <$group/memory.current; read -r most <$group/memory.max
+    elif [ -r $group/memory.usage_in_bytes ]; then read -r used <$group/memory.usage_in_bytes; read -r most <$group/memory.limit_in_bytes
+    else continue; fi
+    [ "${{#most}}" -lt 16 ] && [ "$most" != max ] && echo "memory $most $used"; break
+  done
+fi
+for place in / /srv; do
+  [ -d $place ] && df -PB1 $place | while read -r _ size _ free _; do echo "disk $size $free"; done
+  [ -d $place ] && df -Pi $place | while read -r _ size _ free _; do echo "inodes $size $free"; done
+done
+read -r up _ </proc/uptime
+read -r stat </proc/1/stat; set -- ${{stat##*) }}; shift 19
+echo "age $((${{up%.*}} - $1 / $(getconf CLK_TCK)))"
+read -r boot </proc/sys/kernel/random/boot_id; echo "boot $boot"
+if units=$(systemctl list-units --state=failed --plain --no-legend --no-pager); then
+  echo "failed begin"
+  echo "$units" | while read -r unit _; do [ -z "$unit" ] || echo "failed $unit"; done
+fi
+if [ -e {paths.HANDS_OFF} ]; then echo "hands-off $(date -u -r {paths.HANDS_OFF} +%Y-%m-%dT%H:%M:%SZ)"; else echo "hands-off no"; fi
+if [ -e {paths.IDENTITY} ]; then read -r identity <{paths.IDENTITY}; echo "identity $identity"; else echo "identity no"; fi
+if ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1; then
+  cache={paths.STATE}/security-updates
+  if [ ! -e $cache ] || [ /var/lib/apt/lists -nt $cache ] || [ /var/lib/dpkg/status -nt $cache ]; then
+    count=$(timeout 20 apt-get -s -o Debug::NoLocking=1 upgrade | grep -c '^Inst .*[Ss]ecurity')
+    mkdir -p {paths.STATE} && echo "$count" >$cache.new && mv $cache.new $cache
+  fi
+  read -r count <$cache && echo "security $count"
+fi
+"""
+QUESTION: Final = Question("machine", _SCRIPT, timeout=25.0, cap=32_768)
+_NUMBER: Final = re.compile(r"\d{1,18}")
+_DECIMAL: Final = re.compile(r"\d{1,12}(\.\d{1,9})?")
+_UNIT: Final = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
+_BOOT: Final = re.compile(r"[0-9a-f-]{36}")
+_NOT_SAID: Final = Unknown("the slice did not say")
+
+
+def machine(answer: Answer | None, sent: float, received: float) -> Machine:
+    """Given the answer and our own clock (Unix seconds) before and after the round trip, return the machine's facts."""
+    if answer is None:
+        return unknown("no time was left to ask")
+    if answer.timed_out:
+        return unknown("the machine did not answer in time")
+    said = _by_word(answer.output)
+    sizes = [pair for words in said.get("disk", []) if (pair := _pair(words))]
+    nodes = [pair for words in said.get("inodes", []) if (pair := _pair(words)) and pair[0] > 0]
+    fullest = min(sizes, key=lambda pair: pair[1] / max(1, pair[0]), default=None)
+    memory = _pair(said["memory"][0]) if "memory" in said else None
+    no_memory = Unknown("a container without memory accounting of its own")
+    return Machine(
+        cpus=_one(said, "cpus", _NUMBER, int),
+        load=_one(said, "load", _DECIMAL, float) if "load" in said else Unknown("a container shows its host's load"),
+        memory_total=Known(memory[0]) if memory else no_memory,
+        memory_used=Known(memory[1]) if memory else no_memory,
+        disk_total=Known(fullest[0]) if fullest else _NOT_SAID,
+        disk_free=Known(fullest[1]) if fullest else _NOT_SAID,
+        inodes_free_share=Known(min(free / size for size, free in nodes)) if nodes else _NOT_SAID,
+        age=_one(said, "age", _NUMBER, int),
+        boot_id=_one(said, "boot", _BOOT, str),
+        failed_units=_failed_units(said),
+        security_updates=_one(said, "security", _NUMBER, int) if "security" in said else Unknown("no package lists"),
+        clock_offset=_offset(said, sent, received),
+        hands_off_since=_or_none(said, "hands-off"),
+        identity=_or_none(said, "identity"),
+    )
+
+
+def unknown(reason: str) -> Machine:
+    """Given a reason, return a machine of which nothing is known."""
+    nothing = Unknown(reason)
+    return Machine(*(nothing for _ in Machine.__dataclass_fields__))
+
+
+def _by_word(output: bytes) -> dict[str, list[str]]:
+    said: dict[str, list[str]] = {}
+    for line in untrusted.text(output, 32_768).split("\n"):
+        word, _, rest = line.partition(" ")
+        said.setdefault(word, []).append(rest)
+    return said
+
+
+def _one(said: dict[str, list[str]], word: str, shape: re.Pattern[str], read: Callable[[str], T]) -> Fact[T]:
+    values = said.get(word, [])
+    if len(values) != 1 or not shape.fullmatch(values[0]):
+        return _NOT_SAID
+    return Known(read(values[0]))
+
+
+def _pair(words: str) -> tuple[int, int] | None:
+    parts = words.split(" ")
+    if len(parts) != 2 or not all(_NUMBER.fullmatch(part) for part in parts):  # noqa: PLR2004 (a pair is two)
+        return None
+    return int(parts[0]), int(parts[1])
+
+
+def _failed_units(said: dict[str, list[str]]) -> Fact[tuple[str, ...]]:
+    words = said.get("failed", [])
+    if not words or words[0] != "begin":
+        return _NOT_SAID
+    return Known(tuple(word for word in words[1:101] if _UNIT.fullmatch(word)))
+
+
+def _or_none(said: dict[str, list[str]], word: str) -> Fact[str | None]:
+    values = said.get(word, [])
+    if len(values) != 1:
+        return _NOT_SAID
+    return Known(None if values[0] == "no" else untrusted.line(values[0], 200))
+
+
+def _offset(said: dict[str, list[str]], sent: float, received: float) -> Fact[float]:
+    told = _one(said, "now", _DECIMAL, float)
+    if isinstance(told, Unknown):
+        return told
+    # The slice read its clock somewhere between: what the round trip itself explains is no offset.
+    early, late = told.value - sent, told.value - received
+    return Known(0.0 if late <= 0 <= early else round(min(early, late, key=abs), 3))

@@ -1,0 +1,127 @@
+"""Many questions become one script, and its one reply becomes answers again.
+
+The script is one function, called on its last line: cut anywhere before, the shell finds no end of the function or no
+command of that name, and does nothing. Question texts travel on stdin of their own `sh`, so nothing of them is in a
+process list. Each line of the reply carries the random marker of this run, so that no answer can forge another.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from tfheal.base import sh
+from tfheal.base.errors import BadReply
+
+PRELUDE: Final = """\
+LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export LC_ALL PATH
+unset ENV
+umask 022
+"""
+# `head` ends at the cap and the writer dies of SIGPIPE; fd 3 carries the exit status around it, fd 4 the answer.
+_ASK: Final = """\
+ask() {
+  read -r begun _ </proc/uptime
+  [ "${begun%.*}" -lt "$limit" ] || { printf '%s %s skipped\\n' "$marker" "$1"; return; }
+  printf '%s %s ' "$marker" "$1"
+  { status=$({ { printf %s "$4" | timeout -k 1 "$2" sh 2>&1; echo "$?" >&3; } | head -c "$3" | base64 -w 0 >&4; } 3>&1); } 4>&1
+  read -r ended _ </proc/uptime
+  printf ' %s %s %s\\n' "$status" "$begun" "$ended"
+}
+"""
+ANSWER: Final = re.compile(rb"(\d{1,6}) ([A-Za-z0-9+/=]*) (\d{1,3}) (\d{1,12})\.(\d\d) (\d{1,12})\.(\d\d)")
+_SKIPPED: Final = re.compile(rb"(\d{1,6}) skipped")
+_TIMED_OUT: Final = frozenset({124, 137})
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question: a name, POSIX sh, and how long and how large its answer may be."""
+
+    key: str
+    script: str
+    timeout: float = 5.0
+    cap: int = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answer: its exit status, what it printed, how long it took."""
+
+    status: int
+    output: bytes
+    seconds: float
+
+    @property
+    def timed_out(self) -> bool:
+        """Return whether the question outlived its time-out."""
+        return self.status in _TIMED_OUT
+
+
+def whole(text: str) -> str:
+    """Given sh text, return it as text for the stdin of an `sh` that runs all of it or nothing, reading nothing."""
+    return f"tfheal_part() {{\n{text}\n}}\ntfheal_part </dev/null\n"
+
+
+def called_once(body: str, marker: str) -> str:
+    """Given the body of a script, return the script as one function that its last line calls."""
+    return f"tfheal_{marker}() {{\n{{\n{body}}} </dev/null\n}}\ntfheal_{marker}\n"
+
+
+def composed(questions: tuple[Question, ...], marker: str, budget: float) -> str:
+    """Given questions, a random marker and the seconds for all of them, return the script that asks them in order.
+
+    Questions that the budget leaves no time for are answered as skipped. The reply is written in one piece.
+    """
+    asked = "".join(
+        f"ask {index} {question.timeout:g} {question.cap} {sh.quote(whole(question.script))}\n"
+        for index, question in enumerate(questions)
+    )
+    body = (
+        PRELUDE
+        + f"marker={marker}\nread -r now _ </proc/uptime\nlimit=$((${{now%.*}} + {max(1, round(budget))}))\n"
+        + _ASK
+        + f"reply=$(\n{asked})\n"
+        + 'printf \'%s\\n%s end\\n\' "$reply" "$marker"\n'
+    )
+    return called_once(body, marker)
+
+
+def answers(reply: bytes, questions: tuple[Question, ...], marker: str) -> dict[str, Answer | None]:
+    """Given a reply, return the answers by question, None for a skipped one; raise BadReply if it is not whole.
+
+    Lines without the marker are noise (a login banner, say) and are passed over.
+    """
+    head = f"{marker} ".encode()
+    found: dict[str, Answer | None] = {}
+    complete = False
+    for line in reply.split(b"\n"):
+        if not line.startswith(head):
+            continue
+        rest = line[len(head) :]
+        if rest == b"end":
+            complete = True
+        elif match := _SKIPPED.fullmatch(rest):
+            _put(found, questions, int(match[1]), None)
+        elif match := ANSWER.fullmatch(rest):
+            _put(found, questions, int(match[1]), answer_of(match))
+        else:
+            raise BadReply("the reply does not parse", why="a line with our marker is not an answer")
+    if not complete or len(found) != len(questions):
+        raise BadReply("the reply is not whole", why=f"{len(found)} of {len(questions)} answers came")
+    return found
+
+
+def _put(found: dict[str, Answer | None], questions: tuple[Question, ...], index: int, answer: Answer | None) -> None:
+    if index >= len(questions) or questions[index].key in found:
+        raise BadReply("the reply answers what was not asked", why=f"answer number {index}")
+    found[questions[index].key] = answer
+
+
+def answer_of(match: re.Match[bytes]) -> Answer:
+    """Given a match of ANSWER, return the answer; raise BadReply if its text is not base64."""
+    output = sh.unencoded(match[2])
+    if output is None:
+        raise BadReply("the reply does not parse", why="an answer is not base64")
+    begun, ended = (int(match[index]) + int(match[index + 1]) / 100 for index in (4, 6))
+    return Answer(status=int(match[3]), output=output, seconds=max(0.0, ended - begun))

@@ -1,0 +1,180 @@
+"""From what the provider wrote to what shall stand on a slice: each instance's release, rendered and without templates."""
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tfheal.base.errors import ConfigError, Mistake
+from tfheal.core.resources.service import unit_text
+from tfheal.model import paths
+from tfheal.model.app import AppSpec
+from tfheal.model.inventory import Inventory
+from tfheal.model.playbook import Check, Component, DataSet, Service
+from tfheal.model.release import Release, secret_token
+from tfheal.model.resources import Directory, File, Packages, Resource, Unit, User
+from tfheal.model.workspace import PlaybookFolder
+
+Render = Callable[[str, Mapping[str, object], str], str]
+_TEMPLATE_MARKS = ("{{", "{%", "{#")
+
+
+def releases(
+    app: AppSpec, folder: PlaybookFolder, inventory: Inventory, versions: Mapping[str, int], render: Render
+) -> tuple[Release, ...]:
+    """Given an app, its playbook, the inventory, the version of each secret and a template engine, return its releases.
+
+    One for each instance, in the order of `place`. Raise ConfigError where a template does not render.
+    """
+    return tuple(
+        _release(app, folder, inventory, versions, render, component, slice_name)
+        for component, slices in app.place.items()
+        for slice_name in slices
+    )
+
+
+def settings(app: AppSpec, folder: PlaybookFolder) -> dict[str, object]:
+    """Given an app and its playbook, return every setting: as the app sets it, else its default."""
+    return {name: app.settings.get(name, spec.default) for name, spec in folder.playbook.settings.items()}
+
+
+def values(
+    app: AppSpec,
+    folder: PlaybookFolder,
+    inventory: Inventory,
+    versions: Mapping[str, int],
+    component: str,
+    slice_name: str,
+) -> dict[str, object]:
+    """Return the names that templates of one instance see; a secret is its token."""
+    name = app.app
+    return {
+        "app": name,
+        "owner": app.owner,
+        "version": app.version,
+        "hostname": app.hostname or inventory.slices[slice_name].address,
+        "component": component,
+        "slice": slice_name,
+        "address": inventory.slices[slice_name].address,
+        "user": paths.user(name, component),
+        "unit": paths.unit(name, component),
+        "unit_stem": paths.unit(name, component).removesuffix(".service"),
+        "home": paths.home(name, component),
+        "current": paths.current(name, component),
+        "config": paths.config(name, component),
+        "data": paths.data(name, component),
+        "lock": text_beside(folder, folder.playbook.versions[app.version]),
+        "settings": settings(app, folder),
+        "secrets": {secret: secret_token(secret, versions[secret]) for secret in folder.playbook.secrets},
+        "peers": {other: [inventory.slices[peer].address for peer in slices] for other, slices in app.place.items()},
+    }
+
+
+def bytes_beside(folder: PlaybookFolder, path: str) -> bytes:
+    """Given a playbook's folder and a path in it, return what that file holds; raise ConfigError if there is none."""
+    content = folder.files.get(path)
+    if content is None:
+        file = f"playbooks/{folder.playbook.playbook}/playbook.yaml"
+        raise ConfigError((Mistake(file, 1, 1, path, f"there is no file {path} beside the playbook"),))
+    return content
+
+
+def text_beside(folder: PlaybookFolder, path: str) -> str:
+    """Given a playbook's folder and a path in it, return the text of that file; raise ConfigError if it has none."""
+    try:
+        return bytes_beside(folder, path).decode()
+    except UnicodeDecodeError as error:
+        file = f"playbooks/{folder.playbook.playbook}/{path}"
+        raise ConfigError((Mistake(file, 1, 1, "", "the file is not UTF-8 text"),)) from error
+
+
+def _release(  # noqa: PLR0913 (an instance is what these six decide)
+    app: AppSpec,
+    folder: PlaybookFolder,
+    inventory: Inventory,
+    versions: Mapping[str, int],
+    render: Render,
+    component_name: str,
+    slice_name: str,
+) -> Release:
+    component = folder.playbook.components[component_name]
+    seen = values(app, folder, inventory, versions, component_name, slice_name)
+    where = f"playbooks/{app.playbook}/playbook.yaml, component {component_name}"
+
+    def rendered(value: Any) -> Any:  # noqa: ANN401 (the shape of JSON)
+        if isinstance(value, str):
+            return render(value, seen, where) if any(mark in value for mark in _TEMPLATE_MARKS) else value
+        if isinstance(value, dict):
+            return {key: rendered(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [rendered(item) for item in value]
+        return value
+
+    def beside(path: str) -> str:
+        return render(text_beside(folder, path), seen, f"playbooks/{app.playbook}/{path}")
+
+    data = tuple(DataSet.model_validate(rendered(data.model_dump())) for data in component.data)
+    resources = [_resource(resource, folder, rendered, beside) for resource in component.resources]
+    return Release(
+        app=app.app,
+        owner=app.owner,
+        component=component_name,
+        slice=slice_name,
+        playbook=app.playbook,
+        version=app.version,
+        needs=component.needs,
+        resources=(
+            *_conventional(app, component_name, component, data),
+            *resources,
+            *_unit(app, component_name, component, rendered),
+        ),
+        unit=paths.unit(app.app, component_name) if component.service else None,
+        start_timeout=component.service.start_timeout if component.service else 60.0,
+        checks=tuple(_check(check, rendered, beside) for check in component.checks),
+        data=data,
+        ladder=component.ladder,
+        url=rendered(component.url),
+    )
+
+
+def _resource(
+    resource: Resource, folder: PlaybookFolder, rendered: Callable[[Any], Any], beside: Callable[[str], str]
+) -> Resource:
+    fields = resource.model_dump()
+    if isinstance(resource, File) and resource.template is not None:
+        fields |= {"template": None}
+        return File.model_validate(rendered(fields | {"content": ""}) | {"content": beside(resource.template)})
+    if isinstance(resource, File) and resource.binary is not None:
+        encoded = base64.b64encode(bytes_beside(folder, resource.binary)).decode()
+        return File.model_validate(rendered(fields | {"binary": None, "base64": encoded}))
+    return type(resource).model_validate(rendered(fields))
+
+
+def _conventional(app: AppSpec, name: str, component: Component, data: tuple[DataSet, ...]) -> list[Resource]:
+    """Return what every component has: its packages, its user, its folders."""
+    user = paths.user(app.app, name)
+    made: list[Resource] = []
+    if component.packages:
+        made.append(Packages(kind="packages", names=component.packages))
+    if component.service:
+        made.append(User(kind="user", name=user))
+        made.append(Directory(kind="directory", path=paths.config(app.app, name), mode="0750", group=user))
+    group = user if component.service else "root"
+    made += [
+        Directory(kind="directory", path=item.path, mode="0750", owner=group, group=group, data=True) for item in data
+    ]
+    return made
+
+
+def _unit(app: AppSpec, name: str, component: Component, rendered: Callable[[Any], Any]) -> list[Resource]:
+    if component.service is None:
+        return []
+    service = Service.model_validate(rendered(component.service.model_dump()))
+    description = f"{app.app}/{name} ({app.playbook} {app.version}), kept by tfheal"
+    text = unit_text(service, description=description, reflex=app.heal.reflex == "on")
+    return [Unit(kind="unit", name=paths.unit(app.app, name), content=text)]
+
+
+def _check(check: Check, rendered: Callable[[Any], Any], beside: Callable[[str], str]) -> Check:
+    if check.template is not None:
+        return check.model_copy(update={"template": None, "command": beside(check.template)})
+    return Check.model_validate(rendered(check.model_dump()))

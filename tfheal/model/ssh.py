@@ -1,0 +1,35 @@
+"""How slices are reached: the numbers of the transport, and host keys as people compare them."""
+
+import base64
+import binascii
+import hashlib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SshSettings:
+    """Every number of the transport; seconds, counts and bytes. The defaults suit an overlay network such as Mycelium."""
+
+    connect_timeout: float = 10.0  # one attempt at one address
+    banner_timeout: float = 10.0  # banner and key exchange
+    auth_timeout: float = 10.0  # one key
+    patience: float = 20.0  # how long time-outs and missing routes are tried again: an overlay learns its routes late
+    retries: int = 2  # of a server that hangs up before its banner (too many starting connections)
+    silence: float = 20.0  # a peer that acknowledges nothing for so long is gone
+    grace: float = 10.0  # what a slice gets on top of a command's time-out to end it and to say so
+    connections: int = 32  # open at once
+    starts: int = 16  # of these, shaking hands at once
+    starts_per_host: int = 8  # of these, with one address: sshd refuses at random above 10
+    channels: int = 8  # on one connection: sshd permits 10
+    flood: int = 256 << 20  # bytes of one reply after which we hang up
+
+
+def fingerprint(key: str) -> str:
+    """Given a host key as `TYPE KEY`, return it as `SHA256:…`, as ssh-keygen prints it; raise ValueError if it is none."""
+    fields = key.split()
+    try:
+        blob = base64.b64decode(fields[1], validate=True)
+    except (IndexError, binascii.Error) as error:
+        msg = "a host key is written TYPE KEY, the key in base64"
+        raise ValueError(msg) from error
+    return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
