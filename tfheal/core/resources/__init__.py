@@ -1,0 +1,42 @@
+"""The kinds of resources: each file holds one kind, its check and its apply as shell."""
+
+from collections.abc import Mapping
+from typing import assert_never
+
+from tfheal.core.resources import command, directory, file, firewall, packages, unit, user, venv
+from tfheal.core.resources.step import Step
+from tfheal.model.release import Release
+from tfheal.model.resources import Command, Directory, File, Firewall, Packages, Resource, Unit, User, Venv
+
+__all__ = ["Step", "steps"]
+
+
+def steps(release: Release, secrets: Mapping[tuple[str, int], str]) -> tuple[Step, ...]:
+    """Given a release and the values of its secrets by name and version, return its steps in the order of the release.
+
+    The service unit carries out the restarts that earlier steps made due, so it belongs behind what it depends on.
+    Raise UsageError for a value that cannot be made into a step.
+    """
+    return tuple(_step(resource, release, secrets) for resource in release.resources)
+
+
+def _step(resource: Resource, release: Release, secrets: Mapping[tuple[str, int], str]) -> Step:  # noqa: PLR0911 - one per kind
+    match resource:
+        case Packages():
+            return packages.step(resource, release)
+        case Directory():
+            return directory.step(resource, release)
+        case File():
+            return file.step(resource, release, secrets)
+        case User():
+            return user.step(resource, release)
+        case Unit():
+            return unit.step(resource, release)
+        case Venv():
+            return venv.step(resource, release)
+        case Firewall():
+            return firewall.step(resource, release)
+        case Command():
+            return command.step(resource, release, secrets)
+        case _:
+            assert_never(resource)

@@ -1,0 +1,163 @@
+"""A systemd unit: its text, whether it is enabled, whether it runs, and whether a restart is still due.
+
+A change that needs a restart is marked on the slice before it is made, and the mark goes only when the restart worked.
+So a run that is killed between writing a file and restarting the service is finished by the next one.
+"""
+
+import re
+from typing import Final
+
+from tfheal.base import sh
+from tfheal.base.errors import UsageError
+from tfheal.core.resources.place import COMPARE, PLACE
+from tfheal.core.resources.step import Effect, Step, apply_script, check_script, digest, packed, yes
+from tfheal.model import paths
+from tfheal.model.release import SECRET_TOKEN, Release
+from tfheal.model.resources import Unit, resource_id
+
+_FOLDER: Final = "/etc/systemd/system"
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_.-]{0,200}\.(service|timer|socket|path|target)")
+_SLACK: Final = 120.0
+
+_LOOK: Final = r"""
+look() {
+    load='' active='' sub='' result='' state='' stale='' type='' status=''
+    while IFS='=' read -r key value; do
+        case $key in
+        LoadState) load=$value ;;
+        ActiveState) active=$value ;;
+        SubState) sub=$value ;;
+        Result) result=$value ;;
+        UnitFileState) state=$value ;;
+        NeedDaemonReload) stale=$value ;;
+        Type) type=$value ;;
+        ExecMainStatus) status=$value ;;
+        esac
+    done <<END
+$(systemctl show -p LoadState,ActiveState,SubState,Result,UnitFileState,NeedDaemonReload,Type,ExecMainStatus -- "$name" 2>&1)
+END
+    [ -n "$load" ]
+}
+runs() {
+    case $active in
+    active | reloading | refreshing) return 0 ;;
+    inactive) [ "$type" = oneshot ] && [ "$result" = success ] ;;
+    *) return 1 ;;
+    esac
+}
+"""
+_CHECK: Final = f"""{COMPARE}{_LOOK}
+compare "$path" "$digest" 644 root:root yes
+look || unknown "systemd does not answer"
+[ "$load" != masked ] || problem "is masked"
+[ "$stale" != yes ] || problem "systemd has not read its new text"
+case $enabled:$state in
+yes:enabled | yes:linked | yes:alias | any:*) ;;
+yes:*) problem "is not enabled" ;;
+no:enabled | no:enabled-runtime) problem "is enabled" ;;
+esac
+if [ "$running" = yes ]; then
+    [ ! -e "$restart" ] || problem "a restart is due"
+    [ ! -e "$reload" ] || problem "a reload is due"
+    runs || problem "not running: $active ($sub, $result)"
+fi
+verdict
+"""
+# Debian's systemctl blocks until a start is through; a program that dies just after it is caught by looking a while.
+_APPLY: Final = f"""{PLACE}{_LOOK}
+complain() {{
+    look || :
+    echo "$name $1: $active ($sub, $result, exit status $status); its last lines:"
+    journalctl --no-pager --quiet -n 15 -o cat -u "$name" || :
+    exit 1
+}}
+settled() {{
+    for moment in 1 2 3 4 5; do
+        look && runs || return 1
+        sleep 0.2
+    done
+}}
+new=no
+sum=none
+[ -L "$path" ] || [ ! -f "$path" ] || sum=$(sha256sum <"$path")
+if [ "${{sum%% *}}" != "$digest" ] || [ "$(stat -c %a:%U:%G -- "$path")" != 644:root:root ]; then
+    new=yes
+    [ "$running" = no ] || {{ mkdir -p -- "${{restart%/*}}"; : >"$restart"; }}
+    printf %s "$content" | base64 -d | place "$path" 644 root root
+    systemctl daemon-reload
+fi
+look || fail "systemd does not answer"
+if [ "$load" = masked ]; then systemctl unmask --runtime --quiet -- "$name"; look; fi
+if [ "$stale" = yes ] || [ "$load" != loaded ]; then systemctl daemon-reload; look; fi
+[ "$load" = loaded ] || fail "systemd cannot load $name: $load"
+case $enabled in
+yes) if [ "$new" = yes ]; then systemctl --quiet reenable -- "$name"; else systemctl --quiet enable -- "$name"; fi ;;
+no) systemctl --quiet disable -- "$name" ;;
+esac
+[ "$running" = yes ] || exit 0
+action=
+if [ -e "$restart" ]; then action=restart
+elif ! runs; then action=restart
+elif [ -e "$reload" ]; then action=reload-or-restart
+fi
+if [ -n "$action" ]; then
+    systemctl reset-failed -- "$name" 2>/dev/null || :
+    systemctl "$action" -- "$name" || complain "did not $action"
+    settled || complain "did not stay up"
+    rm -f -- "$restart" "$reload"
+fi
+"""
+_REMOVE: Final = f"""{_LOOK}
+if look && [ "$load" != not-found ]; then systemctl stop -- "$name" || :; fi
+[ ! -e "$path" ] || [ -L "$path" ] || systemctl --quiet disable -- "$name" || :
+find /etc/systemd/system -mindepth 2 -maxdepth 2 -type l -name "$name" -delete
+rm -rf -- "${{path%/*}}/.tfheal-new-$name"
+rm -f -- "$path" "$restart" "$reload"
+systemctl daemon-reload
+systemctl reset-failed -- "$name" 2>/dev/null || :
+look || fail "systemd does not answer"
+case $active in inactive | failed) ;; *) fail "$name is still $active" ;; esac
+"""
+
+
+def step(unit: Unit, release: Release) -> Step:
+    """Given a unit, return its step; the service of the release carries out the restarts that other steps made due."""
+    if not _NAME.fullmatch(unit.name):
+        raise UsageError(f"{unit.name!r} is not the name of a unit", where=str(release.instance), hint="NAME.service")
+    if SECRET_TOKEN.search(unit.content):
+        hint = "use `credentials:` of the service, or a file of mode 0600"
+        raise UsageError(
+            f"the unit {unit.name} would show a secret to everybody", where=str(release.instance), hint=hint
+        )
+    data, path = unit.content.encode(), f"{_FOLDER}/{unit.name}"
+    installable = "[Install]" in unit.content
+    values = {
+        "name": unit.name,
+        "path": path,
+        "digest": digest(data),
+        "enabled": yes(said=unit.enabled) if installable else "any",
+        "running": yes(said=unit.running),
+        "restart": _mark(release, unit.name, "restart"),
+        "reload": _mark(release, unit.name, "reload"),
+    }
+    return Step(
+        id=resource_id(unit),
+        check=check_script(_CHECK, **values),
+        apply=apply_script(_APPLY, **values, content=packed(data)),
+        remove=apply_script(_REMOVE, **values),
+        timeout=release.start_timeout + _SLACK,
+        diff=(path, unit.content),
+    )
+
+
+def mark(effect: Effect, release: Release) -> str:
+    """Given what a change means for the service of a release, return the sh that makes it due, run before the change."""
+    if effect == "nothing" or release.unit is None:
+        return ":"
+    state = paths.state(release.app, release.component)
+    return f"mkdir -p {sh.quote(state)} && : >{sh.quote(_mark(release, release.unit, effect))}"
+
+
+def _mark(release: Release, unit: str, effect: Effect) -> str:
+    own = "" if unit == release.unit else f".{unit}"
+    return f"{paths.state(release.app, release.component)}/{effect}-needed{own}"
