@@ -1,0 +1,64 @@
+"""The stories of `tfheal secret`: a value is given, shown or made anew; none takes effect before the next deploy."""
+
+import difflib
+from collections.abc import Iterable
+from typing import Final
+
+from tfheal.base.errors import UsageError
+from tfheal.base.secret import Secret
+from tfheal.model.playbook import SecretSpec
+from tfheal.model.ports import Vault
+from tfheal.model.workspace import Workspace
+
+VALUE_CAP: Final = 65_536
+
+
+def set_secret(workspace: Workspace, vault: Vault, app: str, name: str, value: Secret) -> int:
+    """Keep a value as the newest version of a secret, and return its number; raise UsageError for one of no use."""
+    _spec(workspace, app, name)
+    text = value.reveal()
+    if not text:
+        raise UsageError(f"the value of {name} is empty")
+    if "\0" in text or len(text) > VALUE_CAP:
+        raise UsageError(f"the value of {name} cannot be used", why=f"it is text of up to {VALUE_CAP} characters")
+    return vault.put(app, name, value)
+
+
+def rotate_secret(workspace: Workspace, vault: Vault, app: str, name: str) -> int:
+    """Make a new version of a secret as its playbook says, and return its number."""
+    return vault.make(app, name, _spec(workspace, app, name).length)
+
+
+def show_secret(workspace: Workspace, vault: Vault, app: str, name: str, version: int | None) -> tuple[int, Secret]:
+    """Return the number and value of a version of a secret, the newest if none is asked for."""
+    newest = vault.latest(app, name) if app in workspace.apps else 0
+    if not newest:
+        _spec(workspace, app, name)
+        raise UsageError(
+            f"{app} has no {name} yet",
+            why="it is made by the first deploy",
+            hint=f"tfheal deploy {app}, or give it a value: tfheal secret set {app} {name}",
+        )
+    number = newest if version is None else version
+    if not 1 <= number <= newest:
+        raise UsageError(f"{name} of {app} has no version {number}", why=f"its versions are 1 to {newest}")
+    return number, vault.get(app, name, number)
+
+
+def _spec(workspace: Workspace, app: str, name: str) -> SecretSpec:
+    if app not in workspace.apps:
+        raise _unknown(f"there is no app {app}", app, workspace.apps, "the apps")
+    declared = workspace.playbooks[workspace.apps[app].playbook].playbook.secrets
+    if name not in declared:
+        raise _unknown(f"{app} has no secret {name}", name, declared, "its secrets")
+    return declared[name]
+
+
+def _unknown(what: str, word: str, words: Iterable[str], group: str) -> UsageError:
+    known = sorted(words)
+    near = difflib.get_close_matches(word, known, n=1)
+    return UsageError(
+        what,
+        why=f"{group} are {', '.join(known)}" if known else "there are none",
+        hint=f"did you mean {near[0]}?" if near else "",
+    )
