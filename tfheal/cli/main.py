@@ -2,6 +2,8 @@
 
 import typer
 
+from tfheal.cli.lab import lab_app
+
 app = typer.Typer(
     name="tfheal",
     help="Deploy, check and heal applications on slices that their owners keep.",
@@ -11,6 +13,15 @@ app = typer.Typer(
 )
 
 
+app.add_typer(lab_app, name="lab")
+
+
 def main() -> None:
     """Run the command line."""
-    app()
+    from tfheal.base.errors import TfhealError
+
+    try:
+        app()
+    except TfhealError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise SystemExit(int(error.exit)) from None

@@ -1,0 +1,96 @@
+"""`tfheal lab`: throwaway slices on this machine, and the faults that can be put into them."""
+
+from typing import Annotated
+
+import typer
+
+lab_app = typer.Typer(
+    help="Throwaway slices on this machine, to try things out and to break them.", no_args_is_help=True
+)
+
+Name = Annotated[str, typer.Option("--name", help="Which lab; several can stand side by side.")]
+Folder = Annotated[str | None, typer.Option("--workspace", envvar="TFHEAL_WORKSPACE", help="The workspace's folder.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+SliceName = Annotated[str, typer.Argument(metavar="SLICE", help="A slice of the lab: s1, s2, …")]
+
+
+@lab_app.command()
+def up(
+    slices: Annotated[int | None, typer.Option(help="How many (default: those that are there, else 3).")] = None,
+    name: Name = "lab",
+    memory: Annotated[str, typer.Option(help="Memory of each new slice.")] = "1G",
+    disk: Annotated[str, typer.Option(help="Disk of each new slice.")] = "2G",
+    yes: Annotated[bool, typer.Option("--yes", help="Install missing host packages without asking.")] = False,
+    json: Json = False,
+    workspace: Folder = None,
+) -> None:
+    """Make slices, and start those that are off; what is there stays."""
+    from tfheal.cli import wiring
+    from tfheal.flows import lab as flow
+    from tfheal.model.lab import LabSpec
+    from tfheal.render import lab as words
+
+    wired = wiring.lab(workspace, yes=yes)
+    spec = LabSpec(
+        flow.name_of_lab(name), wired.workspace, slices, flow.size("--memory", memory), flow.size("--disk", disk)
+    )
+    made = flow.up(spec, wired.inventory, wired.cpus, wired.ports)
+    wiring.tell("lab-up", words.lab_document(made), words.lab_table(made), as_json=json)
+
+
+@lab_app.command()
+def down(
+    name: Name = "lab",
+    cache: Annotated[bool, typer.Option("--cache", help="Remove the cached base image too.")] = False,
+    json: Json = False,
+    workspace: Folder = None,
+) -> None:
+    """Take a lab down; nothing of it stays on this machine but the cached base image."""
+    from tfheal.cli import wiring
+    from tfheal.flows import lab as flow
+
+    wired = wiring.lab(workspace, of=flow.name_of_lab(name))
+    there = flow.down(name, wired.inventory, wired.ports, cache=cache)
+    said = f"lab {name} is gone" if there else f"there is no lab {name}"
+    wiring.tell("lab-down", {"lab": name, "was_there": there}, said, as_json=json)
+
+
+@lab_app.command(name="list")
+def list_(json: Json = False) -> None:
+    """Show the labs of this machine, their slices and what is broken on them."""
+    from tfheal.cli import wiring
+    from tfheal.render import lab as words
+
+    labs = wiring.lab_host().labs()
+    wiring.tell("lab-list", {"labs": [words.lab_document(lab) for lab in labs]}, words.labs_tables(labs), as_json=json)
+
+
+@lab_app.command(context_settings={"ignore_unknown_options": True})
+def ssh(
+    name_of_slice: SliceName,
+    command: Annotated[list[str] | None, typer.Argument(help="What to run there; nothing: a shell.")] = None,
+    name: Name = "lab",
+    workspace: Folder = None,
+) -> None:
+    """Log in to a slice of the lab, or run a command there; its exit code becomes ours."""
+    import os
+
+    from tfheal.cli import wiring
+    from tfheal.flows import lab as flow
+
+    wired = wiring.lab(workspace, of=flow.name_of_lab(name))
+    target = flow.the_slice(name, name_of_slice, wired.ports)
+    words = flow.ssh_command(wired.workspace, name, target, tuple(command or ()))
+    os.execvp(words[0], words)  # noqa: S606  the client takes our place, terminal and all
+
+
+@lab_app.command()
+def recreate(name_of_slice: SliceName, name: Name = "lab", json: Json = False, workspace: Folder = None) -> None:
+    """Throw a slice's disk away and boot it anew; its new host key is pinned and printed."""
+    from tfheal.cli import wiring
+    from tfheal.flows import lab as flow
+    from tfheal.render import lab as words
+
+    wired = wiring.lab(workspace, of=flow.name_of_lab(name))
+    made = flow.recreate(name, name_of_slice, wired.cpus, wired.ports)
+    wiring.tell("lab-recreate", words.slice_document(made), f"host_key {made.fingerprint}", as_json=json)

@@ -1,0 +1,169 @@
+"""Control groups: a slice *is* the processes of its groups.
+
+That is how it is limited, found again and ended for sure, whoever started it and whoever of its starters died; no
+process id is ever remembered.
+"""
+
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from tfheal.base.errors import ActionFailed
+from tfheal.lab import places
+
+PIDS: Final = 2048
+_LIMITED: Final = ("memory", "pids")
+_PATIENCE: Final = 20.0
+
+
+def hierarchies() -> dict[str, Path]:
+    """Return where the hierarchies are mounted that a slice is put into: `unified`, and the v1 ones that exist."""
+    found: dict[str, Path] = {}
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        place, _, rest = line.partition(" - ")
+        kind, _, options = rest.split(" ", 2)
+        mount = Path(place.split(" ")[4])
+        if kind == "cgroup2":
+            found.setdefault("unified", mount)
+        elif kind == "cgroup":
+            for name in {*_LIMITED, "name=systemd"} & set(options.split(" ")[-1].split(",")):
+                found.setdefault(name, mount)
+    return found
+
+
+def make(lab: str, name: str, memory: int) -> list[Path]:
+    """Make the groups of a slice with its limits, and return them."""
+    made = []
+    for hierarchy, mount in hierarchies().items():
+        group = mount / places.group(lab, name)
+        if hierarchy == "unified":
+            _delegate(mount, group)
+        group.mkdir(parents=True, exist_ok=True)
+        _limit(group, memory)
+        made.append(group)
+    return made
+
+
+def _delegate(mount: Path, group: Path) -> None:
+    """Hand the controllers down to a group, from the root of the hierarchy on."""
+    group.parent.mkdir(parents=True, exist_ok=True)
+    offered = set((mount / "cgroup.controllers").read_text().split())
+    wanted = " ".join(f"+{controller}" for controller in _LIMITED if controller in offered)
+    for folder in reversed([parent for parent in group.parents if parent.is_relative_to(mount)]):
+        _put(folder / "cgroup.subtree_control", wanted)
+
+
+def _limit(group: Path, memory: int) -> None:
+    limits = {"memory.limit_in_bytes": memory, "memory.max": memory, "memory.swap.max": 0, "pids.max": PIDS}
+    for file, limit in limits.items():
+        if (group / file).exists():
+            _put(group / file, str(limit))
+
+
+def _put(file: Path, text: str) -> None:
+    if not text:
+        return
+    try:
+        file.write_text(text)
+    except OSError as error:
+        raise ActionFailed("a control group cannot be set up", where=str(file), why=str(error)) from error
+
+
+def processes(lab: str, name: str) -> set[int]:
+    """Return the processes of a slice; a zombie is none."""
+    found: set[int] = set()
+    for mount in hierarchies().values():
+        for folder in _below(mount / places.group(lab, name)):
+            with suppress(OSError):
+                found.update(int(line) for line in (folder / "cgroup.procs").read_text().split())
+    return {process for process in found if process and not _is_zombie(process)}
+
+
+def leader(lab: str, name: str) -> int | None:
+    """Return the slice's own first process, as seen from here."""
+    for process in sorted(processes(lab, name)):
+        with suppress(OSError):
+            status = Path(f"/proc/{process}/status").read_text()
+            ids = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[1:]
+            if len(ids) > 1 and ids[-1] == "1":
+                return process
+    return None
+
+
+def supervised(lab: str, name: str) -> bool:
+    """Return whether the systemd-nspawn of a slice is there: without it a slice still runs, but cannot reboot."""
+    commands = (Path(f"/proc/{process}/comm") for process in processes(lab, name))
+    for command in commands:
+        with suppress(OSError):
+            if command.read_text().strip() == "systemd-nspawn":
+                return True
+    return False
+
+
+def end(lab: str, name: str) -> None:
+    """Kill every process of a slice, wait until they are gone, and remove its groups; raise ActionFailed."""
+    deadline = time.monotonic() + _PATIENCE
+    while remaining := processes(lab, name):
+        for process in remaining:
+            _kill(process, lab, name)
+        if time.monotonic() > deadline:
+            raise ActionFailed("a slice does not end", where=name, why=f"processes {sorted(remaining)} stay")
+        time.sleep(0.02)
+    for mount in hierarchies().values():
+        _remove(mount / places.group(lab, name))
+
+
+def clear(lab: str) -> None:
+    """Remove what is left of the groups of a lab, and of all labs when it was the last one."""
+    for mount in hierarchies().values():
+        _remove(mount / places.GROUP / lab)
+        with suppress(OSError):
+            (mount / places.GROUP).rmdir()
+
+
+def names(lab: str) -> set[str]:
+    """Return the slices of a lab that have groups, with or without a record."""
+    folders = (mount / places.GROUP / lab for mount in hierarchies().values())
+    return {path.name for folder in folders if folder.is_dir() for path in folder.iterdir() if path.is_dir()}
+
+
+def _kill(process: int, lab: str, name: str) -> None:
+    """Kill a process by a handle, once it is sure that the handle is of a process of this slice."""
+    with suppress(OSError):
+        handle = os.pidfd_open(process)
+        try:
+            if _is_of(process, f"/{places.group(lab, name)}/"):
+                signal.pidfd_send_signal(handle, signal.SIGKILL)
+        finally:
+            os.close(handle)
+
+
+def _is_of(process: int, group: str) -> bool:
+    lines = Path(f"/proc/{process}/cgroup").read_text().splitlines()
+    return any(f"{line.split(':', 2)[2]}/".startswith(group) for line in lines)
+
+
+def _is_zombie(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def _below(group: Path) -> list[Path]:
+    return [Path(folder) for folder, _, _ in os.walk(group)]
+
+
+def _remove(group: Path) -> None:
+    deadline = time.monotonic() + _PATIENCE
+    for folder in reversed(_below(group)):
+        while folder.is_dir():
+            try:
+                folder.rmdir()
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise ActionFailed("a control group stays", where=str(folder), why=str(error)) from error
+                time.sleep(0.02)

@@ -1,0 +1,79 @@
+"""The one door to programs of this machine; every failure of one becomes one of our errors."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tfheal.base import untrusted
+from tfheal.base.errors import ActionFailed
+
+_TAIL: Final = 1_500
+_PATH: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a program answered."""
+
+    status: int
+    stdout: bytes
+    stderr: bytes
+
+
+def present(program: str) -> bool:
+    """Return whether a program is on the path, the places of root's programs included."""
+    return shutil.which(program, path=_PATH) is not None
+
+
+def ask(*argv: str, stdin: bytes | None = None, timeout: float = 60.0) -> Result:
+    """Given a command, return what it answered, whatever its status; raise ActionFailed if it cannot be run."""
+    try:
+        done = subprocess.run(
+            argv,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+            env=_environment({}),
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ActionFailed(f"{argv[0]} did not end within {timeout:.0f} s", where="this machine") from error
+    except OSError as error:
+        raise ActionFailed(f"{argv[0]} cannot be run", where="this machine", why=str(error)) from error
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def run(*argv: str, stdin: bytes | None = None, timeout: float = 60.0) -> bytes:
+    """Given a command that has to succeed, return its stdout; raise ActionFailed with its last words."""
+    result = ask(*argv, stdin=stdin, timeout=timeout)
+    if result.status != 0:
+        words = untrusted.line((result.stderr or result.stdout)[-_TAIL:])
+        raise ActionFailed(f"{argv[0]} failed with status {result.status}", where="this machine", why=words)
+    return result.stdout
+
+
+def launch(argv: tuple[str, ...], log: str, extra: Mapping[str, str]) -> None:
+    """Given a command that is to outlive us, start it in a session of its own, as nobody's child."""
+    try:
+        with Path(log).open("ab") as output:
+            subprocess.run(
+                ("setsid", "--fork", *argv),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                check=True,
+                cwd="/",
+                env=_environment(extra),
+            )
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise ActionFailed(f"{argv[0]} cannot be started", where="this machine", why=str(error)) from error
+
+
+def _environment(extra: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")}
+    return {"PATH": _PATH, "HOME": "/root", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", **kept, **extra}

@@ -1,0 +1,138 @@
+"""The network of a lab: one bridge, one way out for IPv4, and the kernel settings that this takes, put back at the end."""
+
+import json
+from contextlib import suppress
+from ipaddress import IPv4Network, ip_network
+from pathlib import Path
+from typing import Final
+
+from tfheal.base.errors import ActionFailed
+from tfheal.lab import host, places, record
+
+_FORWARD: Final = "net.ipv4.ip_forward"
+_INOTIFY: Final = "fs.inotify.max_user_instances"
+_INOTIFY_NEEDED: Final = 4_096  # a slice holds about seven; the usual 128 is spent by fifteen slices
+
+
+def free_network4(lab: str) -> str:
+    """Return an IPv4 network (A.B.C of a /24) that neither this machine nor another lab uses."""
+    taken = _networks_in_use()
+    for candidate in places.candidates4(lab):
+        if not any(IPv4Network(f"{candidate}.0/24").overlaps(network) for network in taken):
+            return candidate
+    raise ActionFailed("no free IPv4 network for the lab", where="this machine", hint="take down another lab")
+
+
+def _networks_in_use() -> list[IPv4Network]:
+    routes = json.loads(host.run("ip", "-json", "-4", "route", "show", "table", "all") or b"[]")
+    written = {route.get("dst", "default") for route in routes} - {"default"}
+    others = {f"{kept.network4}.0/24" for name in record.lab_names() if (kept := record.load_lab(name))}
+    networks = []
+    for text in written | others:
+        with suppress(ValueError):
+            network = ip_network(text)
+            if isinstance(network, IPv4Network):
+                networks.append(network)
+    return networks
+
+
+def raise_up(lab: str, network4: str) -> None:
+    """Make bridge, addresses, rules and kernel settings of a lab, where missing."""
+    _settle()
+    bridge = places.bridge(lab)
+    if not Path(f"/sys/class/net/{bridge}").exists():
+        host.run("ip", "link", "add", bridge, "type", "bridge")
+    host.run("ip", "address", "replace", f"{places.gateway4(network4)}/24", "dev", bridge)
+    host.run("ip", "-6", "address", "replace", f"{places.gateway6(lab)}/64", "dev", bridge, "nodad")
+    host.run("ip", "link", "set", bridge, "up")
+    host.run("nft", "-f", "-", stdin=_rules(lab, network4).encode())
+
+
+def _rules(lab: str, network4: str) -> str:
+    """Return the nftables script of a lab; run twice it is as run once, and partitions stay."""
+    table, bridge, inside = places.table(lab), places.bridge(lab), f"{network4}.0/24"
+    return f"""
+add table inet {table}
+add chain inet {table} postrouting {{ type nat hook postrouting priority srcnat; }}
+flush chain inet {table} postrouting
+add rule inet {table} postrouting ip saddr {inside} oifname != "{bridge}" masquerade
+add table bridge {table}
+add set bridge {table} cut {{ type ifname; }}
+add chain bridge {table} input {{ type filter hook input priority -200; }}
+add chain bridge {table} forward {{ type filter hook forward priority -200; }}
+add chain bridge {table} output {{ type filter hook output priority -200; }}
+flush chain bridge {table} input
+flush chain bridge {table} forward
+flush chain bridge {table} output
+add rule bridge {table} input iifname @cut drop
+add rule bridge {table} forward iifname @cut drop
+add rule bridge {table} forward oifname @cut drop
+add rule bridge {table} output oifname @cut drop
+"""
+
+
+def cut(lab: str, name: str) -> None:
+    """Let nothing pass between a slice and anybody else."""
+    element = f"{{ {places.link(lab, name)} }}"
+    host.run("nft", "add", "element", "bridge", places.table(lab), "cut", element)
+
+
+def join(lab: str, name: str) -> None:
+    """Undo `cut`."""
+    if is_cut(lab, name):
+        element = f"{{ {places.link(lab, name)} }}"
+        host.run("nft", "delete", "element", "bridge", places.table(lab), "cut", element)
+
+
+def is_cut(lab: str, name: str) -> bool:
+    """Return whether a slice is cut off."""
+    listed = host.ask("nft", "list", "set", "bridge", places.table(lab), "cut")
+    return f'"{places.link(lab, name)}"' in listed.stdout.decode()
+
+
+def take_down(lab: str) -> None:
+    """Remove bridge and rules of a lab, and put the kernel settings back if it was the last one."""
+    for family in ("inet", "bridge"):
+        if host.ask("nft", "list", "table", family, places.table(lab)).status == 0:
+            host.run("nft", "delete", "table", family, places.table(lab))
+    if Path(f"/sys/class/net/{places.bridge(lab)}").exists():
+        host.run("ip", "link", "delete", places.bridge(lab))
+
+
+def _settle() -> None:
+    """Write down the kernel settings as they are found, then change them."""
+    wanted = {}
+    if _read(_FORWARD) != "1":
+        wanted[_FORWARD] = "1"
+    if int(_read(_INOTIFY)) < _INOTIFY_NEEDED:
+        wanted[_INOTIFY] = str(_INOTIFY_NEEDED)
+    found = record.read(places.SYSCTLS) or {}
+    if wanted:
+        touched = {*wanted, *(_forwardings() if _FORWARD in wanted else ())}
+        record.write(places.SYSCTLS, {**{name: _read(name) for name in touched}, **found})
+    for name, value in wanted.items():
+        _setting(name).write_text(value)
+
+
+def _forwardings() -> list[str]:
+    """Return the settings that the kernel changes along when forwarding is switched."""
+    interfaces = [path.name for path in Path("/proc/sys/net/ipv4/conf").iterdir()]
+    return [f"net/ipv4/conf/{name}/{key}" for name in interfaces for key in ("forwarding", "accept_redirects")]
+
+
+def put_settings_back() -> None:
+    """Put the kernel settings back as they were found before the first lab."""
+    found = record.read(places.SYSCTLS) or {}
+    for name in sorted(found, key=lambda name: name != _FORWARD):
+        with suppress(FileNotFoundError):
+            if _read(name) != found[name]:
+                _setting(name).write_text(str(found[name]))
+    places.SYSCTLS.unlink(missing_ok=True)
+
+
+def _setting(name: str) -> Path:
+    return Path("/proc/sys") / (name if "/" in name else name.replace(".", "/"))
+
+
+def _read(name: str) -> str:
+    return _setting(name).read_text().strip()
