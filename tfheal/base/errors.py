@@ -8,7 +8,8 @@ TfhealError                    exit
 ├── Unreachable                4    the slice could not be asked
 │   ├── ConnectFailed               no connection: refused, no route, time-out, a name that does not resolve
 │   ├── LoginFailed                 connected, but no key of ours was accepted
-│   └── ConnectionLost              it was there, and went away or fell silent
+│   ├── ConnectionLost              it was there, and went away or fell silent
+│   └── NotChecked                  the round ended before its answer came
 ├── HostKeyMismatch            3    the key is not the pinned one: an incident, never accepted by itself
 ├── ActionFailed               5    tried, and it did not work
 │   ├── RemoteTimeout               outlived its time-out, and was ended
@@ -99,6 +100,10 @@ class LoginFailed(Unreachable):
 
 class ConnectionLost(Unreachable):
     """The connection went away, or fell silent past its deadline."""
+
+
+class NotChecked(Unreachable):
+    """The round had to end before its answer came."""
 
 
 class HostKeyMismatch(TfhealError):
