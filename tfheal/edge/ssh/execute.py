@@ -1,0 +1,193 @@
+"""One exec: the script goes in, both streams come back as they come, capped, under one deadline over everything."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+import paramiko
+from paramiko.common import cMSG_CHANNEL_REQUEST
+from paramiko.message import Message
+
+from tfheal.base.errors import ActionFailed, BadReply, ConnectionLost, RemoteTimeout
+from tfheal.edge.ssh.deadline import Deadline
+from tfheal.edge.ssh.mapping import ours
+from tfheal.edge.ssh.remote import ENDED
+from tfheal.model.ports import Reply
+from tfheal.model.ssh import SshSettings
+
+_CHUNK: Final = 1 << 15
+_READ: Final = 1 << 18
+_LINGER: Final = 0.5  # how long output may still come after the exit status, if something holds the streams open
+_STUCK: Final = 0.2  # how long one write may wait before output is looked at again
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One script to run."""
+
+    where: str
+    command: str
+    script: bytes
+    timeout: float
+    cap: int
+    on_line: Callable[[bytes], None] | None = None
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One direction of output: what is kept of it, and how much there was."""
+
+    cap: int
+    kept: bytearray = field(default_factory=bytearray)
+    seen: int = 0
+    lines_end: int = 0
+
+    def take(self, data: bytes) -> None:
+        self.seen += len(data)
+        self.kept += data[: max(0, self.cap - len(self.kept))]
+
+    def new_lines(self) -> list[bytes]:
+        """Return the lines that became complete since the last call; what is beyond the cap is nobody's line."""
+        end = self.kept.rfind(b"\n", self.lines_end) + 1
+        if end <= self.lines_end:
+            return []
+        fresh = bytes(self.kept[self.lines_end : end - 1])
+        self.lines_end = end
+        return fresh.split(b"\n")
+
+
+def execute(channel: paramiko.Channel, order: Order, settings: SshSettings, abort: Callable[[], None]) -> Reply:
+    """Given a fresh channel, run the order on it and return its reply.
+
+    Raise RemoteTimeout if the slice ended it at its time-out, ConnectionLost if the slice fell silent, BadReply if
+    there is no end to its output. `abort` cuts the connection: it wakes a write that is stuck in a full buffer.
+    """
+    begun = time.monotonic()
+    deadline = Deadline(order.timeout + settings.grace)
+    watchdog = threading.Timer(deadline.left() + 2 * _LINGER, abort)
+    watchdog.daemon = True
+    watchdog.start()
+    try:
+        talk = _Talk(channel, order, settings.flood)
+        talk.send(deadline)
+        status = talk.listen(deadline)
+    finally:
+        watchdog.cancel()
+    seconds = time.monotonic() - begun
+    if status in ENDED and seconds >= order.timeout:
+        raise RemoteTimeout(
+            "it outlived its time-out and was ended there", where=order.where, why=f"{order.timeout:g} s"
+        )
+    return talk.reply(status, seconds)
+
+
+class _Talk:
+    """The two sides of one exec."""
+
+    def __init__(self, channel: paramiko.Channel, order: Order, flood: int) -> None:
+        self._channel = channel
+        self._order = order
+        self._flood = flood
+        self._stdout = _Stream(order.cap)
+        self._stderr = _Stream(order.cap)
+        self._last_data = time.monotonic()
+        # One event for both streams: set by the library when data or the end comes, cleared when a read empties one.
+        self._wake = threading.Event()
+        channel.in_buffer.set_event(self._wake)
+        channel.in_stderr_buffer.set_event(self._wake)
+
+    def send(self, deadline: Deadline) -> None:
+        """Ask for the command and send the script, reading meanwhile; a command that ends early is not an error."""
+        with ours("talk", self._order.where):
+            self._channel.settimeout(_STUCK)
+            _request(self._channel, self._order.command)
+        for start in range(0, len(self._order.script), _CHUNK):
+            if not self._send_all(self._order.script[start : start + _CHUNK], deadline):
+                return
+        with ours("talk", self._order.where):
+            self._channel.shutdown_write()
+
+    def listen(self, deadline: Deadline) -> int:
+        """Read until the command has ended and return its exit status, -1 if a signal ended it."""
+        while True:
+            ended = self._channel.eof_received or self._channel.closed
+            answered = self._channel.exit_status_ready()
+            self._drain()
+            if answered and (ended or time.monotonic() - self._last_data > _LINGER):
+                return self._status()
+            self._give_up_if_past(deadline)
+            waited_for = self._channel.status_event if ended else self._wake
+            waited_for.wait(min(_LINGER, deadline.left()))
+
+    def reply(self, status: int, seconds: float) -> Reply:
+        """Return what came back."""
+        streams = (self._stdout, self._stderr)
+        truncated = any(stream.seen > len(stream.kept) for stream in streams)
+        return Reply(bytes(self._stdout.kept), bytes(self._stderr.kept), status, seconds, truncated)
+
+    def _send_all(self, data: bytes, deadline: Deadline) -> bool:
+        """Send a piece of the script; return whether the other side still reads."""
+        while data:
+            try:
+                with ours("talk", self._order.where):
+                    sent = self._channel.send(data)
+            except ConnectionLost as error:
+                if self._channel.closed and self._channel.get_transport().is_active():
+                    return False
+                if not isinstance(error.__cause__, TimeoutError):
+                    raise
+                sent = 0
+                self._give_up_if_past(deadline)
+            data = data[sent:]
+            self._drain()
+        return True
+
+    def _drain(self) -> None:
+        """Take what has come; drop what exceeds the caps, so that the other side never waits for us."""
+        channel = self._channel
+        with ours("talk", self._order.where):
+            while channel.recv_ready():
+                self._stdout.take(channel.recv(_READ))
+                self._last_data = time.monotonic()
+            while channel.recv_stderr_ready():
+                self._stderr.take(channel.recv_stderr(_READ))
+                self._last_data = time.monotonic()
+        if self._stdout.seen + self._stderr.seen > self._flood:
+            why = f"more than {self._flood} bytes"
+            raise BadReply("there was no end to its output", where=self._order.where, why=why)
+        if self._order.on_line is not None:
+            for line in self._stdout.new_lines():
+                self._order.on_line(line)
+
+    def _give_up_if_past(self, deadline: Deadline) -> None:
+        if deadline.passed():
+            why = f"no end after {self._order.timeout:g} s and the time it had to stop"
+            hint = "it ends its commands itself; what this one did is not known"
+            raise ConnectionLost("it fell silent", where=self._order.where, why=why, hint=hint)
+
+    def _status(self) -> int:
+        channel = self._channel
+        if channel.exit_status >= 0:
+            return channel.exit_status
+        if not channel.get_transport().is_active():
+            error = channel.get_transport().get_exception()
+            why = str(getattr(error, "strerror", "") or "the connection was closed")
+            raise ConnectionLost("the connection was lost", where=self._order.where, why=why)
+        if not channel.event_ready:
+            hint = "is a forced command or a shell without commands set for this user?"
+            raise ActionFailed("it refuses to run commands", where=self._order.where, hint=hint)
+        return channel.exit_status
+
+
+def _request(channel: paramiko.Channel, command: str) -> None:
+    """Ask for a command without waiting for the answer, which would cost a round trip: a refusal closes the channel."""
+    message = Message()
+    message.add_byte(cMSG_CHANNEL_REQUEST)
+    message.add_int(channel.remote_chanid)
+    message.add_string("exec")
+    message.add_boolean(b=True)
+    message.add_string(command)
+    # exec_command would wait for the answer, and without a limit.
+    channel.get_transport()._send_user_message(message)  # type: ignore[attr-defined]  # noqa: SLF001

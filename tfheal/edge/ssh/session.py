@@ -1,0 +1,159 @@
+"""One open connection: the handshake with its pinned key, and the channels that share it."""
+
+import threading
+from typing import Final
+
+import paramiko
+from paramiko.ssh_exception import ChannelException, IncompatiblePeer
+
+from tfheal.base.errors import ConnectFailed, ConnectionLost, HostKeyMismatch
+from tfheal.edge.ssh.deadline import Deadline
+from tfheal.edge.ssh.dial import Line
+from tfheal.edge.ssh.mapping import ours
+from tfheal.edge.ssh.route import Endpoint
+from tfheal.model.ssh import SshSettings, fingerprint
+
+_TUNNEL_SOURCE: Final = ("127.0.0.1", 0)
+
+
+def shake_hands(line: Line, algorithms: tuple[str, ...], settings: SshSettings) -> paramiko.Transport:
+    """Given an open way to a server, exchange keys; raise what paramiko raises, or TimeoutError."""
+    transport: paramiko.Transport | None = None
+    try:
+        transport = paramiko.Transport(line.socket)
+        transport.banner_timeout = settings.banner_timeout
+        transport.handshake_timeout = settings.banner_timeout
+        transport.get_security_options().key_types = algorithms
+        done = threading.Event()
+        transport.start_client(event=done)
+        _wait_for_keys(transport, done, settings.banner_timeout)
+    except BaseException:
+        hang_up(line, transport)
+        raise
+    return transport
+
+
+def _wait_for_keys(transport: paramiko.Transport, done: threading.Event, timeout: float) -> None:
+    if not done.wait(timeout):
+        missing = "key exchange" if transport.remote_version else "SSH banner"
+        msg = f"no {missing} in {timeout:g} s"
+        raise TimeoutError(msg)
+    if not transport.is_active():
+        raise transport.get_exception() or EOFError("the server closed the connection")
+
+
+def hang_up(line: Line, transport: paramiko.Transport | None) -> None:
+    """Close a connection, whatever state it is in, without waiting for the other side."""
+    line.cut()
+    if transport is not None:
+        transport.close()
+        # Ends the library's handshake timer: a thread that would keep the interpreter from exiting.
+        transport.packetizer.complete_handshake()
+    line.socket.close()
+
+
+def shown_key(transport: paramiko.Transport) -> str:
+    """Given a connection after its key exchange, return the host key as `TYPE KEY`."""
+    key = transport.get_remote_server_key()
+    return f"{key.get_name()} {key.get_base64()}"
+
+
+def check_key(transport: paramiko.Transport, endpoint: Endpoint, expected: tuple[str, ...]) -> None:
+    """Given a connection after its key exchange, raise HostKeyMismatch unless it shows an expected key."""
+    shown = shown_key(transport)
+    if shown not in expected:
+        raise mismatch(endpoint, expected, shown)
+
+
+def mismatch(endpoint: Endpoint, expected: tuple[str, ...], shown: str) -> HostKeyMismatch:
+    """Given what was pinned and what was shown, return the error that names both."""
+    pinned = ", ".join(fingerprint(key) for key in expected)
+    hint = "nothing was sent; an owner who says that it was rebuilt makes it well: "
+    return HostKeyMismatch(
+        "the host key is not the pinned one",
+        where=endpoint.name,
+        why=f"pinned {pinned}, shown {fingerprint(shown)} ({shown.split(' ', 1)[0]})",
+        hint=hint + (f"`tfheal slice trust {endpoint.name}`" if endpoint.is_slice else "correct known_hosts"),
+    )
+
+
+class Session:
+    """A connection that is logged in; its channels are shared between threads, a bounded number at a time."""
+
+    def __init__(self, line: Line, transport: paramiko.Transport, endpoint: Endpoint, settings: SshSettings) -> None:
+        """Take over an open connection."""
+        self.endpoint = endpoint
+        self._line = line
+        self._transport = transport
+        self._settings = settings
+        self._room = settings.channels
+        self._busy = 0
+        self._condition = threading.Condition()
+
+    def is_idle(self) -> bool:
+        """Return whether no channel is in use."""
+        return self._busy == 0
+
+    def is_alive(self) -> bool:
+        """Return whether the connection looks open from here."""
+        return self._transport.is_active()
+
+    def open_channel(self) -> paramiko.Channel:
+        """Return a channel for one exec, to be given back; raise ConnectionLost or ConnectFailed."""
+        deadline = Deadline(self._settings.patience)
+        where = self.endpoint.name
+        while True:
+            self._enter(deadline)
+            try:
+                with ours("talk", where):
+                    return self._transport.open_session(timeout=min(self._settings.connect_timeout, deadline.left()))
+            except BaseException as error:
+                alone = self._leave()
+                if alone or not isinstance(error.__cause__, ChannelException):
+                    raise
+                # It permits fewer channels than we thought: from now on no more than are open.
+
+    def close_channel(self, channel: paramiko.Channel) -> None:
+        """Give a channel back."""
+        try:
+            with ours("talk", self.endpoint.name):
+                channel.close()
+        except ConnectionLost:
+            pass  # so it is closed
+        finally:
+            with self._condition:
+                self._busy -= 1
+                self._condition.notify()
+
+    def tunnel(self, address: tuple[str, int], timeout: float) -> paramiko.Channel:
+        """Return a channel that leads on to an address; raise what paramiko raises."""
+        try:
+            return self._transport.open_channel("direct-tcpip", address, _TUNNEL_SOURCE, timeout=timeout)
+        except paramiko.SSHException as error:
+            if "Timeout" in str(error):
+                msg = f"{self.endpoint.name} does not reach it"
+                raise TimeoutError(msg) from error
+            raise
+
+    def close(self) -> None:
+        """Hang up; everybody who waits on one of its channels is woken."""
+        hang_up(self._line, self._transport)
+
+    def _enter(self, deadline: Deadline) -> None:
+        with self._condition:
+            if not self._condition.wait_for(lambda: self._busy < self._room, deadline.left()):
+                raise ConnectFailed("no channel came free", where=self.endpoint.name)
+            self._busy += 1
+
+    def _leave(self) -> bool:
+        """Give back the room of a channel that was refused; return whether no other is open."""
+        with self._condition:
+            self._busy -= 1
+            self._room = max(1, min(self._room, self._busy))
+            self._condition.notify()
+            return self._busy == 0
+
+
+def is_of_no_common_kind(error: BaseException | None) -> bool:
+    """Return whether a handshake failed because the server has no host key of a kind that we asked for."""
+    return isinstance(error, IncompatiblePeer) and "host key" in str(error)

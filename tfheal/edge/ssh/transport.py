@@ -1,0 +1,155 @@
+"""The port to slices: connections are opened lean, kept for the run, shared by threads, and bounded in number."""
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import paramiko
+
+from tfheal.base import untrusted
+from tfheal.base.errors import LoginFailed, Unreachable
+from tfheal.edge.ssh import trust
+from tfheal.edge.ssh.execute import Order, execute
+from tfheal.edge.ssh.opening import Opener
+from tfheal.edge.ssh.remote import bounded_shell
+from tfheal.edge.ssh.route import Endpoint, Route, Routes
+from tfheal.edge.ssh.session import Session
+from tfheal.model.inventory import Slice
+from tfheal.model.ports import HostKeys, Reply
+from tfheal.model.ssh import SshSettings
+
+
+class SshTransport:
+    """Runs scripts on slices over SSH."""
+
+    def __init__(self, settings: SshSettings, host_keys: HostKeys, workspace: Path) -> None:
+        """Take the numbers, the pinned keys, and the folder where relative key paths start; connect to nothing."""
+        self._settings = settings
+        self._routes = Routes(workspace)
+        self._closing = threading.Event()
+        self._opener = Opener(settings, trust.Trust(host_keys), self._closing)
+        self._lock = threading.Lock()
+        self._sessions: dict[Slice | Endpoint, Session] = {}  # in the order of their last use
+        self._opening: defaultdict[Slice | Endpoint, threading.Lock] = defaultdict(threading.Lock)
+        # paramiko would print, with tracebacks, what we say in our own words.
+        logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
+
+    def run(
+        self, target: Slice, script: str, *, timeout: float, cap: int, on_line: Callable[[bytes], None] | None = None
+    ) -> Reply:
+        """Send a script of POSIX sh on stdin, as root, and return its reply; see the port for what is raised.
+
+        A script is sent at most once: a kept connection that turns out dead is opened anew only before it was sent.
+        """
+        user = self._routes.of(target).target.user
+        command = bounded_shell(user, timeout, self._settings.grace)
+        order = Order(target.name, command, script.encode(), timeout, cap, on_line)
+        with self._channel(target) as (session, channel):
+            reply = execute(channel, order, self._settings, session.close)
+        if user != "root":
+            _check_sudo(reply, target.name, user)
+        return reply
+
+    def offered(self, target: Slice, *, every: bool = False) -> tuple[str, ...]:
+        """Given a slice, return the host key that it shows as `TYPE KEY`, or one of `every` kind; log in nowhere."""
+        route = self._routes.of(target)
+        through = self._through(route)
+        kinds = trust.KINDS if every else (trust.EVERY_KIND,)
+        shown = (self._opener.shown_key(route.target, through, kind) for kind in kinds)
+        return tuple(key for key in shown if key)
+
+    def close(self) -> None:
+        """Close every connection; whoever waits on one of them is woken."""
+        self._closing.set()
+        with self._lock:
+            open_ones = list(self._sessions.values())
+            self._sessions.clear()
+        for session in reversed(open_ones):
+            session.close()
+
+    @contextmanager
+    def _channel(self, target: Slice) -> Iterator[tuple[Session, paramiko.Channel]]:
+        session, reused = self._session(target)
+        try:
+            channel = session.open_channel()
+        except Unreachable:
+            self._drop(target, session)
+            if not reused:
+                raise
+            session, _ = self._session(target)
+            channel = session.open_channel()
+        try:
+            yield session, channel
+        except Unreachable:
+            self._drop(target, session)  # whatever is left of this connection is not trusted with a next script
+            raise
+        finally:
+            session.close_channel(channel)
+
+    def _session(self, target: Slice) -> tuple[Session, bool]:
+        """Return the connection to a slice, and whether it was open already."""
+
+        def opened() -> Session:
+            route = self._routes.of(target)
+            return self._opener.open(route.target, self._through(route))
+
+        return self._kept(target, opened)
+
+    def _through(self, route: Route) -> Session | None:
+        """Return the last jump host of a route, connected; None if the way is direct.
+
+        All slices behind a jump host share one connection to it: it sees one start, however many they are.
+        """
+        through: Session | None = None
+        for hop in route.jumps:
+            through = self._jump(hop, through)
+        return through
+
+    def _jump(self, hop: Endpoint, through: Session | None) -> Session:
+        return self._kept(hop, lambda: self._opener.open(hop, through))[0]
+
+    def _kept(self, key: Slice | Endpoint, opened: Callable[[], Session]) -> tuple[Session, bool]:
+        """Return the kept connection of a key if it is alive, else a new one; one thread opens, others wait for it."""
+        with self._lock:
+            opening = self._opening[key]
+        with opening:
+            with self._lock:
+                session = self._sessions.pop(key, None)
+                if session is not None and session.is_alive():
+                    self._sessions[key] = session
+                    return session, True
+            if session is not None:
+                session.close()
+            self._make_room()
+            session = opened()
+            with self._lock:
+                self._sessions[key] = session
+            if self._closing.is_set():
+                session.close()
+            return session, False
+
+    def _make_room(self) -> None:
+        """Hang up on the slices that were used longest ago, if as many connections are open as there may be."""
+        with self._lock:
+            idle = [key for key, session in self._sessions.items() if isinstance(key, Slice) and session.is_idle()]
+            excess = max(0, len(self._sessions) + 1 - self._settings.connections)
+            leaving = [self._sessions.pop(key) for key in idle[:excess]]
+        for session in leaving:
+            session.close()
+
+    def _drop(self, target: Slice, session: Session) -> None:
+        with self._lock:
+            if self._sessions.get(target) is session:
+                del self._sessions[target]
+        session.close()
+
+
+def _check_sudo(reply: Reply, where: str, user: str) -> None:
+    """Raise LoginFailed if it was sudo that answered, and not our shell."""
+    said = untrusted.line(reply.stderr, 200)
+    if reply.status != 0 and not reply.stdout and ("sudo:" in said[:40]):
+        hint = f"permit it there: `{user} ALL=(ALL) NOPASSWD: ALL` in /etc/sudoers.d/tfheal, or log in as root"
+        raise LoginFailed(f"{user} cannot become root without a password", where=where, why=said, hint=hint)
