@@ -4,6 +4,7 @@ import base64
 from collections.abc import Mapping
 from typing import Final
 
+from tfheal.base.errors import UsageError
 from tfheal.core.resources.place import COMPARE, PLACE, PRUNE
 from tfheal.core.resources.step import Step, apply_script, check_script, digest, octal, packed, slice_path, yes
 from tfheal.model import paths
@@ -47,4 +48,6 @@ def step(file: File, release: Release, secrets: Mapping[tuple[str, int], str]) -
 def _content(file: File, secrets: Mapping[tuple[str, int], str]) -> bytes:
     if file.base64 is not None:
         return base64.b64decode(file.base64, validate=True)
-    return filled(file.content or "", secrets).encode()
+    if file.content is None:
+        raise UsageError(f"{file.path} has no content", why="its template was not rendered")
+    return filled(file.content, secrets).encode()

@@ -152,7 +152,7 @@ def _network(written: str) -> Network:
 
 
 def _port(written: int | str) -> int:
-    port = int(written) if str(written).isdecimal() else 0
+    port = int(written) if re.fullmatch("[0-9]+", str(written)) else 0
     if not 1 <= port <= _LAST_PORT:
         raise UsageError(f"{written!r} is no port", hint="a number from 1 to 65535")
     return port

@@ -83,7 +83,9 @@ for package in $wanted; do
     [ -e "$records/$package" ] || {{ echo "$package was here before, it stays"; continue; }}
     with=$(apt-get -s remove -- "$package" </dev/null 2>/dev/null | sed -n 's/^Remv \\([^ ]*\\) .*/\\1/p') || with=
     for other in $with; do
-        [ -e "$records/$other" ] || {{ echo "$package stays: $other needs it"; continue 2; }}
+        case " $wanted " in *" $other "*) [ ! -e "$records/$other" ] || continue ;; esac
+        echo "$package stays: $other needs it"
+        continue 2
     done
     [ -z "$with" ] || apt remove -- "$package" || {{ printf '%s\\n' "$log" | tail -n 15; exit 1; }}
     rm -f -- "$records/$package"
@@ -109,7 +111,7 @@ def step(packages: Packages, _release: Release) -> Step:
 def packages_removal(names: Iterable[str]) -> str:
     """Given names of packages, return the script that removes (never purges) those that tfheal itself installed.
 
-    One that another package needs, which tfheal did not install, stays; the script says so.
+    One that a package needs which is not to go as well stays; the script says so.
     """
     wanted = " ".join(sorted({name.partition("=")[0] for name in names}))
     return apply_script(_REMOVAL, wanted=wanted, records=_RECORDS, patience="120")
