@@ -61,7 +61,7 @@ def list_(json: Json = False) -> None:
     from tfheal.cli import wiring
     from tfheal.render import lab as words
 
-    labs = wiring.lab_host().labs()
+    labs = wiring.lab_hands().host.labs()
     wiring.tell("lab-list", {"labs": [words.lab_document(lab) for lab in labs]}, words.labs_tables(labs), as_json=json)
 
 
@@ -78,9 +78,8 @@ def ssh(
     from tfheal.cli import wiring
     from tfheal.flows import lab as flow
 
-    wired = wiring.lab(workspace, of=flow.name_of_lab(name))
-    target = flow.the_slice(name, name_of_slice, wired.ports)
-    words = flow.ssh_command(wired.workspace, name, target, tuple(command or ()))
+    folder, inventory = wiring.inventory(workspace)
+    words = flow.ssh_command(str(folder), name, name_of_slice, inventory, tuple(command or ()))
     os.execvp(words[0], words)  # noqa: S606  the client takes our place, terminal and all
 
 
@@ -94,3 +93,49 @@ def recreate(name_of_slice: SliceName, name: Name = "lab", json: Json = False, w
     wired = wiring.lab(workspace, of=flow.name_of_lab(name))
     made = flow.recreate(name, name_of_slice, wired.cpus, wired.ports)
     wiring.tell("lab-recreate", words.slice_document(made), f"host_key {made.fingerprint}", as_json=json)
+
+
+@lab_app.command(name="break")
+def break_(
+    name_of_slice: SliceName,
+    fault: Annotated[str, typer.Argument(help="What to do to it; tfheal lab faults lists what there is.")],
+    app: Annotated[
+        str | None, typer.Option(help="Whose instance: APP, or APP/COMPONENT if it has several there.")
+    ] = None,
+    name: Name = "lab",
+    json: Json = False,
+) -> None:
+    """Put a fault into a slice, and prove that it landed."""
+    from tfheal.cli import wiring
+    from tfheal.flows import lab as flow
+    from tfheal.render import lab as words
+
+    done = flow.put_fault(flow.name_of_lab(name), name_of_slice, fault, app, wiring.lab_hands())
+    wiring.tell("lab-break", words.report_document(done), words.reports([done]), as_json=json)
+
+
+@lab_app.command()
+def mend(
+    name_of_slice: SliceName,
+    fault: Annotated[str | None, typer.Argument(help="Which fault; none named: all.")] = None,
+    name: Name = "lab",
+    json: Json = False,
+) -> None:
+    """Take a fault away, or all faults of a slice."""
+    from tfheal.cli import wiring
+    from tfheal.flows import lab as flow
+    from tfheal.render import lab as words
+
+    done = flow.mend(flow.name_of_lab(name), name_of_slice, fault, wiring.lab_hands())
+    wiring.tell("lab-mend", {"mended": [words.report_document(one) for one in done]}, words.reports(done), as_json=json)
+
+
+@lab_app.command()
+def faults(json: Json = False) -> None:
+    """List the faults that can be put into a slice, how each is proven and mended."""
+    from tfheal.cli import wiring
+    from tfheal.render import lab as words
+
+    kinds = wiring.lab_hands().faults.kinds()
+    document = {"faults": [words.fault_document(kind) for kind in kinds]}
+    wiring.tell("lab-faults", document, words.faults_table(kinds), as_json=json)

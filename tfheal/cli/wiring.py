@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from tfheal.model.inventory import Inventory
-    from tfheal.model.lab import LabFaults, LabHost, LabPorts
+    from tfheal.model.lab import LabHands, LabPorts
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,32 +22,38 @@ class WiredLab:
     inventory: "Inventory"
     cpus: int
     ports: "LabPorts"
-    faults: "LabFaults"
 
 
 def lab(workspace: str | None, *, yes: bool = False, of: str | None = None) -> WiredLab:
     """Return the lab's hands for a workspace: the one named or found, else the one that the lab `of` was made in."""
     from tfheal.edge.inventory_file import InventoryFile
-    from tfheal.lab.faults import Faults
-    from tfheal.lab.here import ThisMachine
-    from tfheal.model.inventory import Inventory
+    from tfheal.edge.known_hosts import KnownHosts
     from tfheal.model.lab import LabPorts
 
-    reporter = StandardError()
-    host = ThisMachine(reporter)
+    host = lab_hands().host
     made = host.lab(of) if of else None
-    folder = Path(made.workspace) if made and made.workspace else find_workspace(workspace)
-    path = folder / "inventory.toml"
-    inventory = Inventory.model_validate(tomllib.loads(path.read_text()) if path.is_file() else {})
-    ports = LabPorts(host, InventoryFile(path), PinnedKeys(folder / "known_hosts"), reporter, consent(yes=yes))
-    return WiredLab(str(folder), inventory, os.cpu_count() or 1, ports, Faults(reporter))
+    folder, listed = inventory(made.workspace if made and made.workspace else workspace)
+    book, keys = InventoryFile(folder / "inventory.toml"), KnownHosts(folder / "known_hosts")
+    ports = LabPorts(host, book, keys, StandardError(), consent(yes=yes))
+    return WiredLab(str(folder), listed, os.cpu_count() or 1, ports)
 
 
-def lab_host() -> "LabHost":
-    """Return this machine as the maker of labs, where no workspace matters."""
+def lab_hands() -> "LabHands":
+    """Return what touches the labs of this machine, where no workspace matters."""
+    from tfheal.lab.breaking import Faults
     from tfheal.lab.here import ThisMachine
+    from tfheal.model.lab import LabHands
 
-    return ThisMachine(StandardError())
+    return LabHands(ThisMachine(StandardError()), Faults(StandardError()))
+
+
+def inventory(workspace: str | None) -> "tuple[Path, Inventory]":
+    """Return the folder of the workspace and what its inventory says."""
+    from tfheal.model.inventory import Inventory
+
+    folder = find_workspace(workspace)
+    path = folder / "inventory.toml"
+    return folder, Inventory.model_validate(tomllib.loads(path.read_text()) if path.is_file() else {})
 
 
 def find_workspace(given: str | None) -> Path:
@@ -98,27 +104,3 @@ class StandardError:
     def step(self, where: str, what: str) -> None:
         """Tell what is under way at a place."""
         sys.stderr.write(f"{where}: {what}\n")
-
-
-class PinnedKeys:
-    """`known_hosts` of the workspace, until edge/known_hosts.py is there."""
-
-    def __init__(self, path: Path) -> None:
-        """Keep the path."""
-        self._path = path
-
-    def _lines(self) -> list[str]:
-        return self._path.read_text().splitlines() if self._path.is_file() else []
-
-    def pinned(self, name: str) -> tuple[str, ...]:
-        """Return the pinned keys of a slice, each as `TYPE KEY`."""
-        return tuple(line.split(" ", 1)[1] for line in self._lines() if line.split(" ")[0] == name)
-
-    def pin(self, name: str, keys: tuple[str, ...]) -> None:
-        """Replace the pinned keys of a slice."""
-        kept = [line for line in self._lines() if line.split(" ")[0] != name]
-        self._path.write_text("".join(f"{line}\n" for line in [*kept, *(f"{name} {key}" for key in keys)]))
-
-    def forget(self, name: str) -> None:
-        """Drop the pinned keys of a slice."""
-        self.pin(name, ())

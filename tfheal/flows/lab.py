@@ -7,7 +7,19 @@ from typing import Final
 
 from tfheal.base.errors import UsageError
 from tfheal.model.inventory import Inventory
-from tfheal.model.lab import LAB_LABEL, LAB_OWNER, MOST_SLICES, Lab, LabPorts, LabSlice, LabSpec, key_path
+from tfheal.model.lab import (
+    LAB_LABEL,
+    LAB_OWNER,
+    MOST_SLICES,
+    FaultReport,
+    Lab,
+    LabHands,
+    LabHost,
+    LabPorts,
+    LabSlice,
+    LabSpec,
+    key_path,
+)
 from tfheal.model.names import NAME_PATTERN, size_in_bytes
 
 _AT_ONCE: Final = 8
@@ -30,7 +42,7 @@ def up(spec: LabSpec, inventory: Inventory, cpus: int, ports: LabPorts) -> Lab:
         for each in slices:
             ports.book.put_slice(each.name, entry(spec.name, each, cpus))
             ports.keys.pin(each.name, (each.host_key,))
-    return known(spec.name, ports)
+    return known(spec.name, ports.host)
 
 
 def down(name: str, inventory: Inventory, ports: LabPorts, *, cache: bool = False) -> bool:
@@ -49,7 +61,8 @@ def down(name: str, inventory: Inventory, ports: LabPorts, *, cache: bool = Fals
 
 def recreate(lab: str, name: str, cpus: int, ports: LabPorts) -> LabSlice:
     """Throw a slice's disk away, boot it anew and pin its new host key; return the slice."""
-    the_slice(lab, name, ports)
+    ports.host.missing_packages()
+    the_slice(lab, name, ports.host)
     with ports.host.lock():
         made = ports.host.recreate(lab, name)
         ports.book.put_slice(name, entry(lab, made, cpus))
@@ -57,17 +70,31 @@ def recreate(lab: str, name: str, cpus: int, ports: LabPorts) -> LabSlice:
     return made
 
 
-def known(name: str, ports: LabPorts) -> Lab:
+def put_fault(lab: str, name: str, fault: str, app: str | None, hands: LabHands) -> FaultReport:
+    """Put a fault into a slice and return the proof that it landed; raise UsageError, or ActionFailed if it did not."""
+    hands.host.missing_packages()
+    the_slice(lab, name, hands.host)
+    return hands.faults.put(lab, name, fault, app)
+
+
+def mend(lab: str, name: str, fault: str | None, hands: LabHands) -> tuple[FaultReport, ...]:
+    """Take one fault of a slice away, or all, and return which; raise UsageError, or ActionFailed if one stays."""
+    hands.host.missing_packages()
+    the_slice(lab, name, hands.host)
+    return hands.faults.mend(lab, name, fault)
+
+
+def known(name: str, host: LabHost) -> Lab:
     """Return a lab of this machine; raise UsageError if there is none of that name."""
-    lab = ports.host.lab(name)
+    lab = host.lab(name)
     if lab is None:
         raise UsageError("there is no such lab on this machine", where=name, hint=f"tfheal lab up --name {name}")
     return lab
 
 
-def the_slice(lab: str, name: str, ports: LabPorts) -> LabSlice:
+def the_slice(lab: str, name: str, host: LabHost) -> LabSlice:
     """Return a slice of a lab; raise UsageError if there is none of that name."""
-    slices = {each.name: each for each in known(lab, ports).slices}
+    slices = {each.name: each for each in known(lab, host).slices}
     if name not in slices:
         raise UsageError("there is no such slice in the lab", where=name, hint=f"it has: {', '.join(slices) or 'none'}")
     return slices[name]
@@ -95,20 +122,23 @@ def of_lab(inventory: Inventory, lab: str) -> list[str]:
     ]
 
 
-def ssh_command(workspace: str, lab: str, target: LabSlice, words: tuple[str, ...]) -> tuple[str, ...]:
+def ssh_command(workspace: str, lab: str, name: str, inventory: Inventory, words: tuple[str, ...]) -> tuple[str, ...]:
     """Return the command line of the OpenSSH client that goes to a slice and accepts its pinned host key alone."""
+    if name not in of_lab(inventory, lab):
+        hint = f"it has: {', '.join(of_lab(inventory, lab)) or 'none'}"
+        raise UsageError(f"the inventory has no such slice of the lab {lab}", where=name, hint=hint)
     options = {
         "UserKnownHostsFile": f"{workspace}/known_hosts",
         "GlobalKnownHostsFile": "/dev/null",
-        "HostKeyAlias": target.name,
+        "HostKeyAlias": name,
         "StrictHostKeyChecking": "yes",
         "IdentitiesOnly": "yes",
         "ConnectTimeout": "10",
         "LogLevel": "ERROR",
     }
-    flags = [word for name, value in options.items() for word in ("-o", f"{name}={value}")]
-    key = f"{workspace}/{key_path(lab)}"
-    return ("ssh", "-F", "/dev/null", "-i", key, *flags, f"root@{target.address}", *(("--", *words) if words else ()))
+    flags = [word for option, value in options.items() for word in ("-o", f"{option}={value}")]
+    key, place = f"{workspace}/{key_path(lab)}", f"root@{inventory.slices[name].address}"
+    return ("ssh", "-F", "/dev/null", "-i", key, *flags, place, *(("--", *words) if words else ()))
 
 
 def name_of_lab(written: str) -> str:

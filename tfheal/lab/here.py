@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tfheal.base.errors import ActionFailed
-from tfheal.lab import groups, image, machine, network, places, preconditions, record, seed
+from tfheal.lab import breaking, groups, image, machine, network, places, preconditions, record, seed
 from tfheal.lab.record import LabRecord, SliceRecord
 from tfheal.lab.surroundings import surroundings
 from tfheal.model.lab import Lab, LabSlice, LabSpec, SliceCondition, key_path
@@ -90,8 +90,12 @@ class ThisMachine:
             self._reporter.step(name, "booting")
             groups.end(lab.name, name)
             machine.start(lab.name, name, kept)
-        machine.wait(lab.name, name, kept.number)
-        self._reporter.step(name, "answers")
+            breaking.forget_power_off(lab.name, name)
+        if network.is_cut(lab.name, name):
+            self._reporter.step(name, "is cut off by a fault; tfheal lab mend takes it away")
+        else:
+            machine.wait(lab.name, name, kept.number)
+            self._reporter.step(name, "answers")
         return _told(self._slice(lab, name), name)
 
     def recreate(self, lab: str, name: str) -> LabSlice:
@@ -101,7 +105,7 @@ class ThisMachine:
         if kept is None:
             raise ActionFailed("there is no such slice", where=f"lab {lab}", why=name)
         groups.end(lab, name)
-        record.forget(places.slice_folder(lab, name) / "faults")
+        record.forget(places.faults_folder(lab, name))
         network.join(lab, name)
         fresh = _sow(known, name, kept)
         machine.start(lab, name, fresh)
@@ -138,7 +142,7 @@ class ThisMachine:
             host_key=kept.host_key,
             fingerprint=kept.fingerprint,
             condition=_condition(lab.name, name, kept.number),
-            faults=tuple(sorted(path.stem for path in (places.slice_folder(lab.name, name) / "faults").glob("*.json"))),
+            faults=breaking.names_of(places.faults_folder(lab.name, name)),
         )
 
 

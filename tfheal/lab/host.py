@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -29,26 +30,39 @@ def present(program: str) -> bool:
     return shutil.which(program, path=_PATH) is not None
 
 
-def ask(*argv: str, stdin: bytes | None = None, timeout: float = 60.0) -> Result:
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Files that a program has as its stdin and its stdout, where it has any."""
+
+    source: Path | None = None
+    output: Path | None = None
+
+
+def ask(*argv: str, stdin: bytes = b"", timeout: float = 60.0, files: Files | None = None) -> Result:
     """Given a command, return what it answered, whatever its status; raise ActionFailed if it cannot be run."""
+    files = files or Files()
     try:
-        done = subprocess.run(
-            argv,
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            timeout=timeout,
-            check=False,
-            env=_environment({}),
-        )
+        with ExitStack() as opened:
+            source = opened.enter_context(files.source.open("rb")) if files.source else None
+            output = opened.enter_context(files.output.open("wb")) if files.output else subprocess.PIPE
+            done = subprocess.run(
+                argv,
+                stdin=source,
+                input=None if source else stdin,
+                stdout=output,
+                stderr=subprocess.PIPE,
+                timeout=timeout,
+                check=False,
+                env=_environment({}),
+            )
     except subprocess.TimeoutExpired as error:
         raise ActionFailed(f"{argv[0]} did not end within {timeout:.0f} s", where="this machine") from error
     except OSError as error:
         raise ActionFailed(f"{argv[0]} cannot be run", where="this machine", why=str(error)) from error
-    return Result(done.returncode, done.stdout, done.stderr)
+    return Result(done.returncode, done.stdout or b"", done.stderr)
 
 
-def run(*argv: str, stdin: bytes | None = None, timeout: float = 60.0) -> bytes:
+def run(*argv: str, stdin: bytes = b"", timeout: float = 60.0) -> bytes:
     """Given a command that has to succeed, return its stdout; raise ActionFailed with its last words."""
     result = ask(*argv, stdin=stdin, timeout=timeout)
     if result.status != 0:

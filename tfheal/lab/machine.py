@@ -74,13 +74,12 @@ def wait(lab: str, name: str, number: int) -> None:
         time.sleep(0.1)
 
 
-def enter(lab: str, name: str, script: str, *, timeout: float = 60.0, stdin: bytes | None = None) -> host.Result:
+def enter(lab: str, name: str, script: str, *, timeout: float = 60.0, files: host.Files | None = None) -> host.Result:
     """Given a script of sh, run it as root inside a slice from this machine, past its sshd; return what it answered."""
     leader = groups.leader(lab, name)
     if leader is None:
         raise ActionFailed("the slice does not run", where=name, hint="tfheal lab up starts it")
     namespaces = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd")
     clean = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8")
-    return host.ask(
-        "nsenter", "--target", str(leader), *namespaces, *clean, "sh", "-c", script, timeout=timeout, stdin=stdin
-    )
+    argv = ("nsenter", "--target", str(leader), *namespaces, *clean, "sh", "-c", script)
+    return host.ask(*argv, timeout=timeout, files=files or host.Files())

@@ -21,6 +21,11 @@ def slice_folder(lab: str, name: str) -> Path:
     return LABS / lab / "slices" / name
 
 
+def faults_folder(lab: str, name: str) -> Path:
+    """Return the folder of what is broken on a slice: a folder for each fault."""
+    return slice_folder(lab, name) / "faults"
+
+
 def mark(lab: str) -> str:
     """Return six characters that stand for a lab where a name must be short."""
     return _digest(lab)[:6]

@@ -125,8 +125,16 @@ class LabFaults(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class LabHands:
+    """What touches the labs of this machine, where no workspace matters."""
+
+    host: LabHost
+    faults: LabFaults
+
+
+@dataclass(frozen=True, slots=True)
 class LabPorts:
-    """The outside of the lab's stories."""
+    """The outside of those stories that also write into a workspace."""
 
     host: LabHost
     book: InventoryBook

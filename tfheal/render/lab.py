@@ -61,6 +61,17 @@ def slice_document(made: LabSlice) -> dict[str, object]:
     return {"slice": document.pop("name"), **document, "faults": list(made.faults)}
 
 
+def report_document(done: FaultReport) -> dict[str, object]:
+    """Given what was done to a slice, return it as scripts read it."""
+    return asdict(done)
+
+
+def fault_document(kind: FaultKind) -> dict[str, object]:
+    """Given a kind of fault, return it as scripts read it."""
+    document = asdict(kind)
+    return {"fault": document.pop("name"), **document}
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Given a head and rows of text, return them in columns."""
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]

@@ -1,0 +1,107 @@
+"""What a fault is: how it is put in, how one sees that it is there, how it is taken away. Most are three shell scripts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tfheal.base import sh, untrusted
+from tfheal.base.errors import ActionFailed
+from tfheal.lab import host, machine
+from tfheal.lab.record import SliceRecord
+from tfheal.model import paths
+from tfheal.model.lab import FaultKind
+
+_SAVED: Final = "saved.tar"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a fault goes: a slice, and an instance on it where the fault is an app's; `folder` keeps what it saves."""
+
+    lab: str
+    slice: str
+    kept: SliceRecord
+    folder: Path
+    app: str = ""
+    component: str = ""
+
+    @property
+    def instance(self) -> str:
+        """Return `app/component`, or nothing for a fault of the whole slice."""
+        return f"{self.app}/{self.component}" if self.app else ""
+
+    @property
+    def saved(self) -> Path:
+        """Return where on this machine a fault keeps a copy of what it breaks."""
+        return self.folder / _SAVED
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One fault: words for people, and three functions.
+
+    `seen` returns the proof, or nothing while it is not there. A fault from `outside` needs no running slice.
+    """
+
+    kind: FaultKind
+    put: Callable[[Target], None]
+    seen: Callable[[Target], str]
+    mend: Callable[[Target], None]
+    outside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Scripts:
+    """A fault as three scripts of sh, run inside the slice by root.
+
+    They find `$unit`, `$home`, `$current` and `$config` of the instance. `put` and `mend` fail by their status; `seen`
+    prints the proof and succeeds while the fault is there. What `save` writes to stdout before `put` is what `mend` has
+    on its stdin.
+    """
+
+    put: str
+    seen: str
+    mend: str
+    save: str = ""
+
+
+def of_scripts(kind: FaultKind, scripts: Scripts) -> Fault:
+    """Given the words and the scripts of a fault, return it."""
+
+    def put(target: Target) -> None:
+        if scripts.save:
+            _run(target, scripts.save, output=target.saved)
+        _run(target, scripts.put)
+
+    def seen(target: Target) -> str:
+        proof = machine.enter(target.lab, target.slice, _given(target) + scripts.seen)
+        return untrusted.line(proof.stdout) if proof.status == 0 else ""
+
+    def mend(target: Target) -> None:
+        _run(target, scripts.mend, source=target.saved if scripts.save else None)
+
+    return Fault(kind, put, seen, mend)
+
+
+def _run(target: Target, script: str, *, output: Path | None = None, source: Path | None = None) -> None:
+    files = host.Files(source, output)
+    done = machine.enter(target.lab, target.slice, f"set -e\n{_given(target)}{script}", timeout=180, files=files)
+    if done.status != 0:
+        words = untrusted.line(done.stderr or done.stdout)
+        raise ActionFailed(
+            "a fault script failed on the slice", where=target.slice, why=words or f"status {done.status}"
+        )
+
+
+def _given(target: Target) -> str:
+    """Return the shell variables that tell a script of its instance."""
+    if not target.app:
+        return ""
+    found = {
+        "unit": paths.unit(target.app, target.component),
+        "home": paths.home(target.app, target.component),
+        "current": paths.current(target.app, target.component),
+        "config": paths.config(target.app, target.component),
+    }
+    return "".join(f"{name}={sh.quote(value)}\n" for name, value in found.items())
