@@ -3,12 +3,18 @@
 import contextlib
 import fcntl
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
-from tfheal.base.errors import UsageError
+from tfheal.base.errors import ConfigError, Mistake, UsageError
+
+MAX_TEXT: Final = 1_000_000
+# What no editor writes into a text file on purpose; tab, line feed and carriage return are not among them.
+_CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]")
 
 
 def replace_file(path: Path, data: bytes, mode: int = 0o644) -> None:
@@ -65,3 +71,46 @@ def locked_folder(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def read_text(path: Path, file: str, cap: int = MAX_TEXT) -> str:
+    """Given a path and the name to call it by, return its text without a BOM; raise ConfigError that says why not."""
+    data = read_bytes(path, file, cap)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line, column = _place(data[: error.start])
+        raise _mistake(file, "is not UTF-8 text", line, column) from error
+    if control := _CONTROL.search(text):
+        line, column = _place(text[: control.start()].encode())
+        raise _mistake(file, f"holds a control character (U+{ord(control[0]):04X})", line, column)
+    return text
+
+
+def read_bytes(path: Path, file: str, cap: int) -> bytes:
+    """Given a path and the name to call it by, return what it holds; raise ConfigError if that cannot be had.
+
+    A pipe or device in place of a file is refused without waiting for it.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(handle, "rb") as opened:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise _mistake(file, "is a device or pipe, not a file")
+            data = opened.read(cap + 1)
+    except IsADirectoryError as error:
+        raise _mistake(file, "is a folder, not a file") from error
+    except OSError as error:
+        raise _mistake(file, f"cannot be read: {(error.strerror or str(error)).lower()}") from error
+    if len(data) > cap:
+        raise _mistake(file, f"is larger than {cap // 1_000_000 or 1} MB")
+    return data
+
+
+def _place(before: bytes) -> tuple[int, int]:
+    start = before.rfind(b"\n") + 1
+    return before.count(b"\n") + 1, len(before[start:].decode("utf-8", "replace")) + 1
+
+
+def _mistake(file: str, what: str, line: int = 1, column: int = 1) -> ConfigError:
+    return ConfigError((Mistake(file, line, column, "", what),))

@@ -9,6 +9,7 @@ from typing import Final
 from tfheal.base.errors import ConfigError, Mistake
 from tfheal.model.document import Document, Key, Spot
 
+MAX_DEPTH: Final = 40
 _PLACE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _SPACE: Final = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
@@ -37,13 +38,16 @@ def parse_toml(file: str, text: str) -> Document:
     """Given TOML, return its data with positions; raise ConfigError with the first thing that is not TOML."""
     try:
         data = tomllib.loads(text)
+        spots = _Scanner(text).run()[0]
     except tomllib.TOMLDecodeError as error:
         raise ConfigError((_syntax_mistake(file, text, str(error)),)) from error
     except RecursionError as error:
         raise ConfigError((Mistake(file, 1, 1, "", "is nested too deeply"),)) from error
     except ValueError as error:
         raise ConfigError((Mistake(file, 1, 1, "", "holds a number that is too large"),)) from error
-    return Document(file, data, _Scanner(text).run()[0])
+    if deep := next((spot for key, spot in spots.items() if len(key) > MAX_DEPTH), None):
+        raise ConfigError((Mistake(file, deep.line, deep.column, "", f"is nested more than {MAX_DEPTH} levels deep"),))
+    return Document(file, data, spots)
 
 
 def statements(text: str) -> list[Statement]:

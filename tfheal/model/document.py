@@ -1,10 +1,15 @@
 """A file as it was written: its data, and where in it each key stands, so that a mistake can be pointed at."""
 
+import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
+from tfheal.base import untrusted
 from tfheal.base.errors import Mistake
 
+T = TypeVar("T")
 Key = tuple[str | int, ...]
 
 
@@ -39,7 +44,19 @@ class Document:
         return Mistake(self.file, spot.line, spot.column, written_key(key), what, hint)
 
 
+@dataclass(frozen=True, slots=True)
+class Written(Generic[T]):
+    """A valid part of a workspace, with the document that it was read from."""
+
+    value: T
+    document: Document
+
+
 def written_key(key: Key) -> str:
     """Return a key as people write it: `place.web[0]`."""
-    words = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in key]
+    words = [f"[{part}]" if isinstance(part, int) else f".{_quoted(part)}" for part in key]
     return "".join(words).removeprefix(".")
+
+
+def _quoted(word: str) -> str:
+    return word if re.fullmatch(r"[A-Za-z0-9_-]+", word) else json.dumps(untrusted.line(word, 60), ensure_ascii=False)
