@@ -14,6 +14,7 @@ TfhealError                    exit
 ├── ActionFailed               5    tried, and it did not work
 │   ├── RemoteTimeout               outlived its time-out, and was ended
 │   └── BadReply                    the answer of a slice does not parse
+├── Bug                        1    a mistake of tfheal itself; a report is in a file
 └── Interrupted                130  Ctrl-C, or 143 for SIGTERM
 """
 
@@ -130,3 +131,9 @@ class Interrupted(TfhealError):
     """Ended by the operator; what was begun is journaled."""
 
     exit = Exit.INTERRUPTED
+
+
+class Bug(TfhealError):
+    """A mistake of tfheal itself."""
+
+    exit = Exit.BUG

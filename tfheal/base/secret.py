@@ -1,5 +1,6 @@
 """A secret is a type, so that it cannot be printed, logged or serialised by accident."""
 
+from collections.abc import Iterable
 from typing import Final
 
 MASK: Final = "***"
@@ -36,3 +37,10 @@ class Secret:
         """Refuse to be pickled."""
         msg = "a secret is not serialised"
         raise TypeError(msg)
+
+
+def masked(text: str, values: Iterable[str]) -> str:
+    """Given text that came from elsewhere and the values of secrets, return it with each of these masked."""
+    for value in values:
+        text = text.replace(value, MASK) if value else text
+    return text

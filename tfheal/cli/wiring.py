@@ -1,17 +1,27 @@
 """How the program is put together: the only place that takes hold of edge and lab."""
 
-import json
 import os
+import secrets
+import socket
 import sys
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tfheal.cli.output import Progress, tell
+
 if TYPE_CHECKING:
+    from tfheal.flows.count import Counted
+    from tfheal.flows.fleet import Limits
     from tfheal.model.inventory import Inventory
     from tfheal.model.lab import LabHands, LabPorts
+    from tfheal.model.ports import Ports
+    from tfheal.model.workspace import Workspace
+
+__all__ = ["tell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +95,6 @@ def consent(*, yes: bool) -> Callable[[str], bool]:
     return ask
 
 
-def tell(command: str, document: Mapping[str, object], words: str, *, as_json: bool, code: int = 0) -> None:
-    """Write the result of a command to stdout: one document for scripts, or words for people."""
-    from tfheal.edge.clock import SystemClock
-
-    at = SystemClock().now().isoformat(timespec="seconds").replace("+00:00", "Z")
-    head = {"schema": f"tfheal/{command}/1", "at": at, "exit": code}
-    sys.stdout.write((json.dumps({**head, **document}) if as_json else words) + "\n")
-
-
 class StandardError:
     """Progress on stderr, one line each."""
 
@@ -104,3 +105,57 @@ class StandardError:
     def step(self, where: str, what: str) -> None:
         """Tell what is under way at a place."""
         sys.stderr.write(f"{where}: {what}\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Wired:
+    """What a command on apps needs: the valid workspace, the hands, the limits of a round, and the count of trips."""
+
+    workspace: "Workspace"
+    ports: "Ports"
+    limits: "Limits"
+    trips: "Counted"
+
+
+@contextmanager
+def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
+    """Given the folder of a workspace or None, read all of it and take hold of the hands; they are let go at the end."""
+    from tfheal.edge.clock import SystemClock
+    from tfheal.edge.files import WorkspaceFiles
+    from tfheal.edge.journal import SqliteJournal
+    from tfheal.edge.known_hosts import KnownHosts
+    from tfheal.edge.lease import JournalLeases
+    from tfheal.edge.notify import PageNotifier
+    from tfheal.edge.ssh.transport import SshTransport
+    from tfheal.edge.templates import JinjaTemplates
+    from tfheal.edge.vault import AgeVault
+    from tfheal.flows.count import Counted
+    from tfheal.flows.fleet import Limits
+    from tfheal.model.ports import Ports
+    from tfheal.model.ssh import SshSettings
+
+    root = find_workspace(folder)
+    workspace = WorkspaceFiles(root).load()
+    policy = workspace.provider.ssh
+    settings = SshSettings(connect_timeout=policy.connect_timeout, connections=policy.connections, starts=policy.starts)
+    transport = Counted(SshTransport(settings, KnownHosts(root / "known_hosts"), root))
+    journal = SqliteJournal(root / ".tfheal" / "journal.db")
+    progress = Progress(quiet=quiet)
+    ports = Ports(
+        transport=transport,
+        journal=journal,
+        leases=JournalLeases(journal),
+        vault=AgeVault(root),
+        templates=JinjaTemplates(),
+        clock=SystemClock(),
+        notifier=PageNotifier(workspace.provider.page, root),
+        reporter=progress,
+        marker=lambda: secrets.token_hex(16),
+        writer=f"{workspace.provider.name or 'provider'} on {socket.gethostname()}",
+    )
+    try:
+        yield Wired(workspace, ports, Limits(policy.connections, policy.round_timeout), transport)
+    finally:
+        progress.close()
+        transport.close()
+        journal.close()

@@ -7,11 +7,12 @@ refuses what the owner or a newer placement forbids, and leaves a line before an
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from tfheal.base import sh, untrusted
 from tfheal.base.errors import BadReply
+from tfheal.base.secret import masked
 from tfheal.core.probe import checks
 from tfheal.core.probe.script import ANSWER, PRELUDE, answer_of, called_once, whole
 from tfheal.core.resources.step import Step
@@ -241,7 +242,9 @@ def progress(line: bytes, steps: tuple[Step, ...], marker: str) -> StepReport | 
     return StepReport(step.id, outcomes[match[2]], detail)
 
 
-def report(reply: bytes, release: Release, steps: tuple[Step, ...], order: Order, marker: str) -> Report:
+def report(
+    reply: bytes, release: Release, steps: tuple[Step, ...], order: Order, secrets: Secrets, marker: str
+) -> Report:
     """Given the reply of an apply trip, return its report; raise BadReply if it is not one."""
     head = f"{marker} ".encode()
     told: dict[str, StepReport] = {}
@@ -255,9 +258,9 @@ def report(reply: bytes, release: Release, steps: tuple[Step, ...], order: Order
         if refusal := _REFUSED.fullmatch(rest):
             return Report((), (), refused=_refusal(refusal))
         if match := re.fullmatch(rb"check (.*)", rest):
-            facts.append(_check(match[1], asked, len(facts)))
+            facts.append(_check(match[1], asked, len(facts), secrets))
         elif isinstance(step := progress(line, steps, marker), StepReport):
-            told[step.step] = step
+            told[step.step] = replace(step, detail=masked(step.detail, secrets.values()))
         ended = ended or rest == b"end"
     reports = tuple(told.get(step.id, StepReport(step.id, "skipped", "not reached")) for step in steps)
     if ended and len(facts) != len(asked):
@@ -266,11 +269,11 @@ def report(reply: bytes, release: Release, steps: tuple[Step, ...], order: Order
     return Report(reports, tuple(facts), complete=ended, failures=failures)
 
 
-def _check(line: bytes, asked: tuple[Check, ...], position: int) -> CheckFact:
+def _check(line: bytes, asked: tuple[Check, ...], position: int, secrets: Secrets) -> CheckFact:
     match = ANSWER.fullmatch(line)
     if match is None or int(match[1]) != position or position >= len(asked):
         raise BadReply("the report does not parse", why="a check that was not asked, or out of its order")
-    return checks.fact(asked[position], answer_of(match))
+    return checks.fact(asked[position], secrets, answer_of(match))
 
 
 def _refusal(match: re.Match[bytes]) -> str:

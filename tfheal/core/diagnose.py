@@ -15,7 +15,7 @@ from tfheal.model.release import InstanceName, Release
 from tfheal.model.resources import Directory, resource_id
 
 CLOCK_TOLERANCE = 5.0  # seconds; TLS and signed requests begin to fail at minutes, logs mislead at seconds
-DATA_GONE = "missing"
+DATA_GONE = "missing, and it held data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ def diagnosed(
         finding for slice_name, facts in seen.items() for finding in _of_slice(slice_name, facts, meant, full_share)
     ]
     troubled = {finding.slice for finding in findings if finding.cause in {"disk-full", "slice-wiped"}}
-    healths: dict[InstanceName, Health] = {name: "absent" for name in placed}
+    healths: dict[InstanceName, Health] = dict.fromkeys(placed, "absent")
     for instance, item in meant.items():
         health, found = _of_instance(item, seen.get(instance.slice), hushed=instance.slice in troubled)
         healths[instance] = health

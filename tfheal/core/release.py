@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tfheal.base.errors import ConfigError, Mistake
@@ -18,16 +19,22 @@ Render = Callable[[str, Mapping[str, object], str], str]
 _TEMPLATE_MARKS = ("{{", "{%", "{#")
 
 
-def releases(
-    app: AppSpec, folder: PlaybookFolder, inventory: Inventory, versions: Mapping[str, int], render: Render
-) -> tuple[Release, ...]:
-    """Given an app, its playbook, the inventory, the version of each secret and a template engine, return its releases.
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """What releases are made from: an app, its playbook, the inventory, the version of each secret, a template engine."""
 
-    One for each instance, in the order of `place`. Raise ConfigError where a template does not render.
-    """
+    app: AppSpec
+    folder: PlaybookFolder
+    inventory: Inventory
+    versions: Mapping[str, int]
+    render: Render
+
+
+def releases(blueprint: Blueprint) -> tuple[Release, ...]:
+    """Given a blueprint, return the release of each instance; raise ConfigError where a template does not render."""
     return tuple(
-        _release(app, folder, inventory, versions, render, component, slice_name)
-        for component, slices in app.place.items()
+        _release(blueprint, component, slice_name)
+        for component, slices in blueprint.app.place.items()
         for slice_name in slices
     )
 
@@ -37,24 +44,18 @@ def settings(app: AppSpec, folder: PlaybookFolder) -> dict[str, object]:
     return {name: app.settings.get(name, spec.default) for name, spec in folder.playbook.settings.items()}
 
 
-def values(
-    app: AppSpec,
-    folder: PlaybookFolder,
-    inventory: Inventory,
-    versions: Mapping[str, int],
-    component: str,
-    slice_name: str,
-) -> dict[str, object]:
+def values(blueprint: Blueprint, component: str, slice_name: str) -> dict[str, object]:
     """Return the names that templates of one instance see; a secret is its token."""
+    app, folder, slices = blueprint.app, blueprint.folder, blueprint.inventory.slices
     name = app.app
     return {
         "app": name,
         "owner": app.owner,
         "version": app.version,
-        "hostname": app.hostname or inventory.slices[slice_name].address,
+        "hostname": app.hostname or slices[slice_name].address,
         "component": component,
         "slice": slice_name,
-        "address": inventory.slices[slice_name].address,
+        "address": slices[slice_name].address,
         "user": paths.user(name, component),
         "unit": paths.unit(name, component),
         "unit_stem": paths.unit(name, component).removesuffix(".service"),
@@ -64,8 +65,8 @@ def values(
         "data": paths.data(name, component),
         "lock": text_beside(folder, folder.playbook.versions[app.version]),
         "settings": settings(app, folder),
-        "secrets": {secret: secret_token(secret, versions[secret]) for secret in folder.playbook.secrets},
-        "peers": {other: [inventory.slices[peer].address for peer in slices] for other, slices in app.place.items()},
+        "secrets": {secret: secret_token(secret, blueprint.versions[secret]) for secret in folder.playbook.secrets},
+        "peers": {other: [slices[peer].address for peer in placed] for other, placed in app.place.items()},
     }
 
 
@@ -87,17 +88,10 @@ def text_beside(folder: PlaybookFolder, path: str) -> str:
         raise ConfigError((Mistake(file, 1, 1, "", "the file is not UTF-8 text"),)) from error
 
 
-def _release(  # noqa: PLR0913 (an instance is what these six decide)
-    app: AppSpec,
-    folder: PlaybookFolder,
-    inventory: Inventory,
-    versions: Mapping[str, int],
-    render: Render,
-    component_name: str,
-    slice_name: str,
-) -> Release:
+def _release(blueprint: Blueprint, component_name: str, slice_name: str) -> Release:
+    app, folder, render = blueprint.app, blueprint.folder, blueprint.render
     component = folder.playbook.components[component_name]
-    seen = values(app, folder, inventory, versions, component_name, slice_name)
+    seen = values(blueprint, component_name, slice_name)
     where = f"playbooks/{app.playbook}/playbook.yaml, component {component_name}"
 
     def rendered(value: Any) -> Any:  # noqa: ANN401 (the shape of JSON)

@@ -81,6 +81,9 @@ class Templates(Protocol):
     def render(self, source: str, values: Mapping[str, object], where: str) -> str:
         """Return the rendered text; raise ConfigError that names `where` and the line."""
 
+    def names(self, source: str, where: str) -> tuple[tuple[str, int], ...]:
+        """Return each name that a template uses, as `settings.port`, with its line; raise ConfigError as `render`."""
+
 
 class Reporter(Protocol):
     """Progress for whoever watches: stderr, a bar on a terminal, a line now and then in a log."""
@@ -191,3 +194,19 @@ class Notifier(Protocol):
 
     def page(self, message: Mapping[str, object]) -> None:
         """Send a message by the provider's route; raise ActionFailed if it did not get out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The hands of a run, all of them, so that a flow takes one argument."""
+
+    transport: Transport
+    journal: Journal
+    leases: Leases
+    vault: Vault
+    templates: Templates
+    clock: Clock
+    notifier: Notifier
+    reporter: Reporter
+    marker: Callable[[], str]
+    writer: str

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from tfheal.base import sh, untrusted
+from tfheal.base.secret import masked
 from tfheal.core.probe.script import Answer, Question
 from tfheal.model.facts import CheckFact
 from tfheal.model.playbook import Check, HttpCheck
@@ -27,13 +28,16 @@ def question(key: str, check: Check, secrets: Mapping[tuple[str, int], str]) -> 
     return Question(key, script(check, secrets), timeout=check.timeout, cap=_CAP)
 
 
-def fact(check: Check, answer: Answer | None) -> CheckFact:
-    """Given a check and its answer, return the fact; a check that was not asked, or whose tool is missing, is unknown."""
+def fact(check: Check, secrets: Mapping[tuple[str, int], str], answer: Answer | None) -> CheckFact:
+    """Given a check, the secrets it may print and its answer, return the fact.
+
+    A check that was not asked, or whose tool is missing, is unknown.
+    """
     if answer is None:
         return CheckFact(check.name, check.kind, "unknown", "no time was left to ask", 0.0)
     if answer.timed_out:
         return CheckFact(check.name, check.kind, "fail", f"no answer within {check.timeout:g} s", answer.seconds)
-    detail = untrusted.line(answer.output, 500)
+    detail = masked(untrusted.line(answer.output, 500), secrets.values())
     if answer.status == 0:
         return CheckFact(check.name, check.kind, "pass", detail, answer.seconds)
     verdict = "unknown" if answer.status in {126, 127} else "fail"

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from tfheal.base import sh, untrusted
+from tfheal.base.secret import masked
 from tfheal.core.probe import checks
 from tfheal.core.probe.script import Answer, Question
 from tfheal.core.resources.step import Step
@@ -32,15 +34,20 @@ def questions(
     return tuple(asked)
 
 
-def facts(release: Release, steps: tuple[Step, ...], answers: Mapping[str, Answer | None]) -> InstanceFacts:
-    """Given the same release and steps, and the answers, return the facts of the instance."""
+def facts(
+    release: Release,
+    steps: tuple[Step, ...],
+    secrets: Mapping[tuple[str, int], str],
+    answers: Mapping[str, Answer | None],
+) -> InstanceFacts:
+    """Given the same release, steps and secrets, and the answers, return the facts of the instance, secrets masked."""
     prefix = release.instance.on_slice
     state, unit = _state(answers[f"{prefix} state"], release)
     return InstanceFacts(
         state=state,
         unit=unit,
-        resources=_resources(steps, answers[f"{prefix} resources"]),
-        checks=tuple(checks.fact(check, answers[f"{prefix} check {check.name}"]) for check in release.checks),
+        resources=_masked(_resources(steps, answers[f"{prefix} resources"]), secrets),
+        checks=tuple(checks.fact(check, secrets, answers[f"{prefix} check {check.name}"]) for check in release.checks),
     )
 
 
@@ -139,6 +146,20 @@ def _resources(steps: tuple[Step, ...], answer: Answer | None) -> Fact[tuple[Res
     if len(found) != len(steps):
         return Unknown("the slice did not answer for every resource")
     return Known(tuple(found[index] for index in range(len(steps))))
+
+
+def _masked(
+    resources: Fact[tuple[ResourceFact, ...]], secrets: Mapping[tuple[str, int], str]
+) -> Fact[tuple[ResourceFact, ...]]:
+    if isinstance(resources, Unknown):
+        return resources
+    values = secrets.values()
+    return Known(
+        tuple(
+            replace(fact, detail=masked(fact.detail, values), current=fact.current and masked(fact.current, values))
+            for fact in resources.value
+        )
+    )
 
 
 def resource_fact(step: Step, status: int, said: bytes | None) -> ResourceFact:

@@ -46,7 +46,7 @@ live() { nft -s list table inet "$table" 2>&1; }
 """
 _CHECK: Final = f"""{COMPARE}{_LIVE}
 command -v nft >/dev/null || unknown "nft is not installed: the playbook's packages name nftables"
-compare "$path" "$digest" 600 root:root no
+compare "$path" "$digest" 600 root:root no "rules file"
 if loaded=$(live); then
     [ -e "$saved" ] && [ "$loaded" = "$(cat -- "$saved")" ] || problem "the loaded rules differ"
 else

@@ -27,25 +27,27 @@ place() {
 }
 """
 
-# compare PATH DIGEST MODE OWNER:GROUP SHOW: adds to the problems; SHOW=yes prints the present content for a diff
+# compare PATH DIGEST MODE OWNER:GROUP SHOW [WHOSE]: adds to the problems what is wrong with a file, each after WHOSE;
+# SHOW=yes adds the present content, for a diff
 COMPARE: Final = r"""
 compare() {
-    if [ -L "$1" ]; then problem "is a symbolic link, not a file"; return 0
-    elif [ ! -e "$1" ]; then problem missing; return 0
-    elif [ -d "$1" ]; then problem "is a directory, not a file"; return 0
-    elif [ ! -f "$1" ]; then problem "is a special file, not a regular one"; return 0
+    whose=${6:+$6: }
+    if [ -L "$1" ]; then problem "${whose}is a symbolic link, not a file"; return 0
+    elif [ ! -e "$1" ]; then problem "${whose}missing"; return 0
+    elif [ -d "$1" ]; then problem "${whose}is a directory, not a file"; return 0
+    elif [ ! -f "$1" ]; then problem "${whose}is a special file, not a regular one"; return 0
     fi
-    sum=$(sha256sum <"$1") || unknown "cannot be read"
+    sum=$(sha256sum <"$1") || unknown "${whose}cannot be read"
     if [ "${sum%% *}" != "$2" ]; then
-        problem "content differs"
+        problem "${whose}content differs"
         if [ "$5" = yes ] && [ "$(stat -c %s -- "$1")" -le 49152 ]; then
             problem "current:$(base64 -w 0 <"$1")"
         fi
     fi
-    have=$(stat -c %a -- "$1") || unknown "cannot be read"
-    [ "$have" = "$3" ] || problem "mode is $have, wanted $3"
-    have=$(stat -c %U:%G -- "$1") || unknown "cannot be read"
-    [ "$have" = "$4" ] || problem "owner is $have, wanted $4"
+    have=$(stat -c %a -- "$1") || unknown "${whose}cannot be read"
+    [ "$have" = "$3" ] || problem "${whose}mode is $have, wanted $3"
+    have=$(stat -c %U:%G -- "$1") || unknown "${whose}cannot be read"
+    [ "$have" = "$4" ] || problem "${whose}owner is $have, wanted $4"
 }
 """
 

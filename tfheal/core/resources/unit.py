@@ -47,7 +47,7 @@ runs() {
 }
 """
 _CHECK: Final = f"""{COMPARE}{_LOOK}
-compare "$path" "$digest" 644 root:root yes
+compare "$path" "$digest" 644 root:root yes "unit file"
 look || unknown "systemd does not answer"
 [ "$load" != masked ] || problem "is masked"
 [ "$stale" != yes ] || problem "systemd has not read its new text"

@@ -1,0 +1,20 @@
+"""The options that several commands share, with one meaning each."""
+
+from typing import Annotated
+
+import typer
+
+Folder = Annotated[str | None, typer.Option("--workspace", envvar="TFHEAL_WORKSPACE", help="The workspace's folder.")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print only when something happened.")]
+Selectors = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[SELECTOR]...",
+        help="App names, owner:NAME, slice:NAME, label:KEY=VALUE, playbook:NAME; * matches any part. None: all.",
+        show_default=False,
+    ),
+]
+Except = Annotated[
+    list[str] | None, typer.Option("--except", metavar="SELECTOR", help="Leave these out.", show_default=False)
+]

@@ -1,0 +1,49 @@
+"""What `tfheal remove` takes away: what tfheal made and no other app claims, in the reverse order of its making."""
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Final
+
+from tfheal.base import sh
+from tfheal.core.resources.packages import packages_removal
+from tfheal.core.resources.step import Step
+from tfheal.model import paths
+from tfheal.model.release import Release
+from tfheal.model.resources import Packages
+
+_ALWAYS: Final = ""  # a removal has no guard: its text does nothing where there is nothing
+
+
+def removal(
+    release: Release, steps: tuple[Step, ...], claimed: Collection[str], *, data: bool, packages: bool
+) -> tuple[Step, ...]:
+    """Given a release, its steps and the resources that others claim on the slice, return the steps that take it away.
+
+    Data goes only with `data`, packages only with `packages`; what tfheal remembers on the slice goes last.
+    """
+    gone = [
+        replace(step, id=f"remove {step.id}", check=_ALWAYS, apply=step.remove, effect="nothing", diff=None)
+        for step in reversed(steps)
+        if step.remove is not None and step.id not in claimed and (data or not step.holds_data)
+    ]
+    if packages:
+        names = tuple(
+            name.partition("=")[0]
+            for resource in release.resources
+            if isinstance(resource, Packages)
+            for name in resource.names
+        )
+        if names:
+            text = packages_removal(names)
+            gone.append(Step(f"remove packages:{','.join(names)}", _ALWAYS, text, None, timeout=300.0))
+    return (*gone, _forgotten(release))
+
+
+def _forgotten(release: Release) -> Step:
+    home, state = paths.home(release.app, release.component), paths.state(release.app, release.component)
+    lines = [
+        f"rm -rf -- {sh.join(home, state)}",
+        f"rmdir -- {sh.join(home.rpartition('/')[0], state.rpartition('/')[0])} 2>/dev/null",
+        "exit 0",
+    ]
+    return Step("remove state", _ALWAYS, "\n".join(lines), None, timeout=60.0)

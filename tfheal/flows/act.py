@@ -1,0 +1,135 @@
+"""Acting on one instance: intent into the journal, one apply trip, outcome into the journal."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from tfheal.base.errors import Refused, TfhealError, Unreachable
+from tfheal.core import apply
+from tfheal.core.apply import Order, Report, Secrets, StepReport
+from tfheal.core.resources.step import Step
+from tfheal.flows.fleet import Limits, ask_all
+from tfheal.model.inventory import Slice
+from tfheal.model.ports import Ports
+from tfheal.model.record import ActionRecord, Outcome, Verb
+from tfheal.model.release import Release
+
+T = TypeVar("T")
+
+REPORT_CAP = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is to be done to an instance, and why."""
+
+    verb: Verb
+    release: Release
+    steps: tuple[Step, ...]
+    secrets: Secrets
+    why: str
+    run: str
+    generation: int
+    incident: str | None = None
+    identity: str | None = None
+
+    @property
+    def remembers(self) -> bool:
+        """Return whether the state on the slice follows: it does where a whole release is put there."""
+        return self.verb in {"deploy", "redeploy"}
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How an action ended: its outcome, the words for it, and the report if the slice gave one."""
+
+    action: str
+    outcome: Outcome
+    detail: str
+    seconds: float
+    report: Report | None = None
+
+
+def act(work: Work, target: Slice, ports: Ports) -> Done:
+    """Given work and its slice, do it and return how it ended; an error of the slice is an outcome, not an exception.
+
+    What began and never told its end is `unknown`: the next observation decides.
+    """
+    journal, clock = ports.journal, ports.clock
+    action = journal.new_id()
+    started = clock.now()
+    instance = work.release.instance
+    journal.intend(
+        ActionRecord(
+            id=action,
+            run=work.run,
+            verb=work.verb,
+            app=instance.app,
+            instance=instance,
+            slice=target.name,
+            incident=work.incident,
+            why=work.why,
+            release=work.release.id,
+            started=started,
+        )
+    )
+    outcome, detail, report = _trip(work, target, ports)
+    ended = clock.now()
+    journal.conclude(action, outcome, detail, ended)
+    return Done(action, outcome, detail, (ended - started).total_seconds(), report)
+
+
+def act_everywhere(
+    targets: Sequence[Slice], action: Callable[[Slice], T], limits: Limits
+) -> dict[str, T | TfhealError]:
+    """Given slices and an action, do it on each; unlike a question, what was begun is waited for without a deadline."""
+    return ask_all(targets, action, replace(limits, deadline=None))
+
+
+def _trip(work: Work, target: Slice, ports: Ports) -> tuple[Outcome, str, Report | None]:
+    marker = ports.marker()
+    order = Order(work.verb, ports.writer, work.run, work.why, work.generation, work.remembers, work.identity)
+    script = apply.composed(work.release, work.steps, order, work.secrets, marker)
+    try:
+        reply = ports.transport.run(
+            target,
+            script,
+            timeout=apply.timeout(work.release, work.steps),
+            cap=REPORT_CAP,
+            on_line=_teller(work, marker, ports),
+        )
+        report = apply.report(reply.stdout, work.release, work.steps, order, work.secrets, marker)
+    except Refused as refusal:
+        return "refused", str(refusal), None
+    except Unreachable as error:
+        return "unknown", str(error), None
+    except TfhealError as error:
+        return "failed", str(error), None
+    return (*_judged(report), report)
+
+
+def _judged(report: Report) -> tuple[Outcome, str]:
+    if report.refused:
+        return "refused", report.refused
+    if report.failures:
+        first = report.failures[0]
+        return "failed", f"{first.step}: {first.detail}"
+    if not report.complete:
+        return "unknown", "the slice did not say how it ended"
+    if not report.alive:
+        dead = next(check for check in report.checks if check.kind == "alive" and check.verdict != "pass")
+        return "failed", f"{dead.check} still fails: {dead.detail}"
+    return "done", "changed" if report.changed else "nothing to do"
+
+
+def _teller(work: Work, marker: str, ports: Ports) -> Callable[[bytes], None]:
+    where = str(work.release.instance)
+
+    def tell(line: bytes) -> None:
+        told = apply.progress(line, work.steps, marker)
+        if isinstance(told, str):
+            ports.reporter.step(where, told)
+        elif isinstance(told, StepReport) and told.outcome in {"changed", "failed"}:
+            ports.reporter.say(f"{where}  {told.outcome}  {told.step}")
+
+    return tell

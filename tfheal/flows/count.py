@@ -1,0 +1,30 @@
+"""Round trips are the cost of everything, so they are counted where they are made."""
+
+import threading
+from collections.abc import Callable
+
+from tfheal.model.inventory import Slice
+from tfheal.model.ports import Reply, Transport
+
+
+class Counted:
+    """A transport that counts the execs of each slice."""
+
+    def __init__(self, transport: Transport) -> None:
+        """Wrap a transport."""
+        self._transport = transport
+        self._lock = threading.Lock()
+        self.by_slice: dict[str, int] = {}
+
+    def run(
+        self, target: Slice, script: str, *, timeout: float, cap: int, on_line: Callable[[bytes], None] | None = None
+    ) -> Reply:
+        """Run as the wrapped transport does, and count it; what never reached the slice is not counted."""
+        reply = self._transport.run(target, script, timeout=timeout, cap=cap, on_line=on_line)
+        with self._lock:
+            self.by_slice[target.name] = self.by_slice.get(target.name, 0) + 1
+        return reply
+
+    def close(self) -> None:
+        """Close the wrapped transport."""
+        self._transport.close()

@@ -1,0 +1,244 @@
+"""`tfheal deploy`: a check trip whose reply is the plan, then an apply trip to the slices that differ and to no other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from tfheal.base.errors import Refused, TfhealError
+from tfheal.base.exits import Exit, winning
+from tfheal.core.deploy import InstancePlan, generation, liveness, planned, state_of
+from tfheal.core.order import stages
+from tfheal.flows.act import Done, Work, act, act_everywhere
+from tfheal.flows.fleet import Limits
+from tfheal.flows.observe import Asked, asked, observed
+from tfheal.flows.recover import close_unfinished
+from tfheal.flows.releases import make_secrets, wanted
+from tfheal.model.facts import Observation
+from tfheal.model.inventory import Slice
+from tfheal.model.ports import Ports
+from tfheal.model.record import Deployed, Phase
+from tfheal.model.release import InstanceName
+from tfheal.model.workspace import Workspace
+
+InstanceOutcome = Literal["planned", "unchanged", "changed", "failed", "skipped", "refused", "unasked"]
+EXITS: Mapping[str, Exit] = {
+    "failed": Exit.FAILED,
+    "skipped": Exit.FAILED,
+    "refused": Exit.REFUSED,
+    "unasked": Exit.UNKNOWN,
+    "planned": Exit.FINDINGS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DeployOptions:
+    """What the operator asked for: stop after the plan; accept that a slice came back empty."""
+
+    plan: bool = False
+    onto_empty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceResult:
+    """What became of one instance."""
+
+    plan: InstancePlan
+    outcome: InstanceOutcome
+    detail: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class AppResult:
+    """What became of one app: its instances, where it answers, and the secrets that a person may want to see."""
+
+    app: str
+    instances: tuple[InstanceResult, ...] = ()
+    urls: tuple[str, ...] = ()
+    shown_secrets: tuple[str, ...] = ()
+    refused: str = ""
+
+    @property
+    def exit(self) -> Exit:
+        """Return the exit code that the app asks for."""
+        found = [EXITS.get(item.outcome, Exit.OK) for item in self.instances]
+        return winning([*found, Exit.REFUSED] if self.refused else found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Trip:
+    """One app under way: what it is deployed from, what was asked and seen, and the generation that results."""
+
+    workspace: Workspace
+    ports: Ports
+    limits: Limits
+    run: str
+    app: str
+    items: Mapping[InstanceName, Asked]
+    seen: Mapping[str, Observation]
+    known: Mapping[InstanceName, Deployed]
+    generation: int
+
+
+def deploy(
+    workspace: Workspace, apps: tuple[str, ...], ports: Ports, limits: Limits, options: DeployOptions
+) -> tuple[AppResult, ...]:
+    """Given names of apps, bring each to what its spec says, or only say what that would change."""
+    if options.plan:
+        return tuple(_result(_check_trip(workspace, app, ports, limits, "")) for app in apps)
+    run = ports.journal.begin_run("deploy " + " ".join(apps), ports.clock.now())
+    results = []
+    for app in apps:
+        try:
+            with ports.leases.hold(app, "deploy", run.id):
+                results.append(_deploy(workspace, app, ports, limits, run.id, options))
+        except Refused as refusal:
+            results.append(AppResult(app, refused=str(refusal)))
+    ports.journal.end_run(run.id, int(winning(result.exit for result in results)), ports.clock.now())
+    return tuple(results)
+
+
+def _deploy(
+    workspace: Workspace, app: str, ports: Ports, limits: Limits, run: str, options: DeployOptions
+) -> AppResult:
+    make_secrets(workspace, app, ports)
+    trip = _check_trip(workspace, app, ports, limits, run)
+    close_unfinished(app, ports)
+    plans = _plans(trip)
+    if refused := _refusal(trip, plans, options):
+        return AppResult(app, refused=refused)
+    results = {name: InstanceResult(plan, "unchanged") for name, plan in plans.items() if plan.reason == "unchanged"}
+    results |= {
+        name: InstanceResult(plan, "unasked", plan.detail) for name, plan in plans.items() if plan.reason == "unasked"
+    }
+    for name in results:
+        if plans[name].reason == "unchanged":
+            _note(trip, name, "deployed")
+    needs = {item.release.component: item.release.needs for item in trip.items.values()}
+    stopped = ""
+    for components in stages(needs):
+        due = [name for name in plans if name.component in components and name not in results]
+        for name, result in _apply_stage(trip, plans, due, stopped).items():
+            results[name] = result
+        failed = [name for name in due if results[name].outcome in {"failed", "refused", "skipped"}]
+        stopped = stopped or (str(failed[0]) if failed else "")
+    return _finished(trip, tuple(results[name] for name in plans))
+
+
+def _check_trip(workspace: Workspace, app: str, ports: Ports, limits: Limits, run: str) -> _Trip:
+    releases = wanted(workspace, app, ports)
+    questions = asked(releases, ports, planning=not run)
+    slices = [workspace.inventory.slice(name) for name in questions]
+    seen = observed(slices, questions, ports, limits)
+    known = {item.instance: item for item in ports.journal.deployed(app)}
+    told = [state for release in releases if (state := state_of(seen.get(release.slice), release))]
+    items = {item.release.instance: item for ours in questions.values() for item in ours}
+    number = generation(releases, known.values(), told)
+    return _Trip(workspace, ports, limits, run, app, items, seen, known, number)
+
+
+def _plans(trip: _Trip) -> dict[InstanceName, InstancePlan]:
+    return {
+        name: planned(item.release, item.steps, trip.seen.get(name.slice), trip.known.get(name), trip.generation)
+        for name, item in trip.items.items()
+    }
+
+
+def _result(trip: _Trip) -> AppResult:
+    outcomes: Mapping[str, InstanceOutcome] = {"unchanged": "unchanged", "unasked": "unasked", "wiped": "refused"}
+    plans = _plans(trip).values()
+    return AppResult(
+        trip.app, tuple(InstanceResult(plan, outcomes.get(plan.reason, "planned"), plan.detail) for plan in plans)
+    )
+
+
+def _refusal(trip: _Trip, plans: Mapping[InstanceName, InstancePlan], options: DeployOptions) -> str:
+    gone = sorted(str(name) for name in trip.known if name not in trip.items)
+    if gone:
+        return f"{', '.join(gone)} is deployed, and the app spec no longer places it (tfheal remove {gone[0]})"
+    wiped = [plan for plan in plans.values() if plan.reason == "wiped"]
+    if wiped and not options.onto_empty:
+        return (
+            f"{wiped[0].instance}: {wiped[0].detail} (its data is gone from there; --onto-empty starts with empty data)"
+        )
+    return ""
+
+
+def _apply_stage(
+    trip: _Trip, plans: Mapping[InstanceName, InstancePlan], due: list[InstanceName], stopped: str
+) -> dict[InstanceName, InstanceResult]:
+    if stopped:
+        return {name: InstanceResult(plans[name], "skipped", f"{stopped} failed first") for name in due}
+    slices: dict[str, list[InstanceName]] = {}
+    for name in due:
+        slices.setdefault(name.slice, []).append(name)
+    targets = tuple(trip.workspace.inventory.slice(name) for name in slices)
+
+    def apply_here(target: Slice) -> dict[InstanceName, Done]:
+        return {name: _apply(trip, name, plans[name], target) for name in slices[target.name]}
+
+    results: dict[InstanceName, InstanceResult] = {}
+    for slice_name, dones in act_everywhere(targets, apply_here, trip.limits).items():
+        for name in slices[slice_name]:
+            if isinstance(dones, TfhealError):
+                results[name] = InstanceResult(plans[name], "failed", str(dones))
+            else:
+                results[name] = _judged(plans[name], dones[name])
+    return results
+
+
+def _apply(trip: _Trip, name: InstanceName, plan: InstancePlan, target: Slice) -> Done:
+    item = trip.items[name]
+    trip.ports.journal.save_release(item.release, trip.ports.clock.now())
+    _note(trip, name, "deploying")
+    work = Work(
+        verb="deploy",
+        release=item.release,
+        steps=item.steps + liveness(item.release, item.secrets),
+        secrets=item.secrets,
+        why=f"deploy: {plan.reason}",
+        run=trip.run,
+        generation=trip.generation,
+        identity=f"{target.name} {trip.ports.marker()}",
+    )
+    done = act(work, target, trip.ports)
+    if done.outcome == "done":
+        _note(trip, name, "deployed")
+    elif done.outcome == "refused":
+        _put_back(trip, name)
+    return done
+
+
+def _note(trip: _Trip, name: InstanceName, phase: Phase) -> None:
+    release = trip.items[name].release
+    now = trip.ports.clock.now()
+    known = trip.known.get(name)
+    if (
+        phase == "deployed"
+        and known
+        and (known.release, known.phase, known.generation) == (release.id, phase, trip.generation)
+    ):
+        return
+    trip.ports.journal.save_release(release, now)
+    trip.ports.journal.set_deployed(Deployed(name, release.id, release.version, trip.generation, phase, now))
+
+
+def _put_back(trip: _Trip, name: InstanceName) -> None:
+    known = trip.known.get(name)
+    if known:
+        trip.ports.journal.set_deployed(known)
+    else:
+        trip.ports.journal.drop_deployed(name)
+
+
+def _judged(plan: InstancePlan, done: Done) -> InstanceResult:
+    outcomes: Mapping[str, InstanceOutcome] = {"done": "changed", "refused": "refused"}
+    return InstanceResult(plan, outcomes.get(done.outcome, "failed"), done.detail, done.seconds)
+
+
+def _finished(trip: _Trip, results: tuple[InstanceResult, ...]) -> AppResult:
+    spec = trip.workspace.apps[trip.app]
+    secrets = trip.workspace.playbooks[spec.playbook].playbook.secrets
+    urls = tuple(dict.fromkeys(item.release.url for item in trip.items.values() if item.release.url))
+    shown = tuple(name for name, secret in secrets.items() if secret.show)
+    return AppResult(trip.app, results, urls, shown)

@@ -1,0 +1,288 @@
+"""`tfheal heal`: observe, confirm, plan, act, observe again, until nothing is left to do; a human at the ladder's end."""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from tfheal.base.errors import Refused, TfhealError
+from tfheal.base.exits import Exit, winning
+from tfheal.core import remedies
+from tfheal.core.deploy import liveness
+from tfheal.core.diagnose import Expected, diagnosed
+from tfheal.core.heal import DAY, Situation, actionable, planned
+from tfheal.core.resources import steps
+from tfheal.core.resources.step import Step
+from tfheal.flows.act import Work, act, act_everywhere
+from tfheal.flows.fleet import Limits
+from tfheal.flows.observe import asked, observed
+from tfheal.flows.recover import close_unfinished
+from tfheal.flows.releases import expected, placed, secret_values
+from tfheal.flows.remove import finish_removal
+from tfheal.model.facts import Observation, SliceFacts
+from tfheal.model.findings import Diagnosis
+from tfheal.model.inventory import Slice
+from tfheal.model.plan import Action, Plan
+from tfheal.model.ports import Ports
+from tfheal.model.record import ActionRecord, Incident
+from tfheal.model.release import InstanceName
+from tfheal.model.workspace import Workspace
+
+MOST_ROUNDS = 12  # of acting and looking again in one run; the budgets end it long before
+
+
+@dataclass(frozen=True, slots=True)
+class HealOptions:
+    """What the operator asked for; `agree` is asked with the plan before anything is done."""
+
+    plan_only: bool
+    agree: Callable[[Plan], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One action that was taken, and how it ended."""
+
+    action: Action
+    outcome: str
+    detail: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Healing:
+    """What a heal run found and did."""
+
+    at: datetime
+    incidents: tuple[Incident, ...]
+    plan: Plan
+    taken: tuple[Taken, ...]
+    locked: Mapping[str, str]
+    diagnosis: Diagnosis
+    seen: Mapping[str, Observation]
+    agreed: bool = True
+
+    @property
+    def exit(self) -> Exit:
+        """Return the exit code that the outcome asks for."""
+        codes = [
+            code
+            for incident in self.incidents
+            if incident.state in {"open", "refused"}
+            for code in self._codes(incident)
+        ]
+        if self.locked or "paused" in self.diagnosis.instances.values():
+            codes.append(Exit.REFUSED)
+        if "unknown" in self.diagnosis.instances.values():
+            codes.append(Exit.UNKNOWN)
+        return winning(codes)
+
+    def _codes(self, incident: Incident) -> list[Exit]:
+        codes = [Exit.FINDINGS]
+        mine = [taken for taken in self.taken if taken.action.incident == incident.id]
+        if any(taken.outcome == "failed" for taken in mine if taken.action.rung != "page"):
+            codes.append(Exit.FAILED)
+        if any(taken.outcome == "refused" for taken in mine if taken.action.rung != "page"):
+            codes.append(Exit.REFUSED)
+        if incident.rung == "page":
+            codes.append(Exit.HUMAN)
+        return codes
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A heal run under way."""
+
+    workspace: Workspace
+    apps: tuple[str, ...]
+    ports: Ports
+    limits: Limits
+    run: str
+
+
+def heal(workspace: Workspace, apps: tuple[str, ...], ports: Ports, limits: Limits, options: HealOptions) -> Healing:
+    """Given names of apps, heal what ails them; an app whose lease is held elsewhere is left to its holder."""
+    run = ports.journal.begin_run("heal " + " ".join(apps), ports.clock.now()).id
+    locked: dict[str, str] = {}
+    with ExitStack() as leases:
+        for app in apps if not options.plan_only else ():
+            try:
+                leases.enter_context(ports.leases.hold(app, "heal", run))
+            except Refused as refusal:
+                locked[app] = str(refusal)
+        free = tuple(app for app in apps if app not in locked)
+        result = replace(_heal(_Run(workspace, free, ports, limits, run), options), locked=locked)
+    ports.journal.end_run(run, int(result.exit), ports.clock.now())
+    return result
+
+
+def _heal(run: _Run, options: HealOptions) -> Healing:
+    meant = expected(run.apps, run.ports)
+    seen, diagnosis = _confirmed(run, meant)
+    if not options.plan_only:
+        for app in run.apps:
+            close_unfinished(app, run.ports)
+    taken: list[Taken] = []
+    plan = _plan(run, meant, seen, diagnosis)
+    agreed = not options.plan_only and (not plan.actions or options.agree(plan))
+    for _ in range(MOST_ROUNDS if agreed else 0):
+        _keep(run, plan.incidents)
+        if not plan.actions:
+            break
+        taken += _act(run, meant, plan)
+        meant = expected(run.apps, run.ports)
+        seen, diagnosis = _confirmed(run, meant)
+        plan = _plan(run, meant, seen, diagnosis)
+    if not options.plan_only:
+        run.ports.journal.note_health(diagnosis.instances, run.ports.clock.now())
+    touched = {item.action.incident for item in taken}
+    shown = tuple(item for item in plan.incidents if item.state != "resolved" or item.id in touched)
+    return Healing(run.ports.clock.now(), shown, plan, tuple(taken), {}, diagnosis, seen, agreed)
+
+
+def _confirmed(run: _Run, meant: tuple[Expected, ...]) -> tuple[Mapping[str, Observation], Diagnosis]:
+    """Return what was seen, and the diagnosis with only those findings to act on that every further ask confirmed."""
+    policy = run.workspace.provider.heal
+    seen = _look(run, meant)
+    diagnosis = _diagnosed(run, meant, seen)
+    confirmed = set(actionable(diagnosis))
+    for _ in range(policy.asks - 1):
+        suspects = {finding.slice for key, finding in actionable(diagnosis).items() if key in confirmed}
+        if not suspects:
+            break
+        run.ports.clock.sleep(policy.ask_every)
+        seen = {**seen, **_look(run, tuple(item for item in meant if item.release.slice in suspects))}
+        diagnosis = _diagnosed(run, meant, seen)
+        confirmed &= set(actionable(diagnosis))
+    dismissed = [finding for key, finding in actionable(diagnosis).items() if key not in confirmed]
+    return seen, replace(diagnosis, findings=tuple(item for item in diagnosis.findings if item not in dismissed))
+
+
+def _look(run: _Run, meant: tuple[Expected, ...]) -> Mapping[str, Observation]:
+    questions = asked((item.release for item in meant), run.ports)
+    slices = [run.workspace.inventory.slice(name) for name in run.workspace.inventory.slices if name in questions]
+    return observed(slices, questions, run.ports, run.limits)
+
+
+def _diagnosed(run: _Run, meant: tuple[Expected, ...], seen: Mapping[str, Observation]) -> Diagnosis:
+    return diagnosed(meant, placed(run.workspace, run.apps), seen, run.workspace.provider.heal.disk_full_share)
+
+
+def _plan(run: _Run, meant: tuple[Expected, ...], seen: Mapping[str, Observation], diagnosis: Diagnosis) -> Plan:
+    now, journal = run.ports.clock.now(), run.ports.journal
+    policy = run.workspace.provider.heal
+    back = max(DAY, timedelta(seconds=policy.min_healthy_period), timedelta(seconds=policy.budget_window))
+    ours = tuple(item for item in journal.incidents(since=now - back) if item.app in run.apps or not item.app)
+    situation = Situation(
+        releases={item.release.instance: item.release for item in meant},
+        allow={app: run.workspace.apps[app].heal.allow for app in run.apps},
+        incidents=ours,
+        actions=tuple(journal.actions(since=now - back)),
+        policy=policy,
+        now=now,
+    )
+    asked_slices = [name for name, facts in seen.items() if isinstance(facts, SliceFacts)]
+    return planned(diagnosis, asked_slices, situation)
+
+
+def _keep(run: _Run, incidents: Iterable[Incident]) -> None:
+    for incident in incidents:
+        run.ports.journal.put_incident(incident)
+
+
+def _act(run: _Run, meant: tuple[Expected, ...], plan: Plan) -> list[Taken]:
+    have = {item.release.instance: item for item in meant}
+    remote: dict[str, list[Action]] = {}
+    for action in plan.actions:
+        if action.rung != "page":
+            remote.setdefault(action.slice, []).append(action)
+    targets = tuple(run.workspace.inventory.slice(name) for name in remote)
+
+    def act_here(target: Slice) -> list[Taken]:
+        return [_take(run, action, have, target) for action in remote[target.name]]
+
+    taken: list[Taken] = []
+    for name, done in act_everywhere(targets, act_here, run.limits).items():
+        if isinstance(done, TfhealError):
+            taken += [Taken(action, "failed", str(done), 0.0) for action in remote[name]]
+        else:
+            taken += done
+    incidents = {incident.id: incident for incident in plan.incidents}
+    return taken + [_page(run, action, incidents[action.incident]) for action in plan.actions if action.rung == "page"]
+
+
+def _take(run: _Run, action: Action, have: Mapping[InstanceName, Expected], target: Slice) -> Taken:
+    item = have[action.instance] if action.instance else None
+    if item is None:
+        return Taken(action, "refused", "nothing is deployed there", 0.0)
+    run.ports.reporter.say(f"{action.instance}  {action.rung}: {action.why}")
+    if item.deployed.phase == "removing":
+        done = finish_removal(item, target, run.ports, run.run)
+    else:
+        done = act(_work(run, action, item), target, run.ports)
+        if done.outcome == "done" and action.rung == "redeploy" and item.deployed.phase == "deploying":
+            run.ports.journal.set_deployed(replace(item.deployed, phase="deployed", at=run.ports.clock.now()))
+    return Taken(action, done.outcome, done.detail, done.seconds)
+
+
+def _work(run: _Run, action: Action, item: Expected) -> Work:
+    release = item.release
+    secrets = secret_values(release, run.ports)
+    made: Mapping[str, tuple[Step, ...]] = {
+        "restart": remedies.restart(release, secrets),
+        "free-disk": remedies.free_disk(run.workspace.provider.heal.disk_full_share),
+        "redeploy": steps(release, secrets) + liveness(release, secrets),
+    }
+    return Work(
+        verb=action.rung,
+        release=release,
+        steps=made[action.rung],
+        secrets=secrets,
+        why=action.why,
+        run=run.run,
+        generation=item.deployed.generation,
+        incident=action.incident,
+    )
+
+
+def _page(run: _Run, action: Action, incident: Incident) -> Taken:
+    journal, now = run.ports.journal, run.ports.clock.now()
+    record = ActionRecord(
+        id=journal.new_id(),
+        run=run.run,
+        verb="page",
+        app=action.app,
+        instance=action.instance,
+        slice=action.slice,
+        incident=action.incident,
+        why=action.why,
+        release=action.release,
+        started=now,
+    )
+    journal.intend(record)
+    try:
+        run.ports.notifier.page(_message(incident, now))
+        outcome, detail = "done", "a human was called"
+        # Once for an incident; a chronic one is over when it was told.
+        over = incident.cause == "chronic"
+        told = replace(incident, paged=now, state="resolved" if over else incident.state, closed=now if over else None)
+        journal.put_incident(told)
+    except TfhealError as error:
+        outcome, detail = "failed", str(error)
+    ended = run.ports.clock.now()
+    journal.conclude(record.id, outcome, detail, ended)
+    return Taken(action, outcome, detail, (ended - now).total_seconds())
+
+
+def _message(incident: Incident, now: datetime) -> dict[str, object]:
+    return {
+        "schema": "tfheal/page/1",
+        "at": now.isoformat(),
+        "incident": incident.id,
+        "app": incident.app,
+        "instance": str(incident.instance) if incident.instance else None,
+        "slice": incident.slice,
+        "cause": incident.cause,
+        "detail": incident.detail,
+        "opened": incident.opened.isoformat(),
+    }

@@ -1,0 +1,66 @@
+"""Which releases there are: the ones a workspace asks for now, and the ones that were deployed."""
+
+from collections.abc import Iterable, Mapping
+
+from tfheal.core.diagnose import Expected
+from tfheal.core.release import Blueprint, releases
+from tfheal.model.ports import Ports
+from tfheal.model.release import InstanceName, Release
+from tfheal.model.workspace import Workspace
+
+FIRST = 1
+
+
+def wanted(workspace: Workspace, app: str, ports: Ports) -> tuple[Release, ...]:
+    """Given the name of an app, return the releases that its spec asks for now; secrets not yet made count as version 1."""
+    spec = workspace.apps[app]
+    folder = workspace.playbooks[spec.playbook]
+    versions = {name: ports.vault.latest(app, name) or FIRST for name in folder.playbook.secrets}
+    return releases(Blueprint(spec, folder, workspace.inventory, versions, ports.templates.render))
+
+
+def make_secrets(workspace: Workspace, app: str, ports: Ports) -> None:
+    """Given the name of an app, make those of its secrets that do not exist yet."""
+    spec = workspace.apps[app]
+    for name, secret in workspace.playbooks[spec.playbook].playbook.secrets.items():
+        if not ports.vault.latest(app, name):
+            ports.vault.make(app, name, secret.length)
+
+
+def secret_values(release: Release, ports: Ports, *, planning: bool = False) -> dict[tuple[str, int], str]:
+    """Given a release, return the value of each secret it names; while planning, one not yet made is a blank."""
+    return {
+        (name, version): ""
+        if planning and not ports.vault.latest(release.app, name)
+        else ports.vault.get(release.app, name, version).reveal()
+        for name, version in release.secrets()
+    }
+
+
+def expected(apps: Iterable[str], ports: Ports) -> tuple[Expected, ...]:
+    """Given names of apps, return what each of their instances was deployed as, from the journal."""
+    found = []
+    for app in apps:
+        for deployed in ports.journal.deployed(app):
+            release = ports.journal.release(deployed.release)
+            if release is not None:
+                found.append(Expected(deployed, release))
+    return tuple(found)
+
+
+def placed(workspace: Workspace, apps: Iterable[str]) -> tuple[InstanceName, ...]:
+    """Given names of apps, return the instances that their specs place."""
+    return tuple(
+        InstanceName(app, component, slice_name)
+        for app in apps
+        for component, slices in workspace.apps[app].place.items()
+        for slice_name in slices
+    )
+
+
+def by_slice(releases: Iterable[Release]) -> Mapping[str, tuple[Release, ...]]:
+    """Given releases, return them by the slice that they are for."""
+    grouped: dict[str, tuple[Release, ...]] = {}
+    for release in releases:
+        grouped[release.slice] = (*grouped.get(release.slice, ()), release)
+    return grouped

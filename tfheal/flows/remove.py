@@ -1,0 +1,143 @@
+"""`tfheal remove`: the intention first, then each instance in the reverse order of needs; begun is finished, never undone."""
+
+from dataclasses import dataclass, replace
+
+from tfheal.base.errors import Refused, TfhealError
+from tfheal.base.exits import Exit, winning
+from tfheal.core.diagnose import Expected
+from tfheal.core.order import stages
+from tfheal.core.remove import removal
+from tfheal.core.resources import steps
+from tfheal.flows.act import Done, Work, act, act_everywhere
+from tfheal.flows.fleet import Limits
+from tfheal.flows.recover import close_unfinished
+from tfheal.flows.releases import by_slice, expected, secret_values
+from tfheal.model.inventory import Slice
+from tfheal.model.ports import Ports
+from tfheal.model.release import InstanceName
+from tfheal.model.resources import resource_id
+from tfheal.model.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveOptions:
+    """What goes besides what tfheal made: packages, the owner's data."""
+
+    packages: bool = False
+    data: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What became of one instance."""
+
+    instance: InstanceName
+    outcome: str
+    detail: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What became of one app."""
+
+    app: str
+    instances: tuple[Removed, ...] = ()
+    refused: str = ""
+
+    @property
+    def exit(self) -> Exit:
+        """Return the exit code that the app asks for."""
+        codes = {"failed": Exit.FAILED, "skipped": Exit.FAILED, "refused": Exit.REFUSED, "unknown": Exit.UNKNOWN}
+        found = [codes.get(item.outcome, Exit.OK) for item in self.instances]
+        return winning([*found, Exit.REFUSED] if self.refused else found)
+
+
+def remove(
+    workspace: Workspace, chosen: tuple[Expected, ...], ports: Ports, limits: Limits, options: RemoveOptions
+) -> tuple[Removal, ...]:
+    """Given deployed instances, take them away app by app."""
+    run = ports.journal.begin_run("remove", ports.clock.now()).id
+    results = []
+    for app in dict.fromkeys(item.release.app for item in chosen):
+        ours = tuple(item for item in chosen if item.release.app == app)
+        try:
+            with ports.leases.hold(app, "remove", run):
+                close_unfinished(app, ports)
+                results.append(Removal(app, _removed(workspace, ours, ports, limits, (run, options))))
+        except Refused as refusal:
+            results.append(Removal(app, refused=str(refusal)))
+    ports.journal.end_run(run, int(winning(result.exit for result in results)), ports.clock.now())
+    return tuple(results)
+
+
+def finish_removal(item: Expected, target: Slice, ports: Ports, run: str) -> Done:
+    """Given an instance whose removal was interrupted, finish it; data and packages stay."""
+    return _remove_one(item, target, ports, (run, RemoveOptions()))
+
+
+def _removed(
+    workspace: Workspace, ours: tuple[Expected, ...], ports: Ports, limits: Limits, order: tuple[str, RemoveOptions]
+) -> tuple[Removed, ...]:
+    needs = {item.release.component: item.release.needs for item in ours}
+    results: list[Removed] = []
+    for components in reversed(stages(needs)):
+        due = [item for item in ours if item.release.component in components]
+        if any(result.outcome != "done" for result in results):
+            results += [Removed(item.release.instance, "skipped", "what needs it is still there", 0.0) for item in due]
+        else:
+            results += _stage_removed(workspace, due, ports, limits, order)
+    return tuple(results)
+
+
+def _stage_removed(
+    workspace: Workspace, due: list[Expected], ports: Ports, limits: Limits, order: tuple[str, RemoveOptions]
+) -> list[Removed]:
+    slices = by_slice(item.release for item in due)
+    targets = [workspace.inventory.slice(name) for name in slices]
+    items = {item.release.instance: item for item in due}
+
+    def remove_here(target: Slice) -> dict[InstanceName, Done]:
+        return {
+            release.instance: _remove_one(items[release.instance], target, ports, order)
+            for release in slices[target.name]
+        }
+
+    results = []
+    for name, dones in act_everywhere(targets, remove_here, limits).items():
+        for release in slices[name]:
+            done = dones if isinstance(dones, TfhealError) else dones[release.instance]
+            results.append(_result(items[release.instance], done))
+    return results
+
+
+def _remove_one(item: Expected, target: Slice, ports: Ports, order: tuple[str, RemoveOptions]) -> Done:
+    run, options = order
+    release = item.release
+    ports.journal.set_deployed(replace(item.deployed, phase="removing", at=ports.clock.now()))
+    secrets = secret_values(release, ports)
+    others = [other for other in _all_expected(ports) if other.release.instance != release.instance]
+    claimed = {
+        resource_id(resource)
+        for other in others
+        if other.release.slice == release.slice
+        for resource in other.release.resources
+    }
+    gone = removal(release, steps(release, secrets), claimed, data=options.data, packages=options.packages)
+    work = Work("remove", release, gone, secrets, "remove", run, item.deployed.generation)
+    done = act(work, target, ports)
+    if done.outcome == "done":
+        ports.journal.drop_deployed(release.instance)
+    elif done.outcome == "refused":
+        ports.journal.set_deployed(item.deployed)
+    return done
+
+
+def _all_expected(ports: Ports) -> tuple[Expected, ...]:
+    return expected(dict.fromkeys(item.instance.app for item in ports.journal.deployed()), ports)
+
+
+def _result(item: Expected, done: Done | TfhealError) -> Removed:
+    if isinstance(done, TfhealError):
+        return Removed(item.release.instance, "failed", str(done), 0.0)
+    return Removed(item.release.instance, done.outcome, done.detail, done.seconds)
