@@ -21,6 +21,7 @@ Row = sqlite3.Row
 Value = str | int | float | None
 
 BUSY_SECONDS: Final = 10.0
+OWN_FOLDER: Final = ".tfheal"
 _NAME: Final = "-- name:"
 _ONE_BYTE: Final = 0xFF
 
@@ -146,7 +147,9 @@ def _private(path: Path) -> None:
     # Never opened when it exists: closing any descriptor of a SQLite file drops every lock this process has on it.
     with suppress(FileExistsError):
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
-    for place, mode in ((path.parent, 0o700), (path, 0o600)):
+    # A folder of another name is not tfheal's alone: others may need to get through it.
+    places = [(path, 0o600), (path.parent, 0o700)] if path.parent.name == OWN_FOLDER else [(path, 0o600)]
+    for place, mode in places:
         if stat.S_IMODE(place.stat().st_mode) & 0o077:
             place.chmod(mode)
 

@@ -15,7 +15,7 @@ VALUE_CAP: Final = 65_536
 
 def set_secret(workspace: Workspace, vault: Vault, app: str, name: str, value: Secret) -> int:
     """Keep a value as the newest version of a secret, and return its number; raise UsageError for one of no use."""
-    _spec(workspace, app, name)
+    declared(workspace, app, name)
     text = value.reveal()
     if not text:
         raise UsageError(f"the value of {name} is empty")
@@ -26,14 +26,14 @@ def set_secret(workspace: Workspace, vault: Vault, app: str, name: str, value: S
 
 def rotate_secret(workspace: Workspace, vault: Vault, app: str, name: str) -> int:
     """Make a new version of a secret as its playbook says, and return its number."""
-    return vault.make(app, name, _spec(workspace, app, name).length)
+    return vault.make(app, name, declared(workspace, app, name).length)
 
 
 def show_secret(workspace: Workspace, vault: Vault, app: str, name: str, version: int | None) -> tuple[int, Secret]:
     """Return the number and value of a version of a secret, the newest if none is asked for."""
     newest = vault.latest(app, name) if app in workspace.apps else 0
     if not newest:
-        _spec(workspace, app, name)
+        declared(workspace, app, name)
         raise UsageError(
             f"{app} has no {name} yet",
             why="it is made by the first deploy",
@@ -45,13 +45,14 @@ def show_secret(workspace: Workspace, vault: Vault, app: str, name: str, version
     return number, vault.get(app, name, number)
 
 
-def _spec(workspace: Workspace, app: str, name: str) -> SecretSpec:
+def declared(workspace: Workspace, app: str, name: str) -> SecretSpec:
+    """Return what the playbook of an app says of a secret; raise UsageError, with the nearest words, if nothing."""
     if app not in workspace.apps:
         raise _unknown(f"there is no app {app}", app, workspace.apps, "the apps")
-    declared = workspace.playbooks[workspace.apps[app].playbook].playbook.secrets
-    if name not in declared:
-        raise _unknown(f"{app} has no secret {name}", name, declared, "its secrets")
-    return declared[name]
+    specs = workspace.playbooks[workspace.apps[app].playbook].playbook.secrets
+    if name not in specs:
+        raise _unknown(f"{app} has no secret {name}", name, specs, "its secrets")
+    return specs[name]
 
 
 def _unknown(what: str, word: str, words: Iterable[str], group: str) -> UsageError:
