@@ -2,44 +2,13 @@
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
 
 from tfheal.core.apply import Secrets, alive_script, wait_script
 from tfheal.core.resources.step import Step
 from tfheal.model.facts import InstanceFacts, Known, Observation, ResourceFact, SliceState, Unasked
+from tfheal.model.plan import Certainty, Change, InstancePlan, Reason
 from tfheal.model.record import Deployed
-from tfheal.model.release import InstanceName, Release
-
-Certainty = Literal["will", "might", "unknown"]
-Reason = Literal["new", "changed", "interrupted", "unchanged", "unasked", "wiped"]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One resource that a deploy will or might change, or of which it cannot be known; with the diff of a text file."""
-
-    resource: str
-    certainty: Certainty
-    detail: str
-    diff: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class InstancePlan:
-    """What a deploy would do to one instance."""
-
-    instance: InstanceName
-    release: str
-    version: str
-    reason: Reason
-    changes: tuple[Change, ...] = ()
-    detail: str = ""
-
-    @property
-    def acts(self) -> bool:
-        """Return whether an apply trip is needed."""
-        return self.reason in {"new", "changed", "interrupted"}
+from tfheal.model.release import Release
 
 
 def generation(wanted: Iterable[Release], deployed: Iterable[Deployed], told: Iterable[SliceState]) -> int:

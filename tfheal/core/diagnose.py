@@ -5,25 +5,17 @@ dead component those that need it. What is not known is `unknown` and never a re
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from tfheal.core.order import stages
 from tfheal.model.facts import InstanceFacts, Known, Machine, Observation, ResourceFact, SliceFacts, Unasked, Unknown
 from tfheal.model.findings import Cause, Diagnosis, Finding, Health
-from tfheal.model.record import Deployed
+from tfheal.model.record import Expected
 from tfheal.model.release import InstanceName, Release
 from tfheal.model.resources import Directory, resource_id
 
 CLOCK_TOLERANCE = 5.0  # seconds; TLS and signed requests begin to fail at minutes, logs mislead at seconds
 DATA_GONE = "missing, and it held data"
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What one instance is meant to be."""
-
-    deployed: Deployed
-    release: Release
 
 
 def diagnosed(

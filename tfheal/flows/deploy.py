@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from tfheal.base.errors import Refused, TfhealError
-from tfheal.base.exits import Exit, winning
-from tfheal.core.deploy import InstancePlan, generation, liveness, planned, state_of
+from tfheal.base.exits import winning
+from tfheal.core.deploy import generation, liveness, planned, state_of
 from tfheal.core.order import stages
 from tfheal.flows.act import Done, Work, act, act_everywhere
 from tfheal.flows.fleet import Limits
@@ -15,19 +14,12 @@ from tfheal.flows.recover import close_unfinished
 from tfheal.flows.releases import make_secrets, wanted
 from tfheal.model.facts import Observation
 from tfheal.model.inventory import Slice
+from tfheal.model.plan import InstancePlan
 from tfheal.model.ports import Ports
 from tfheal.model.record import Deployed, Phase
 from tfheal.model.release import InstanceName
+from tfheal.model.results import AppResult, InstanceOutcome, InstanceResult
 from tfheal.model.workspace import Workspace
-
-InstanceOutcome = Literal["planned", "unchanged", "changed", "failed", "skipped", "refused", "unasked"]
-EXITS: Mapping[str, Exit] = {
-    "failed": Exit.FAILED,
-    "skipped": Exit.FAILED,
-    "refused": Exit.REFUSED,
-    "unasked": Exit.UNKNOWN,
-    "planned": Exit.FINDINGS,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,33 +28,6 @@ class DeployOptions:
 
     plan: bool = False
     onto_empty: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class InstanceResult:
-    """What became of one instance."""
-
-    plan: InstancePlan
-    outcome: InstanceOutcome
-    detail: str = ""
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class AppResult:
-    """What became of one app: its instances, where it answers, and the secrets that a person may want to see."""
-
-    app: str
-    instances: tuple[InstanceResult, ...] = ()
-    urls: tuple[str, ...] = ()
-    shown_secrets: tuple[str, ...] = ()
-    refused: str = ""
-
-    @property
-    def exit(self) -> Exit:
-        """Return the exit code that the app asks for."""
-        found = [EXITS.get(item.outcome, Exit.OK) for item in self.instances]
-        return winning([*found, Exit.REFUSED] if self.refused else found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from tfheal.base.errors import Refused, TfhealError
-from tfheal.base.exits import Exit, winning
 from tfheal.core import remedies
 from tfheal.core.deploy import liveness
-from tfheal.core.diagnose import Expected, diagnosed
+from tfheal.core.diagnose import diagnosed
 from tfheal.core.heal import DAY, Situation, actionable, planned
 from tfheal.core.resources import steps
 from tfheal.core.resources.step import Step
@@ -24,8 +23,9 @@ from tfheal.model.findings import Diagnosis
 from tfheal.model.inventory import Slice
 from tfheal.model.plan import Action, Plan
 from tfheal.model.ports import Ports
-from tfheal.model.record import ActionRecord, Incident
+from tfheal.model.record import ActionRecord, Expected, Incident
 from tfheal.model.release import InstanceName
+from tfheal.model.results import Healing, Taken
 from tfheal.model.workspace import Workspace
 
 MOST_ROUNDS = 12  # of acting and looking again in one run; the budgets end it long before
@@ -37,56 +37,6 @@ class HealOptions:
 
     plan_only: bool
     agree: Callable[[Plan], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Taken:
-    """One action that was taken, and how it ended."""
-
-    action: Action
-    outcome: str
-    detail: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Healing:
-    """What a heal run found and did."""
-
-    at: datetime
-    incidents: tuple[Incident, ...]
-    plan: Plan
-    taken: tuple[Taken, ...]
-    locked: Mapping[str, str]
-    diagnosis: Diagnosis
-    seen: Mapping[str, Observation]
-    agreed: bool = True
-
-    @property
-    def exit(self) -> Exit:
-        """Return the exit code that the outcome asks for."""
-        codes = [
-            code
-            for incident in self.incidents
-            if incident.state in {"open", "refused"}
-            for code in self._codes(incident)
-        ]
-        if self.locked or "paused" in self.diagnosis.instances.values():
-            codes.append(Exit.REFUSED)
-        if "unknown" in self.diagnosis.instances.values():
-            codes.append(Exit.UNKNOWN)
-        return winning(codes)
-
-    def _codes(self, incident: Incident) -> list[Exit]:
-        codes = [Exit.FINDINGS]
-        mine = [taken for taken in self.taken if taken.action.incident == incident.id]
-        if any(taken.outcome == "failed" for taken in mine if taken.action.rung != "page"):
-            codes.append(Exit.FAILED)
-        if any(taken.outcome == "refused" for taken in mine if taken.action.rung != "page"):
-            codes.append(Exit.REFUSED)
-        if incident.rung == "page":
-            codes.append(Exit.HUMAN)
-        return codes
 
 
 @dataclass(frozen=True, slots=True)

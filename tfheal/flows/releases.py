@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
-from tfheal.core.diagnose import Expected
 from tfheal.core.release import Blueprint, releases
 from tfheal.model.ports import Ports
+from tfheal.model.record import Expected
 from tfheal.model.release import InstanceName, Release
 from tfheal.model.workspace import Workspace
 

@@ -3,8 +3,7 @@
 from dataclasses import dataclass, replace
 
 from tfheal.base.errors import Refused, TfhealError
-from tfheal.base.exits import Exit, winning
-from tfheal.core.diagnose import Expected
+from tfheal.base.exits import winning
 from tfheal.core.order import stages
 from tfheal.core.remove import removal
 from tfheal.core.resources import steps
@@ -14,8 +13,10 @@ from tfheal.flows.recover import close_unfinished
 from tfheal.flows.releases import by_slice, expected, secret_values
 from tfheal.model.inventory import Slice
 from tfheal.model.ports import Ports
+from tfheal.model.record import Expected
 from tfheal.model.release import InstanceName
 from tfheal.model.resources import resource_id
+from tfheal.model.results import Removal, Removed
 from tfheal.model.workspace import Workspace
 
 
@@ -25,32 +26,6 @@ class RemoveOptions:
 
     packages: bool = False
     data: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Removed:
-    """What became of one instance."""
-
-    instance: InstanceName
-    outcome: str
-    detail: str
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """What became of one app."""
-
-    app: str
-    instances: tuple[Removed, ...] = ()
-    refused: str = ""
-
-    @property
-    def exit(self) -> Exit:
-        """Return the exit code that the app asks for."""
-        codes = {"failed": Exit.FAILED, "skipped": Exit.FAILED, "refused": Exit.REFUSED, "unknown": Exit.UNKNOWN}
-        found = [codes.get(item.outcome, Exit.OK) for item in self.instances]
-        return winning([*found, Exit.REFUSED] if self.refused else found)
 
 
 def remove(

@@ -1,44 +1,17 @@
 """`tfheal status`: one question to each slice, and a judgement; nothing is changed, there or in the plan of things."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Iterable
+from dataclasses import replace
 
-from tfheal.base.exits import Exit, winning
-from tfheal.core.diagnose import Expected, diagnosed
+from tfheal.core.diagnose import diagnosed
 from tfheal.flows.fleet import Limits
 from tfheal.flows.observe import asked, observed
 from tfheal.flows.releases import expected, placed, wanted
-from tfheal.model.facts import Observation
-from tfheal.model.findings import Diagnosis, Finding
+from tfheal.model.findings import Finding
 from tfheal.model.ports import Ports
-from tfheal.model.record import HealthSince
-from tfheal.model.release import InstanceName
+from tfheal.model.record import Expected
+from tfheal.model.results import Status
 from tfheal.model.workspace import Workspace
-
-DATA_AT_RISK = frozenset({"slice-wiped", "host-key-changed"})
-NOT_ASKED = frozenset({"slice-unreachable", "unasked"})
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """One round over the fleet: what is meant, what was seen, and the judgement."""
-
-    at: datetime
-    apps: tuple[str, ...]
-    expected: tuple[Expected, ...]
-    seen: Mapping[str, Observation]
-    diagnosis: Diagnosis
-    since: Mapping[InstanceName, HealthSince]
-    healed: Mapping[InstanceName, datetime]
-
-    @property
-    def exit(self) -> Exit:
-        """Return the exit code: information never changes it, and what could not be asked gives UNKNOWN alone."""
-        found = [finding for finding in self.diagnosis.findings if finding.severity != "info"]
-        codes = [_code(finding) for finding in found if not _only_unknown(finding, self.seen)]
-        unknown = any(health == "unknown" for health in self.diagnosis.instances.values())
-        return winning([*codes, Exit.UNKNOWN] if unknown else codes)
 
 
 def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], ports: Ports, limits: Limits) -> Status:
@@ -74,14 +47,3 @@ def _not_deployed(
                 detail = f"the workspace asks for release {release.id}: tfheal deploy {app} --plan shows the difference"
                 found.append(Finding("not-deployed", "info", release.slice, detail, release.instance))
     return tuple(found)
-
-
-def _code(finding: Finding) -> Exit:
-    if finding.cause in NOT_ASKED:
-        return Exit.UNKNOWN
-    return Exit.HUMAN if finding.cause in DATA_AT_RISK else Exit.FINDINGS
-
-
-def _only_unknown(finding: Finding, seen: Mapping[str, Observation]) -> bool:
-    # What is blocked only by an unreachable slice is itself unknown, not a finding of its own.
-    return finding.cause == "blocked" and finding.slice not in seen

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from tfheal.model.playbook import Rung
 from tfheal.model.record import Incident
 from tfheal.model.release import InstanceName
+
+Certainty = Literal["will", "might", "unknown"]
+Reason = Literal["new", "changed", "interrupted", "unchanged", "unasked", "wiped"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +42,30 @@ class Plan:
     actions: tuple[Action, ...]
     waiting: tuple[Waiting, ...]
     incidents: tuple[Incident, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One resource that a deploy will or might change, or of which it cannot be known; with the diff of a text file."""
+
+    resource: str
+    certainty: Certainty
+    detail: str
+    diff: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InstancePlan:
+    """What a deploy would do to one instance."""
+
+    instance: InstanceName
+    release: str
+    version: str
+    reason: Reason
+    changes: tuple[Change, ...] = ()
+    detail: str = ""
+
+    @property
+    def acts(self) -> bool:
+        """Return whether an apply trip is needed."""
+        return self.reason in {"new", "changed", "interrupted"}

@@ -6,7 +6,7 @@ from typing import Literal
 
 from tfheal.model.findings import Cause, Health
 from tfheal.model.playbook import Rung
-from tfheal.model.release import InstanceName
+from tfheal.model.release import InstanceName, Release
 
 Verb = Literal["deploy", "remove", "restart", "free-disk", "redeploy", "page"]
 Outcome = Literal["done", "failed", "refused", "undone", "unknown"]
@@ -75,6 +75,14 @@ class Deployed:
     generation: int
     phase: Phase
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What one instance is meant to be."""
+
+    deployed: Deployed
+    release: Release
 
 
 @dataclass(frozen=True, slots=True)

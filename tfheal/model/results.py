@@ -1,0 +1,159 @@
+"""What the verbs return: data that render turns into words and scripts read, with the exit code that it asks for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+from tfheal.base.exits import Exit, winning
+from tfheal.model.facts import Observation
+from tfheal.model.findings import Diagnosis, Finding
+from tfheal.model.plan import Action, InstancePlan, Plan
+from tfheal.model.record import Expected, HealthSince, Incident
+from tfheal.model.release import InstanceName
+
+InstanceOutcome = Literal["planned", "unchanged", "changed", "failed", "skipped", "refused", "unasked"]
+EXITS: Final[Mapping[str, Exit]] = {
+    "failed": Exit.FAILED,
+    "skipped": Exit.FAILED,
+    "refused": Exit.REFUSED,
+    "unasked": Exit.UNKNOWN,
+    "planned": Exit.FINDINGS,
+}
+DATA_AT_RISK: Final = frozenset({"slice-wiped", "host-key-changed"})
+NOT_ASKED: Final = frozenset({"slice-unreachable", "unasked"})
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceResult:
+    """What became of one instance."""
+
+    plan: InstancePlan
+    outcome: InstanceOutcome
+    detail: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class AppResult:
+    """What became of one app: its instances, where it answers, and the secrets that a person may want to see."""
+
+    app: str
+    instances: tuple[InstanceResult, ...] = ()
+    urls: tuple[str, ...] = ()
+    shown_secrets: tuple[str, ...] = ()
+    refused: str = ""
+
+    @property
+    def exit(self) -> Exit:
+        """Return the exit code that the app asks for."""
+        found = [EXITS.get(item.outcome, Exit.OK) for item in self.instances]
+        return winning([*found, Exit.REFUSED] if self.refused else found)
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What became of one instance."""
+
+    instance: InstanceName
+    outcome: str
+    detail: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What became of one app."""
+
+    app: str
+    instances: tuple[Removed, ...] = ()
+    refused: str = ""
+
+    @property
+    def exit(self) -> Exit:
+        """Return the exit code that the app asks for."""
+        codes = {"failed": Exit.FAILED, "skipped": Exit.FAILED, "refused": Exit.REFUSED, "unknown": Exit.UNKNOWN}
+        found = [codes.get(item.outcome, Exit.OK) for item in self.instances]
+        return winning([*found, Exit.REFUSED] if self.refused else found)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """One round over the fleet: what is meant, what was seen, and the judgement."""
+
+    at: datetime
+    apps: tuple[str, ...]
+    expected: tuple[Expected, ...]
+    seen: Mapping[str, Observation]
+    diagnosis: Diagnosis
+    since: Mapping[InstanceName, HealthSince]
+    healed: Mapping[InstanceName, datetime]
+
+    @property
+    def exit(self) -> Exit:
+        """Return the exit code: information never changes it, and what could not be asked gives UNKNOWN alone."""
+        found = [finding for finding in self.diagnosis.findings if finding.severity != "info"]
+        codes = [_code(finding) for finding in found if not _only_unknown(finding, self.seen)]
+        unknown = any(health == "unknown" for health in self.diagnosis.instances.values())
+        return winning([*codes, Exit.UNKNOWN] if unknown else codes)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One action that was taken, and how it ended."""
+
+    action: Action
+    outcome: str
+    detail: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Healing:
+    """What a heal run found and did."""
+
+    at: datetime
+    incidents: tuple[Incident, ...]
+    plan: Plan
+    taken: tuple[Taken, ...]
+    locked: Mapping[str, str]
+    diagnosis: Diagnosis
+    seen: Mapping[str, Observation]
+    agreed: bool = True
+
+    @property
+    def exit(self) -> Exit:
+        """Return the exit code that the outcome asks for."""
+        codes = [
+            code
+            for incident in self.incidents
+            if incident.state in {"open", "refused"}
+            for code in self._codes(incident)
+        ]
+        if self.locked or "paused" in self.diagnosis.instances.values():
+            codes.append(Exit.REFUSED)
+        if "unknown" in self.diagnosis.instances.values():
+            codes.append(Exit.UNKNOWN)
+        return winning(codes)
+
+    def _codes(self, incident: Incident) -> list[Exit]:
+        codes = [Exit.FINDINGS]
+        mine = [taken for taken in self.taken if taken.action.incident == incident.id]
+        if any(taken.outcome == "failed" for taken in mine if taken.action.rung != "page"):
+            codes.append(Exit.FAILED)
+        if any(taken.outcome == "refused" for taken in mine if taken.action.rung != "page"):
+            codes.append(Exit.REFUSED)
+        if incident.rung == "page":
+            codes.append(Exit.HUMAN)
+        return codes
+
+
+def _code(finding: Finding) -> Exit:
+    if finding.cause in NOT_ASKED:
+        return Exit.UNKNOWN
+    return Exit.HUMAN if finding.cause in DATA_AT_RISK else Exit.FINDINGS
+
+
+def _only_unknown(finding: Finding, seen: Mapping[str, Observation]) -> bool:
+    # What is blocked only by an unreachable slice is itself unknown, not a finding of its own.
+    return finding.cause == "blocked" and finding.slice not in seen
