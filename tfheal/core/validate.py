@@ -1,12 +1,17 @@
-"""What no single file can tell: whether apps, slices, owners and playbooks fit together."""
+"""What no single file can tell: whether owners, slices, apps and playbooks fit together."""
 
-from collections.abc import Mapping
+import posixpath
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tfheal.base.errors import Mistake
+from tfheal.core import rehearse
+from tfheal.core.mistakes import nearest
+from tfheal.model import paths
 from tfheal.model.app import AppSpec
-from tfheal.model.document import Written
+from tfheal.model.document import Document, Key, Written
 from tfheal.model.inventory import Inventory
+from tfheal.model.playbook import Playbook
 from tfheal.model.ports import Templates
 from tfheal.model.workspace import PlaybookFolder
 
@@ -21,6 +26,155 @@ class Parts:
     known_playbooks: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """One use of a slice by an app, and where it is written; a spare has no component."""
+
+    app: str
+    component: str
+    slice: str
+    document: Document
+    key: Key
+
+
 def mistakes(parts: Parts, templates: Templates) -> list[Mistake]:
-    """Given the parts of a workspace, return every mistake between them."""
-    return []
+    """Given the parts of a workspace, return every mistake between them; a part that is not valid is left out."""
+    found: list[Mistake] = []
+    if parts.inventory is not None:
+        found += _of_inventory(parts.inventory)
+    for app in parts.apps:
+        found += _of_app(app, parts)
+    found += _of_places(parts)
+    for playbook in parts.playbooks.values():
+        found += rehearse.mistakes(playbook, templates) if playbook is not None else []
+    return found
+
+
+def _of_inventory(written: Written[Inventory]) -> Iterator[Mistake]:
+    for name, entry in written.value.slices.items():
+        if entry.owner not in written.value.owners:
+            what = f"is {entry.owner}, who is not in [owners]"
+            hint = nearest(entry.owner, written.value.owners) or f"add [owners.{entry.owner}]"
+            yield written.document.mistake(("slices", name, "owner"), what, hint)
+
+
+def _of_app(app: Written[AppSpec], parts: Parts) -> Iterator[Mistake]:
+    spec, document = app.value, app.document
+    stem = posixpath.basename(document.file).removesuffix(".yaml")
+    if spec.app != stem:
+        yield document.mistake(("app",), f"is {spec.app}, but the file is named {stem}.yaml", "name both alike")
+    if parts.inventory is not None:
+        yield from _of_slices(app, parts.inventory.value)
+    if spec.playbook not in parts.known_playbooks:
+        what = f"is {spec.playbook}, but there is no such playbook"
+        yield document.mistake(("playbook",), what, nearest(spec.playbook, parts.known_playbooks, "there are"))
+    playbook = parts.playbooks.get(spec.playbook)
+    if playbook is not None:
+        yield from _of_version(app, playbook.value.playbook)
+        yield from _of_components(app, playbook.value.playbook)
+        yield from _of_settings(app, playbook.value.playbook)
+
+
+def _of_slices(app: Written[AppSpec], inventory: Inventory) -> Iterator[Mistake]:
+    spec, document = app.value, app.document
+    if spec.owner not in inventory.owners:
+        what = f"is {spec.owner}, who is not in [owners] of inventory.toml"
+        yield document.mistake(("owner",), what, nearest(spec.owner, inventory.owners))
+    for use in _uses(app):
+        entry = inventory.slices.get(use.slice)
+        if entry is None:
+            what = f"is {use.slice}, which is not in inventory.toml"
+            yield document.mistake(use.key, what, nearest(use.slice, inventory.slices, "there are"))
+        elif entry.owner != spec.owner:
+            what = f"is {use.slice}, which belongs to {entry.owner} and not to {spec.owner}"
+            mine = [name for name, other in inventory.slices.items() if other.owner == spec.owner]
+            yield document.mistake(use.key, what, f"{spec.owner} has {', '.join(sorted(mine)[:12]) or 'none yet'}")
+
+
+def _uses(app: Written[AppSpec]) -> Iterator[_Placed]:
+    """Yield each slice that an app names."""
+    for component, slices in app.value.place.items():
+        for index, name in enumerate(slices):
+            yield _Placed(app.value.app, component, name, app.document, ("place", component, index))
+    for index, name in enumerate(app.value.spares):
+        yield _Placed(app.value.app, "", name, app.document, ("spares", index))
+
+
+def _of_version(app: Written[AppSpec], playbook: Playbook) -> Iterator[Mistake]:
+    if app.value.version not in playbook.versions:
+        what = f"is {app.value.version}, which {playbook.playbook} does not list"
+        yield app.document.mistake(("version",), what, nearest(app.value.version, playbook.versions, "it lists"))
+
+
+def _of_components(app: Written[AppSpec], playbook: Playbook) -> Iterator[Mistake]:
+    place = app.value.place
+    for component in place:
+        if component not in playbook.components:
+            what = f"is no component of {playbook.playbook}"
+            hint = nearest(component, playbook.components, "its components:")
+            yield app.document.mistake(("place", component), what, hint)
+    for component in playbook.components:
+        if not place.get(component):
+            key: Key = ("place", component) if component in place else ("place",)
+            hint = f"write {component}: [SLICE]"
+            yield app.document.mistake(key, f"gives the component {component} no slice", hint)
+
+
+def _of_settings(app: Written[AppSpec], playbook: Playbook) -> Iterator[Mistake]:
+    spec, document = app.value, app.document
+    for name, value in spec.settings.items():
+        key: Key = ("settings", name)
+        known = playbook.settings.get(name)
+        if known is None:
+            hint = nearest(name, playbook.settings, "its settings:")
+            yield document.mistake(key, f"is no setting of {playbook.playbook}", hint)
+        elif wrong := rehearse.unfit(known, value):
+            written = document.spot(key).written or value
+            yield document.mistake(key, f"is {written}, but {wrong}", known.description)
+    for name, wanted in playbook.settings.items():
+        if wanted.default is None and name not in spec.settings:
+            what = f"lacks {name}, which {playbook.playbook} has no default for"
+            yield document.mistake(("settings",), what, wanted.description)
+
+
+def _of_places(parts: Parts) -> Iterator[Mistake]:
+    """Yield the uses of slices that exclude each other, within an app and between apps."""
+    uses = [use for app in parts.apps for use in _uses(app)]
+    yield from _twice_in_component(uses)
+    yield from _spares_in_use(uses)
+    yield from _same_units([use for use in uses if use.component])
+
+
+def _twice_in_component(uses: Iterable[_Placed]) -> Iterator[Mistake]:
+    seen: set[tuple[str, str, str]] = set()
+    for use in uses:
+        place = (use.app, use.component, use.slice)
+        if place in seen:
+            yield use.document.mistake(use.key, f"is {use.slice} a second time", "name each slice once")
+        seen.add(place)
+
+
+def _spares_in_use(uses: Iterable[_Placed]) -> Iterator[Mistake]:
+    """Yield each spare that is something else as well: part of an app, or a spare of another one."""
+    taken = {use.slice: use for use in uses if use.component}
+    spares: dict[str, _Placed] = {}
+    for use in uses:
+        if use.component:
+            continue
+        if (user := taken.get(use.slice)) is not None:
+            what = f"is {use.slice}, on which {user.app}/{user.component} runs"
+            yield use.document.mistake(use.key, what, "a spare is a slice that nothing runs on")
+        other = spares.setdefault(use.slice, use)
+        if other.app != use.app:
+            yield use.document.mistake(use.key, f"is {use.slice}, which is a spare of {other.app} already")
+
+
+def _same_units(uses: Iterable[_Placed]) -> Iterator[Mistake]:
+    """Yield instances whose names run together: app `a-b` with `c`, and app `a` with `b-c`, on one slice."""
+    units: dict[tuple[str, str], _Placed] = {}
+    for use in uses:
+        unit = paths.unit(use.app, use.component)
+        other = units.setdefault((use.slice, unit), use)
+        if (other.app, other.component) != (use.app, use.component):
+            what = f"would have the same unit, {unit}, as {other.app}/{other.component} on {use.slice}"
+            yield use.document.mistake(use.key, what, "rename the app, or place it on another slice")

@@ -16,6 +16,7 @@ from tfheal.base.untrusted import line
 
 MAX_OUTPUT: Final = 1_000_000
 _PADDING: Final = frozenset({"center", "ljust", "rjust", "zfill", "format", "format_map", "expandtabs"})
+_WIDE: Final = re.compile(r"%[^%a-zA-Z]*(\*|\d{3})")  # a text filled in with %, to a great or unknown width
 MAX_STEPS: Final = 10_000  # of all ranges of one template together
 # Names that Jinja2 gives to every template; `range` is ours, `lipsum` and the like are of no use here.
 _GIVEN: Final = frozenset({"range", "dict", "namespace", "joiner", "cycler"})
@@ -64,9 +65,9 @@ class _Sandbox(SandboxedEnvironment):
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401 (as in the library)
         """Return the result of an operator, if it stays small."""
-        text = isinstance(left, str) and operator == "%"
-        if operator == "**" or text or _product_size(left, right) > MAX_OUTPUT:
-            what = "text made with % is not for templates" if text else "a product that is too large"
+        wide = operator == "%" and isinstance(left, str) and _WIDE.search(left)
+        if operator == "**" or wide or (operator == "*" and _product_size(left, right) > MAX_OUTPUT):
+            what = "a text or number that could grow too large"
             raise SecurityError(what)
         return super().call_binop(context, operator, left, right)
 
