@@ -14,7 +14,9 @@ from tfheal.base.errors import Interrupted, TfhealError, UsageError
 from tfheal.base.exits import Exit
 from tfheal.cli.apps import deploy, logs, remove
 from tfheal.cli.health import heal, status
+from tfheal.cli.history import history
 from tfheal.cli.lab import lab_app
+from tfheal.cli.secret import secret_app
 
 app = typer.Typer(
     name="tfheal",
@@ -23,9 +25,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (deploy, status, heal, logs, remove):
+for command in (deploy, status, heal, history, logs, remove):
     app.command()(command)
 app.add_typer(lab_app, name="lab")
+app.add_typer(secret_app, name="secret")
 
 
 class Terminated(KeyboardInterrupt):
@@ -57,7 +60,7 @@ def run(arguments: Sequence[str]) -> int:
         sys.stderr.close()
         return int(Exit.OK)
     except Exception as error:  # noqa: BLE001 (whatever is left is our own mistake, and is told as one)
-        from tfheal.cli.wiring import bug_report
+        from tfheal.cli.output import bug_report
 
         return _told(bug_report(error), arguments)
 
@@ -75,7 +78,7 @@ def _interrupted(error: BaseException, arguments: Sequence[str]) -> int:
 
 
 def _told(error: TfhealError, arguments: Sequence[str]) -> int:
-    from tfheal.cli.wiring import tell_error
+    from tfheal.cli.output import tell_error
 
     words = [word for word in arguments if not word.startswith("-")]
     tell_error(

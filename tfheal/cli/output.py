@@ -7,7 +7,7 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -48,6 +48,39 @@ def tell_json(command: str, document: Mapping[str, object], code: int) -> None:
     head = {"schema": f"tfheal/{command}/1", "at": at, "exit": int(code)}
     sys.stdout.write(json.dumps({**head, **document}) + "\n")
     sys.stdout.flush()
+
+
+def give(
+    command: str,
+    document: Mapping[str, object],
+    words: "Callable[[int], RenderableType]",
+    *,
+    as_json: bool,
+    code: int,
+    silent: bool = False,
+) -> None:
+    """Give the result of a command: as its JSON document, as words fitted to the screen, or not at all."""
+    if silent:
+        return
+    if as_json:
+        tell_json(command, document, code)
+    else:
+        screen = console()
+        screen.print(words(screen.width))
+
+
+def repeated(every: float | None) -> Iterator[bool]:
+    """Yield once, or again and again with so many seconds between; True from the second time on."""
+    yield False
+    while every is not None:
+        time.sleep(every)
+        yield True
+
+
+def clear(wanted: bool) -> None:
+    """Clear the screen if it is a terminal and that is wanted."""
+    if wanted and sys.stdout.isatty():
+        console().clear()
 
 
 def tell_error(error: TfhealError, command: str, as_json: bool) -> None:

@@ -6,7 +6,7 @@ import socket
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from tfheal.flows.fleet import Limits
     from tfheal.model.inventory import Inventory
     from tfheal.model.lab import LabHands, LabPorts
-    from tfheal.model.ports import Ports
+    from tfheal.model.plan import Plan
+    from tfheal.model.ports import Journal, Ports, Vault
     from tfheal.model.workspace import Workspace
 
 __all__ = ["tell"]
@@ -95,6 +96,29 @@ def consent(*, yes: bool) -> Callable[[str], bool]:
     return ask
 
 
+def agreed(question: str, *, yes: bool) -> None:
+    """Ask a question that must be answered with yes; raise Refused otherwise."""
+    from tfheal.base.errors import Refused
+
+    if not consent(yes=yes)(question):
+        raise Refused("you said no", hint="nothing was touched")
+
+
+def consent_to(show: "Callable[[Plan], None]", *, auto: bool) -> "Callable[[Plan], bool]":
+    """Return who agrees to a plan: --auto, else the person at the terminal, who is shown it first."""
+    from tfheal.base.errors import UsageError
+
+    def agree(plan: "Plan") -> bool:
+        if auto:
+            return True
+        if not sys.stdin.isatty():
+            raise UsageError("heal has to ask, and there is no terminal", hint="--auto never asks, --plan only shows")
+        show(plan)
+        return consent(yes=False)("do this?")
+
+    return agree
+
+
 class StandardError:
     """Progress on stderr, one line each."""
 
@@ -131,6 +155,7 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
     from tfheal.edge.vault import AgeVault
     from tfheal.flows.count import Counted
     from tfheal.flows.fleet import Limits
+    from tfheal.model.plan import Plan
     from tfheal.model.ports import Ports
     from tfheal.model.ssh import SshSettings
 
@@ -159,3 +184,26 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
         progress.close()
         transport.close()
         journal.close()
+
+
+def load(root: Path) -> "Workspace":
+    """Given the folder of a workspace, return all of it, valid."""
+    from tfheal.edge.files import WorkspaceFiles
+
+    return WorkspaceFiles(root).load()
+
+
+def vault(root: Path) -> "Vault":
+    """Given the folder of a workspace, return its secrets."""
+    from tfheal.edge.vault import AgeVault
+
+    return AgeVault(root)
+
+
+@contextmanager
+def journal(root: Path) -> "Iterator[Journal]":
+    """Given the folder of a workspace, open its journal while the context lasts."""
+    from tfheal.edge.journal import SqliteJournal
+
+    with closing(SqliteJournal(root / ".tfheal" / "journal.db")) as opened:
+        yield opened

@@ -16,6 +16,16 @@ class Counted:
         self._lock = threading.Lock()
         self.by_slice: dict[str, int] = {}
 
+    @property
+    def total(self) -> int:
+        """Return the execs on all slices together."""
+        return sum(self.by_slice.values())
+
+    def reset(self) -> None:
+        """Begin to count anew."""
+        with self._lock:
+            self.by_slice = {}
+
     def run(
         self, target: Slice, script: str, *, timeout: float, cap: int, on_line: Callable[[bytes], None] | None = None
     ) -> Reply:

@@ -23,7 +23,7 @@ from tfheal.model.findings import Diagnosis
 from tfheal.model.inventory import Slice
 from tfheal.model.plan import Action, Plan
 from tfheal.model.ports import Ports
-from tfheal.model.record import ActionRecord, Expected, Incident
+from tfheal.model.record import ActionRecord, Expected, Incident, Outcome
 from tfheal.model.release import InstanceName
 from tfheal.model.results import Healing, Taken
 from tfheal.model.workspace import Workspace
@@ -210,6 +210,7 @@ def _page(run: _Run, action: Action, incident: Incident) -> Taken:
         started=now,
     )
     journal.intend(record)
+    outcome: Outcome
     try:
         run.ports.notifier.page(_message(incident, now))
         outcome, detail = "done", "a human was called"

@@ -1,8 +1,9 @@
 """`tfheal remove`: the intention first, then each instance in the reverse order of needs; begun is finished, never undone."""
 
+import difflib
 from dataclasses import dataclass, replace
 
-from tfheal.base.errors import Refused, TfhealError
+from tfheal.base.errors import Refused, TfhealError, UsageError
 from tfheal.base.exits import winning
 from tfheal.core.order import stages
 from tfheal.core.remove import removal
@@ -44,6 +45,22 @@ def remove(
             results.append(Removal(app, refused=str(refusal)))
     ports.journal.end_run(run, int(winning(result.exit for result in results)), ports.clock.now())
     return tuple(results)
+
+
+def chosen(workspace: Workspace, names: tuple[str, ...], ports: Ports) -> tuple[Expected, ...]:
+    """Given names of apps or of instances, return what is deployed of them; raise UsageError for a name that is neither."""
+    have = _all_expected(ports)
+    found: list[Expected] = []
+    for name in names:
+        mine = [item for item in have if name in {item.release.app, str(item.release.instance)}]
+        if not mine and name not in workspace.apps:
+            known = sorted({*workspace.apps, *(str(item.release.instance) for item in have)})
+            near = difflib.get_close_matches(name, known, n=1)
+            raise UsageError(
+                f"there is no app or instance {name}", hint=f"did you mean {near[0]}?" if near else "tfheal status"
+            )
+        found += [item for item in mine if item not in found]
+    return tuple(found)
 
 
 def finish_removal(item: Expected, target: Slice, ports: Ports, run: str) -> Done:

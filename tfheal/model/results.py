@@ -157,3 +157,13 @@ def _code(finding: Finding) -> Exit:
 def _only_unknown(finding: Finding, seen: Mapping[str, Observation]) -> bool:
     # What is blocked only by an unreachable slice is itself unknown, not a finding of its own.
     return finding.cause == "blocked" and finding.slice not in seen
+
+
+@dataclass(frozen=True, slots=True)
+class LogLines:
+    """The newest log lines of an instance, or why they could not be had."""
+
+    instance: str
+    text: str
+    error: str
+    exit: Exit

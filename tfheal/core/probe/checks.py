@@ -6,7 +6,7 @@ from typing import Final
 from tfheal.base import sh, untrusted
 from tfheal.base.secret import masked
 from tfheal.core.probe.script import Answer, Question
-from tfheal.model.facts import CheckFact
+from tfheal.model.facts import CheckFact, Verdict
 from tfheal.model.playbook import Check, HttpCheck
 from tfheal.model.release import filled
 
@@ -40,7 +40,7 @@ def fact(check: Check, secrets: Mapping[tuple[str, int], str], answer: Answer | 
     detail = masked(untrusted.line(answer.output, 500), secrets.values())
     if answer.status == 0:
         return CheckFact(check.name, check.kind, "pass", detail, answer.seconds)
-    verdict = "unknown" if answer.status in {126, 127} else "fail"
+    verdict: Verdict = "unknown" if answer.status in {126, 127} else "fail"
     return CheckFact(check.name, check.kind, verdict, detail or f"exit {answer.status}", answer.seconds)
 
 

@@ -140,4 +140,4 @@ def _offset(said: dict[str, list[str]], sent: float, received: float) -> Fact[fl
         return told
     # The slice read its clock somewhere between: what the round trip itself explains is no offset.
     early, late = told.value - sent, told.value - received
-    return Known(0.0 if late <= 0 <= early else round(min(early, late, key=abs), 3))
+    return Known(0.0 if late <= 0 <= early else round(early if abs(early) < abs(late) else late, 3))

@@ -1,0 +1,128 @@
+"""Healing in words: what would be done and why, what was done, what waits and what would lift it."""
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from tfheal.model.plan import Plan
+from tfheal.model.record import Incident
+from tfheal.model.results import Healing, Taken
+from tfheal.render.words import rfc3339, table
+
+STYLES = {
+    "done": "green",
+    "failed": "bold red",
+    "refused": "yellow",
+    "unknown": "magenta",
+    "open": "bold red",
+    "watching": "yellow",
+    "resolved": "green",
+}
+
+
+def plan_words(plan: Plan) -> RenderableType:
+    """Given a plan, return what would be done, and what waits."""
+    if not plan.actions and not plan.waiting:
+        return Text("nothing to heal")
+    made = table("where", "rung", "why")
+    for action in plan.actions:
+        made.add_row(str(action.instance or action.slice), Text(action.rung, style="bold"), Text(action.why))
+    for waiting in plan.waiting:
+        incident = _incident(plan, waiting.incident)
+        until = f" until {waiting.until:%H:%M:%S} UTC" if waiting.until else ""
+        made.add_row(_place(incident), Text(f"{waiting.rung} waits", style="yellow"), Text(waiting.why + until))
+    return made
+
+
+def heal_words(healing: Healing) -> RenderableType:
+    """Given what a heal run did, return it for people."""
+    parts: list[RenderableType] = [Text(words, style="yellow") for words in healing.locked.values()]
+    if not healing.agreed:
+        return Group(*parts, plan_words(healing.plan))
+    made = table("where", "cause", "state", "rung", "outcome", "seconds")
+    for incident in healing.incidents:
+        state = Text(_state(incident, healing), style=STYLES.get(_state(incident, healing), ""))
+        mine: list[Taken | None] = [*_of(healing, incident)]
+        for taken in mine or [None]:
+            made.add_row(_place(incident), incident.cause, state, *_cells(taken))
+    parts.append(made if healing.incidents else Text("nothing to heal", style="green"))
+    parts += [
+        Text(
+            f"{_place(_incident(healing.plan, waiting.incident))}: {waiting.rung} waits: {waiting.why}", style="yellow"
+        )
+        for waiting in healing.plan.waiting
+    ]
+    return Group(*parts, *_unasked(healing))
+
+
+def heal_document(healing: Healing, round_trips: int) -> dict[str, object]:
+    """Given what a heal run did, return it as scripts read it: schema tfheal/heal/1."""
+    return {
+        "round_trips": round_trips,
+        "agreed": healing.agreed,
+        "incidents": [_incident_document(healing, incident) for incident in healing.incidents],
+        "locked": dict(healing.locked),
+        "plan": [
+            {"incident": action.incident, "rung": action.rung, "why": action.why} for action in healing.plan.actions
+        ],
+        "unknown": sorted(str(name) for name, health in healing.diagnosis.instances.items() if health == "unknown"),
+        "paused": sorted(str(name) for name, health in healing.diagnosis.instances.items() if health == "paused"),
+    }
+
+
+def _incident_document(healing: Healing, incident: Incident) -> dict[str, object]:
+    waiting = next((item for item in healing.plan.waiting if item.incident == incident.id), None)
+    return {
+        "id": incident.id,
+        "app": incident.app,
+        "instance": str(incident.instance) if incident.instance else {"unknown": "an incident of the slice"},
+        "slice": incident.slice,
+        "cause": incident.cause,
+        "detail": incident.detail,
+        "state": _state(incident, healing),
+        "opened": rfc3339(incident.opened),
+        "waits": {"rung": waiting.rung, "why": waiting.why} if waiting else False,
+        "actions": [
+            {
+                "rung": taken.action.rung,
+                "outcome": taken.outcome,
+                "why": taken.action.why,
+                "detail": taken.detail,
+                "seconds": round(taken.seconds, 3),
+            }
+            for taken in _of(healing, incident)
+        ],
+    }
+
+
+def _state(incident: Incident, healing: Healing) -> str:
+    refused = any(taken.outcome == "refused" for taken in _of(healing, incident))
+    return "refused" if refused and incident.state == "open" else incident.state
+
+
+def _of(healing: Healing, incident: Incident) -> list[Taken]:
+    return [taken for taken in healing.taken if taken.action.incident == incident.id]
+
+
+def _incident(plan: Plan, name: str) -> Incident:
+    return next(incident for incident in plan.incidents if incident.id == name)
+
+
+def _place(incident: Incident) -> str:
+    return str(incident.instance or incident.slice)
+
+
+def _cells(taken: Taken | None) -> list[Text]:
+    if taken is None:
+        return [Text("-"), Text(""), Text("")]
+    outcome = Text(taken.outcome, style=STYLES.get(taken.outcome, ""))
+    if taken.outcome != "done":
+        outcome.append(f": {taken.detail}")
+    return [Text(taken.action.rung), outcome, Text(f"{taken.seconds:.1f}")]
+
+
+def _unasked(healing: Healing) -> list[RenderableType]:
+    return [
+        Text(f"{finding.slice}  {finding.cause}  {finding.detail}", style="magenta")
+        for finding in healing.diagnosis.findings
+        if finding.cause in {"slice-unreachable", "unasked", "paused-by-owner"}
+    ]
