@@ -1,7 +1,7 @@
 """At most one run acts on an app: a lease in the journal that falls by itself when its holder dies or falls silent."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Final
 
@@ -15,20 +15,23 @@ HEARTBEAT: Final = 3.0
 
 
 class JournalLeases:
-    """The leases port over the journal: one row an app, renewed by a thread while it is held."""
+    """The leases port over the journal: one row an app, and one thread that renews all that are held."""
 
     def __init__(self, journal: SqliteJournal, heartbeat: float = HEARTBEAT) -> None:
         """Keep leases in that journal, and renew those held every `heartbeat` seconds."""
         self._journal = journal
         self._database = journal.database
         self._heartbeat = heartbeat
+        self._held: dict[str, str] = {}
+        self._pulse: _Pulse | None = None
+        self._lock = threading.Lock()
 
     @contextmanager
     def hold(self, app: str, what: str, run: str) -> Iterator[None]:
         """Hold the lease of an app while the context lasts; raise Refused that says who holds it, or who took it."""
         self._take(app, what, run)
         try:
-            with self._pulse(app, run):
+            with self._renewed(app, run):
                 yield
         except BaseException:
             # Why the body ended is what counts; a lease that cannot be dropped falls with this process.
@@ -40,7 +43,9 @@ class JournalLeases:
 
     def check(self, app: str, run: str) -> None:
         """Renew the lease that a run holds; raise Refused if another run took it, so that nothing acts on it."""
-        if not self._renew(app, run):
+        with self._database.atomic():
+            ours = self._renew_row(app, run)
+        if not ours:
             raise self._lost(app)
 
     def holder(self, app: str) -> LeaseHolder | None:
@@ -68,30 +73,34 @@ class JournalLeases:
             )
 
     @contextmanager
-    def _pulse(self, app: str, run: str) -> Iterator[None]:
-        stop = threading.Event()
-        thread = threading.Thread(target=self._beat, args=(app, run, stop), name=f"lease of {app}", daemon=True)
-        thread.start()
+    def _renewed(self, app: str, run: str) -> Iterator[None]:
+        with self._lock:
+            self._held[app] = run
+            if self._pulse is None:
+                self._pulse = _Pulse(self._heartbeat, self._renew_all)
         try:
             yield
         finally:
-            stop.set()
-            thread.join()
+            with self._lock:
+                del self._held[app]
+                idle = None if self._held else self._pulse
+                self._pulse = None if idle else self._pulse
+            if idle:
+                idle.stop()
 
-    def _beat(self, app: str, run: str, stop: threading.Event) -> None:
-        while not stop.wait(self._heartbeat):
-            # A beat that fails is not for this thread to tell: `check` meets the same error where the work is done.
-            with suppress(TfhealError):
-                self._renew(app, run)
+    def _renew_all(self) -> None:
+        with self._lock:
+            held = dict(self._held)
+        # A beat that fails is not for its thread to tell: `check` meets the same error where the work is done.
+        with suppress(TfhealError), self._database.atomic():
+            for app, run in held.items():
+                self._renew_row(app, run)
 
-    def _renew(self, app: str, run: str) -> bool:
+    def _renew_row(self, app: str, run: str) -> bool:
         clock = self._journal.clock
-        with self._database.atomic():
-            return bool(
-                self._database.change(
-                    "renew_lease", app=app, run=run, renewed=written(clock.now()), beat=clock.monotonic()
-                )
-            )
+        return bool(
+            self._database.change("renew_lease", app=app, run=run, renewed=written(clock.now()), beat=clock.monotonic())
+        )
 
     def _drop(self, app: str, run: str) -> bool:
         with self._database.atomic():
@@ -105,6 +114,27 @@ class JournalLeases:
             why=f"this run was silent for more than {SILENCE:.0f} seconds, and {taken}",
             hint="run the command again when the other has ended",
         )
+
+
+class _Pulse:
+    """A thread that does something every few seconds until it is stopped."""
+
+    def __init__(self, seconds: float, beat: Callable[[], None]) -> None:
+        """Begin."""
+        self._seconds = seconds
+        self._beat = beat
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat of the leases", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, after the beat that is under way."""
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._seconds):
+            self._beat()
 
 
 def _held(holder: LeaseHolder) -> Refused:
