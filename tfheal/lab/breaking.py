@@ -60,11 +60,13 @@ class Faults:
     def _mend(self, fault: Fault, target: Target) -> FaultReport:
         begun = time.monotonic()
         self._reporter.step(target.slice, f"mending {fault.kind.name}")
+        there = fault.seen(target)
         fault.mend(target)
         if proof := fault.seen(target):
             raise ActionFailed(f"{fault.kind.name} does not go away", where=target.slice, why=proof)
         record.forget(target.folder)
-        return _report(fault, target, f"mended: {fault.kind.mended}", begun)
+        detail = f"mended: {fault.kind.mended}" if there else "was healed already, now forgotten"
+        return _report(fault, target, detail, begun)
 
 
 def _named(fault: str) -> Fault:

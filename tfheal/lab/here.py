@@ -9,7 +9,6 @@ from pathlib import Path
 from tfheal.base.errors import ActionFailed
 from tfheal.lab import breaking, groups, image, machine, network, places, preconditions, record, seed
 from tfheal.lab.record import LabRecord, SliceRecord
-from tfheal.lab.surroundings import surroundings
 from tfheal.model.lab import Lab, LabSlice, LabSpec, SliceCondition, key_path
 from tfheal.model.ports import Reporter
 
@@ -47,10 +46,12 @@ class ThisMachine:
 
     def labs(self) -> tuple[Lab, ...]:
         """Return every lab of this machine, also a half-made one."""
+        preconditions.check_root()
         return tuple(lab for name in record.lab_names() if (lab := self.lab(name)))
 
     def lab(self, name: str) -> Lab | None:
         """Return one lab, if there is anything of it."""
+        preconditions.check_root()
         if not places.lab_folder(name).is_dir():
             return None
         kept = record.load_lab(name) or LabRecord(name, "", "", "")
@@ -66,7 +67,7 @@ class ThisMachine:
 
     def prepare(self, spec: LabSpec) -> tuple[str, ...]:
         """Make image, key and network where missing, and return the names of the slices that the lab is to have."""
-        wanted = image.image_of(surroundings())
+        wanted = image.wanted()
         if not image.tree(wanted.id()).is_dir():
             preconditions.check_mirror(wanted.sources)
         built = image.ensure(wanted, self._reporter)

@@ -1,14 +1,16 @@
 """The base image: one unpacked Debian tree per recipe, read by all slices and written by none."""
 
 import hashlib
+import re
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from tfheal.base.errors import ActionFailed
-from tfheal.lab import host, places, record
-from tfheal.lab.surroundings import SUITE, SliceFile, Surroundings
+from tfheal.lab import host, places, record, surroundings
+from tfheal.lab.surroundings import SUITE, SliceFile
 from tfheal.model.ports import Reporter
 
 RECIPE: Final = "1"  # counts up when this file makes another tree of the same ingredients
@@ -40,18 +42,17 @@ class Image:
     """What an image is made of; its id is the hash of that."""
 
     sources: tuple[str, ...]
-    apt: str
-    files: tuple[SliceFile, ...]
+    certificates: tuple[SliceFile, ...]
 
     def id(self) -> str:
         """Return the hash of all ingredients."""
-        ingredients = (RECIPE, SUITE, sorted(PACKAGES), self.sources, self.apt, self.files, _FINISH)
+        ingredients = (RECIPE, SUITE, sorted(PACKAGES), self.sources, self.certificates, _FINISH)
         return hashlib.sha256(repr(ingredients).encode()).hexdigest()[:16]
 
 
-def image_of(around: Surroundings) -> Image:
-    """Given what is set up on this machine, return the image that its slices start from."""
-    return Image(around.sources, around.apt, around.files)
+def wanted() -> Image:
+    """Return the image that new slices of this machine start from."""
+    return Image(surroundings.sources(), surroundings.certificates())
 
 
 def tree(image: str) -> Path:
@@ -74,10 +75,10 @@ def _build(image: Image) -> None:
     files = places.IMAGES / f"{image.id()}.files"
     places.CACHE.mkdir(mode=0o700, parents=True, exist_ok=True)
     files.mkdir(mode=0o755, parents=True)
-    for file in image.files:
-        _write(files, file)
+    for certificate in image.certificates:
+        certificate.put(files)
     settings = places.IMAGES / f"{image.id()}.apt"
-    settings.write_text(image.apt)
+    settings.write_text(surroundings.apt_settings())
     try:
         host.run(*_command(image, settings, files, partial), timeout=_PATIENCE)
     except ActionFailed as error:
@@ -101,25 +102,31 @@ def _command(image: Image, settings: Path, files: Path, target: Path) -> tuple[s
     )
 
 
-def _write(root: Path, file: SliceFile) -> None:
-    target = root / file.path.lstrip("/")
-    for folder in reversed([folder for folder in target.parents if folder.is_relative_to(root)]):
-        folder.mkdir(mode=0o700 if folder == root / "root" else 0o755, exist_ok=True)
-    target.write_bytes(file.content)
-    target.chmod(file.mode)
-
-
 def _clear_unused() -> bool:
-    """Remove images that no lab uses, and what a killed build left; return whether none is left."""
-    used = set()
-    for lab in record.lab_names():
-        kept = (record.load_lab(lab), *(record.load_slice(lab, name) for name in record.slice_names(lab)))
-        used |= {each.image for each in kept if each}
+    """Remove images that no slice stands on, and what a killed build left; return whether none is left."""
+    used = _recorded() | _mounted()
     left = list(places.IMAGES.iterdir()) if places.IMAGES.is_dir() else []
     for path in left:
         if path.name not in used:
             host.run("rm", "-rf", "--one-file-system", str(path))
     return not any(path.name in used for path in left)
+
+
+def _recorded() -> set[str]:
+    used = set()
+    for lab in record.lab_names():
+        kept = (record.load_lab(lab), *(record.load_slice(lab, name) for name in record.slice_names(lab)))
+        used |= {each.image for each in kept if each}
+    return used
+
+
+def _mounted() -> set[str]:
+    """Return the images that are mounted anywhere, whatever our records say."""
+    used: set[str] = set()
+    for mounts in Path("/proc").glob("[0-9]*/mountinfo"):
+        with suppress(OSError):
+            used.update(re.findall(f"lowerdir={re.escape(str(places.IMAGES))}/([^:,/]+)", mounts.read_text()))
+    return used
 
 
 def drop_cache() -> bool:

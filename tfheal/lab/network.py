@@ -4,13 +4,14 @@ import json
 from contextlib import suppress
 from ipaddress import IPv4Network, ip_network
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from tfheal.base.errors import ActionFailed
 from tfheal.lab import host, places, record
 
 _FORWARD: Final = "net.ipv4.ip_forward"
 _INOTIFY: Final = "fs.inotify.max_user_instances"
+_IPV4_FAMILIES: Final = ("ip", "inet")
 _INOTIFY_NEEDED: Final = 4_096  # a slice holds about seven; the usual 128 is spent by fifteen slices
 
 
@@ -46,6 +47,38 @@ def raise_up(lab: str, network4: str) -> None:
     host.run("ip", "-6", "address", "replace", f"{places.gateway6(lab)}/64", "dev", bridge, "nodad")
     host.run("ip", "link", "set", bridge, "up")
     host.run("nft", "-f", "-", stdin=_rules(lab, network4).encode())
+    _withdraw(lab)
+    _admit(lab)
+
+
+def _admit(lab: str) -> None:
+    """Let a lab's packets through the other firewalls of this machine, which may drop all that is forwarded."""
+    for found in _listed("chains"):
+        chain = found.get("chain", {})
+        if (
+            chain.get("hook") != "forward"
+            or chain["family"] not in _IPV4_FAMILIES
+            or chain["table"] == places.table(lab)
+        ):
+            continue
+        for direction in ("iifname", "oifname"):
+            place = f"{chain['family']} {chain['table']} {chain['name']}"
+            script = f'insert rule {place} {direction} "{places.bridge(lab)}" accept comment "{places.table(lab)}"'
+            host.run("nft", "-f", "-", stdin=script.encode())
+
+
+def _withdraw(lab: str) -> None:
+    """Remove the rules of `_admit`, known by their comment."""
+    for found in _listed("ruleset"):
+        rule = found.get("rule", {})
+        if rule.get("comment") == places.table(lab):
+            place = (rule["family"], rule["table"], rule["chain"])
+            host.run("nft", "delete", "rule", *place, "handle", str(rule["handle"]))
+
+
+def _listed(what: str) -> list[dict[str, Any]]:
+    found = json.loads(host.run("nft", "--json", "--handle", "list", what))
+    return [each for each in found["nftables"] if isinstance(each, dict)]
 
 
 def _rules(lab: str, network4: str) -> str:
@@ -91,7 +124,8 @@ def is_cut(lab: str, name: str) -> bool:
 
 
 def take_down(lab: str) -> None:
-    """Remove bridge and rules of a lab, and put the kernel settings back if it was the last one."""
+    """Remove bridge and rules of a lab."""
+    _withdraw(lab)
     for family in ("inet", "bridge"):
         if host.ask("nft", "list", "table", family, places.table(lab)).status == 0:
             host.run("nft", "delete", "table", family, places.table(lab))

@@ -31,9 +31,7 @@ def check() -> None:
         raise UsageError(
             "a lab needs Linux", where="this machine", why=f"it is {platform.system()}", hint="use a Linux machine"
         )
-    if os.geteuid() != 0:
-        hint = "run it as root: sudo tfheal lab up"
-        raise UsageError("a lab needs root", where="this machine", why="slices are real machines", hint=hint)
+    check_root()
     if not _LOOP.exists():
         why = f"{_LOOP} is missing, so slices cannot have disks of their own"
         raise UsageError("a lab needs loop devices", where="this machine", why=why, hint="modprobe loop")
@@ -42,6 +40,13 @@ def check() -> None:
         raise UsageError(
             "a lab needs cgroup v2", where="this machine", why=why, hint="mount it, or use another machine"
         )
+
+
+def check_root() -> None:
+    """Raise UsageError unless we are root, who alone may see what a lab keeps on this machine."""
+    if os.geteuid() != 0:
+        why = "its slices are real machines, with disks and a network"
+        raise UsageError("a lab needs root", where="this machine", why=why, hint="run it as root: sudo tfheal lab …")
 
 
 def missing_packages() -> tuple[str, ...]:

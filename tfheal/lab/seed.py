@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tfheal.lab import host, places
+from tfheal.lab import host, places, surroundings
+from tfheal.lab.surroundings import SliceFile
 
-HOST_KEY: Final = "etc/ssh/ssh_host_ed25519_key"
+HOST_KEY: Final = "/etc/ssh/ssh_host_ed25519_key"
 _NETWORK: Final = """[Match]
 Name=host0
 [Network]
@@ -77,14 +78,20 @@ def _fill(upper: Path, seed: Seed) -> HostKey:
         address4=places.address4(seed.network4, seed.number),
         gateway4=places.gateway4(seed.network4),
     )
-    _put(upper, "etc/hostname", f"{seed.name}\n")
-    _put(upper, "etc/hosts", f"127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 {seed.name}\n")
-    _put(upper, "etc/machine-id", f"{secrets.token_hex(16)}\n", 0o444)
-    _put(upper, "etc/systemd/network/10-host0.network", network)
-    _put(upper, "root/.ssh/authorized_keys", f"{seed.authorized}\n", 0o600)
-    _put(upper, HOST_KEY, "")
-    (upper / HOST_KEY).unlink()
-    return make_key(upper / HOST_KEY, f"root@{seed.name}")
+    hosts = f"127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n127.0.1.1 {seed.name}\n"
+    files = (
+        *surroundings.settings(),
+        SliceFile("/etc/hostname", f"{seed.name}\n".encode()),
+        SliceFile("/etc/hosts", hosts.encode()),
+        SliceFile("/etc/machine-id", f"{secrets.token_hex(16)}\n".encode(), 0o444),
+        SliceFile("/etc/systemd/network/10-host0.network", network.encode()),
+        SliceFile("/root/.ssh/authorized_keys", f"{seed.authorized}\n".encode(), 0o600),
+    )
+    for file in files:
+        file.put(upper)
+    key = upper / HOST_KEY.lstrip("/")
+    key.parent.mkdir(mode=0o755)
+    return make_key(key, f"root@{seed.name}")
 
 
 def make_key(path: Path, comment: str) -> HostKey:
@@ -98,13 +105,3 @@ def public_half(path: Path) -> HostKey:
     public = Path(f"{path}.pub")
     fingerprint = host.run("ssh-keygen", "-l", "-f", str(public)).decode().split()[1]
     return HostKey(" ".join(public.read_text().split()[:2]), fingerprint)
-
-
-def _put(upper: Path, path: str, content: str, mode: int = 0o644) -> None:
-    """Write a file; root's folders are root's alone, as Debian has them."""
-    target = upper / path
-    for folder in reversed([folder for folder in target.parents if folder.is_relative_to(upper)]):
-        folder.mkdir(exist_ok=True)
-        folder.chmod(0o700 if (upper / "root") in (folder, folder.parent) else 0o755)
-    target.write_text(content)
-    target.chmod(mode)

@@ -31,37 +31,24 @@ _CERTIFICATES: Final = "/etc/ssl/certs"
 
 @dataclass(frozen=True, slots=True)
 class SliceFile:
-    """A file that every slice of an image has."""
+    """A file that a slice is to have."""
 
     path: str
     content: bytes
     mode: int = 0o644
 
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """The sources of Debian, and the files that make a slice reach what this machine reaches."""
-
-    sources: tuple[str, ...]
-    apt: str
-    files: tuple[SliceFile, ...]
-
-
-def surroundings() -> Surroundings:
-    """Return what is set up on this machine."""
-    apt = _apt_settings()
-    found = [
-        SliceFile("/etc/apt/apt.conf.d/90surroundings", apt.encode()),
-        SliceFile("/etc/environment", _environment().encode()),
-        SliceFile("/etc/pip.conf", _pip_settings().encode()),
-        SliceFile("/root/.npmrc", _npm_settings().encode(), 0o600),
-        *_certificates(),
-        *_apt_logins(),
-    ]
-    return Surroundings(_sources(), apt, tuple(file for file in found if file.content.strip()))
+    def put(self, root: Path) -> None:
+        """Write it below a folder that stands for the root of a slice; the home of root is root's alone."""
+        target = root / self.path.lstrip("/")
+        for folder in reversed([folder for folder in target.parents if folder.is_relative_to(root)]):
+            folder.mkdir(exist_ok=True)
+            folder.chmod(0o700 if folder.is_relative_to(root / "root") else 0o755)
+        target.write_bytes(self.content)
+        target.chmod(self.mode)
 
 
-def _sources() -> tuple[str, ...]:
+def sources() -> tuple[str, ...]:
+    """Return the lines of a sources.list for the slices, from the mirrors of Debian that this machine uses."""
     written = "\n".join(_text(path) for path in _listed(_ETC / "apt", "sources.list", "sources.list.d/*"))
     mirrors = {kind: url for url, kind in reversed(_MIRROR.findall(written))}
     main, security = mirrors.get("debian", _MAIN), mirrors.get("debian-security", _SECURITY)
@@ -72,21 +59,31 @@ def _sources() -> tuple[str, ...]:
     )
 
 
-def _apt_settings() -> str:
+def apt_settings() -> str:
+    """Return the settings of this machine's apt that say how its servers are reached."""
     dump = host.ask("apt-config", "dump").stdout.decode("utf-8", "replace").splitlines()
     return "".join(f"{line}\n" for line in dump if _APT.match(line) and not line.endswith('"";'))
 
 
-def _apt_logins() -> list[SliceFile]:
-    logins = _listed(_ETC / "apt", "auth.conf", "auth.conf.d/*")
-    return [SliceFile(str(path), path.read_bytes(), 0o600) for path in logins]
+def certificates() -> tuple[SliceFile, ...]:
+    """Return the certificate authorities that this machine trusts beyond its distribution's."""
+    found = _listed(Path("/usr/local/share/ca-certificates"), "**/*.crt")
+    return tuple(SliceFile(str(path), path.read_bytes()) for path in found)
 
 
-def _certificates() -> list[SliceFile]:
-    return [
-        SliceFile(str(path), path.read_bytes())
-        for path in _listed(Path("/usr/local/share/ca-certificates"), "**/*.crt")
-    ]
+def settings() -> tuple[SliceFile, ...]:
+    """Return the files that make apt, pip and npm of a slice reach what they reach here."""
+    found = (
+        SliceFile("/etc/apt/apt.conf.d/90surroundings", apt_settings().encode()),
+        SliceFile("/etc/environment", _environment().encode()),
+        SliceFile("/etc/pip.conf", _pip_settings().encode()),
+        SliceFile("/root/.npmrc", _npm_settings().encode(), 0o600),
+        *(
+            SliceFile(str(path), path.read_bytes(), 0o600)
+            for path in _listed(_ETC / "apt", "auth.conf", "auth.conf.d/*")
+        ),
+    )
+    return tuple(file for file in found if file.content.strip())
 
 
 def _environment() -> str:

@@ -12,7 +12,7 @@ CORRUPT_CONFIG: Final = of_scripts(
         "corrupt-config",
         does="overwrites every file of the instance's configuration with garbage, and restarts the service",
         proven="the garbage is in the files",
-        mended="the files are put back as they were and the service is started, unless a heal did so",
+        mended="the files are put back as they were and the service is started",
         of_app=True,
     ),
     Scripts(
@@ -39,7 +39,7 @@ DELETE_RELEASE: Final = of_scripts(
         "delete-release",
         does="deletes the software release that runs, and kills the service",
         proven="`current` points to nothing, and the service does not run",
-        mended="the release is put back as it was and the service is started, unless a heal did so",
+        mended="the release is put back as it was and the service is started",
         of_app=True,
     ),
     Scripts(
@@ -69,7 +69,7 @@ FILL_DISK: Final = of_scripts(
         "fill-disk",
         does=f"fills the slice's disk to its last block with what may be thrown away, {_FILLER}",
         proven="no block can be written",
-        mended="that file is removed, unless a heal did so",
+        mended="that file is removed",
         of_app=False,
     ),
     Scripts(
