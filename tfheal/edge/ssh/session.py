@@ -1,6 +1,7 @@
 """One open connection: the handshake with its pinned key, and the channels that share it."""
 
 import threading
+import time
 from typing import Final
 
 import paramiko
@@ -13,6 +14,8 @@ from tfheal.edge.ssh.mapping import ours
 from tfheal.edge.ssh.route import Endpoint
 from tfheal.model.ssh import SshSettings, fingerprint
 
+_LONE_REFUSALS: Final = 3
+_CLOSING: Final = 0.2
 _TUNNEL_SOURCE: Final = ("127.0.0.1", 0)
 
 
@@ -101,17 +104,26 @@ class Session:
     def open_channel(self) -> paramiko.Channel:
         """Return a channel for one exec, to be given back; raise ConnectionLost or ConnectFailed."""
         deadline = Deadline(self._settings.patience)
-        where = self.endpoint.name
+        chances = _LONE_REFUSALS
         while True:
             self._enter(deadline)
             try:
-                with ours("talk", where):
+                with ours("talk", self.endpoint.name):
                     return self._transport.open_session(timeout=min(self._settings.connect_timeout, deadline.left()))
             except BaseException as error:
+                # Refused because others are open: from now on there is room for no more than these. Refused although
+                # none is: the server may still be closing the last one.
                 alone = self._leave()
-                if alone or not isinstance(error.__cause__, ChannelException):
+                chances -= alone
+                if not chances or not self._was_refused(error.__cause__):
                     raise
-                # It permits fewer channels than we thought: from now on no more than are open.
+                if alone:
+                    time.sleep(_CLOSING)
+
+    def _was_refused(self, error: BaseException | None) -> bool:
+        """Return whether a channel was refused; the library has one place for the reason, and threads race for it."""
+        lost_the_race = isinstance(error, paramiko.SSHException) and "Unable to open channel" in str(error)
+        return isinstance(error, ChannelException) or (lost_the_race and self._transport.is_active())
 
     def close_channel(self, channel: paramiko.Channel) -> None:
         """Give a channel back."""
