@@ -18,19 +18,22 @@ Hostname = Annotated[
 class AppHeal(Strict):
     """What healing may do with this app."""
 
-    allow: tuple[Rung, ...] = Field(default=("restart", "free-disk", "redeploy", "page"))
+    allow: tuple[Rung, ...] = Field(
+        default=("restart", "free-disk", "redeploy", "page"),
+        description="the rungs that healing may use; all others only page",
+    )
     reflex: Literal["on", "off"] = Field(default="on", description="whether systemd may restart it while we are away")
 
 
 class AppSpec(Strict):
     """One app: which playbook and version, for whom, on which slices, with which settings."""
 
-    app: Name
-    owner: Name
-    playbook: Name
+    app: Name = Field(description="its name, as the file is named")
+    owner: Name = Field(description="whose app it is: a name from [owners]")
+    playbook: Name = Field(description="a folder in playbooks/, or a playbook that comes with tfheal")
     version: str = Field(description="a version that the playbook lists")
-    hostname: Hostname | None = None
+    hostname: Hostname | None = Field(default=None, description="the name that people reach it by")
     place: dict[Name, tuple[Name, ...]] = Field(min_length=1, description="component: [slices]")
     spares: tuple[Name, ...] = Field(default=(), description="slices of the same owner that are kept free for this app")
-    settings: dict[SettingName, Setting] = Field(default_factory=dict)
+    settings: dict[SettingName, Setting] = Field(default_factory=dict, description="what the playbook lets you set")
     heal: AppHeal = AppHeal()

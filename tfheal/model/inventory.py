@@ -65,8 +65,8 @@ class SliceEntry(Strict):
 class Inventory(Strict):
     """The whole of `inventory.toml`."""
 
-    owners: dict[Name, Owner] = Field(default_factory=dict)
-    slices: dict[Name, SliceEntry] = Field(default_factory=dict)
+    owners: dict[Name, Owner] = Field(default_factory=dict, description="the customers, by name")
+    slices: dict[Name, SliceEntry] = Field(default_factory=dict, description="their machines, by name")
 
     def slice(self, name: str) -> "Slice":
         """Given the name of a slice in the inventory, return it; raise KeyError if there is none."""

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from tfheal.model.names import Duration, Name, Size, Strict
-from tfheal.model.resources import Resource, SlicePath, Text
+from tfheal.model.resources import PackageName, Resource, SlicePath, Text
 
 CheckKind = Literal["alive", "ready", "consistent"]
 Rung = Literal["restart", "free-disk", "redeploy", "page"]
@@ -22,37 +22,41 @@ SettingName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$"
 class SettingSpec(Strict):
     """One thing that an app spec may set; without a default it must."""
 
-    type: Literal["text", "number", "boolean"] = "text"
-    default: Setting | None = None
-    choices: tuple[Setting, ...] = ()
-    minimum: int | None = None
-    maximum: int | None = None
+    type: Literal["text", "number", "boolean"] = Field(
+        default="text", description="text, a whole number, or true and false"
+    )
+    default: Setting | None = Field(default=None, description="what it is when an app spec does not say")
+    choices: tuple[Setting, ...] = Field(default=(), description="the values that it can have")
+    minimum: int | None = Field(default=None, description="of a number")
+    maximum: int | None = Field(default=None, description="of a number")
     pattern: str | None = Field(default=None, max_length=200, description="a regular expression for the whole text")
-    description: Text
+    description: Text = Field(description="what it means, for who writes an app spec")
 
 
 class SecretSpec(Strict):
     """One secret, made of random letters and digits on the first deploy."""
 
-    length: int = Field(default=24, ge=12, le=128)
-    description: Text
+    length: int = Field(default=24, ge=12, le=128, description="how many letters and digits")
+    description: Text = Field(description="what it is for")
     show: bool = Field(default=False, description="the admin's: `deploy` says at its end how to get it")
 
 
 class HttpCheck(Strict):
     """Ask a URL, on the slice itself."""
 
-    url: Text
-    status: int = 200
-    contains: str | None = None
+    url: Text = Field(description="asked on the slice itself")
+    status: int = Field(default=200, description="the HTTP status that passes")
+    contains: str | None = Field(default=None, description="a text that the answer must hold")
 
 
 class Check(Strict):
     """A question about health, asked on the slice; exactly one of http, tcp, command and template."""
 
-    name: Name
-    kind: CheckKind
-    http: HttpCheck | None = None
+    name: Name = Field(description="how status calls it")
+    kind: CheckKind = Field(
+        description="alive: does it run (may heal, depends on nothing else) · ready: does it serve · consistent: is its data right"
+    )
+    http: HttpCheck | None = Field(default=None, description="a URL to ask")
     tcp: int | Text | None = Field(default=None, description="a port on the slice that accepts connections")
     command: Text | None = Field(default=None, description="POSIX sh; exit 0 passes, what it prints is the detail")
     template: Text | None = Field(default=None, description="a file beside the playbook with such a command")
@@ -72,17 +76,19 @@ class Service(Strict):
     exec: Text = Field(description="the command line, as ExecStart= wants it")
     pre: tuple[Text, ...] = Field(default=(), description="ExecStartPre= commands")
     reload: Text | None = Field(default=None, description="ExecReload= command")
-    type: Literal["simple", "exec", "notify", "forking", "oneshot"] = "exec"
-    user: Text = Field(default="{{ user }}")
+    type: Literal["simple", "exec", "notify", "forking", "oneshot"] = Field(
+        default="exec", description="as systemd's Type="
+    )
+    user: Text = Field(default="{{ user }}", description="the user that it runs as")
     environment: dict[str, str] = Field(default_factory=dict, description="no secrets here: it can be read by others")
     credentials: dict[Name, Text] = Field(
         default_factory=dict, description="LoadCredential=: name and the file on the slice that holds it"
     )
     writable: tuple[SlicePath, ...] = Field(default=(), description="folders that the service may write to")
-    ports_below_1024: bool = False
+    ports_below_1024: bool = Field(default=False, description="whether it may listen on them")
     memory: Size | None = Field(default=None, description="MemoryMax=")
     tasks: int | None = Field(default=None, ge=1, description="TasksMax=")
-    stop_timeout: Duration = 30.0
+    stop_timeout: Duration = Field(default=30.0, description="how long a stop may take")
     start_timeout: Duration = Field(default=60.0, description="how long a start may take until `alive` passes")
     directives: dict[str, str] = Field(default_factory=dict, description="further [Service] lines; they win over ours")
 
@@ -90,32 +96,34 @@ class Service(Strict):
 class DataSet(Strict):
     """A folder of the owner's data."""
 
-    name: Name
-    path: SlicePath = "{{ data }}"
+    name: Name = Field(description="how it is called in messages")
+    path: SlicePath = Field(default="{{ data }}", description="the folder")
 
 
 class Component(Strict):
     """One part of an application: what is on its slice, what runs, how its health is asked."""
 
     needs: tuple[Name, ...] = Field(default=(), description="components that must be healthy first")
-    packages: tuple[str, ...] = Field(default=(), description="short for a first resource of kind packages")
-    resources: tuple[Resource, ...] = ()
-    service: Service | None = None
-    checks: tuple[Check, ...] = ()
-    data: tuple[DataSet, ...] = ()
-    ladder: tuple[Rung, ...] = Field(default=SHIPPED_LADDER, min_length=1)
+    packages: tuple[PackageName, ...] = Field(default=(), description="short for a first resource of kind packages")
+    resources: tuple[Resource, ...] = Field(default=(), description="what shall be on the slice, in this order")
+    service: Service | None = Field(default=None, description="the process that runs, if one does")
+    checks: tuple[Check, ...] = Field(default=(), description="the questions about its health")
+    data: tuple[DataSet, ...] = Field(default=(), description="the folders of the owner's data")
+    ladder: tuple[Rung, ...] = Field(default=SHIPPED_LADDER, min_length=1, description="the remedies, in order")
     url: Text | None = Field(default=None, description="where the app answers, told at the end of a deploy")
 
 
 class Playbook(Strict):
     """How one application is deployed, checked and healed."""
 
-    playbook: Name
-    title: Text
-    description: str = ""
+    playbook: Name = Field(description="its name, as its folder is named")
+    title: Text = Field(description="a word or two for people")
+    description: str = Field(default="", description="one sentence: what the application is for")
     versions: dict[Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+~-]{0,40}$")], Text] = Field(
         min_length=1, description="each version, and the lock file of its exact packages and hashes"
     )
-    settings: dict[SettingName, SettingSpec] = Field(default_factory=dict)
-    secrets: dict[SettingName, SecretSpec] = Field(default_factory=dict)
-    components: dict[Name, Component] = Field(min_length=1)
+    settings: dict[SettingName, SettingSpec] = Field(default_factory=dict, description="what an app spec may set")
+    secrets: dict[SettingName, SecretSpec] = Field(
+        default_factory=dict, description="what is made on the first deploy and kept encrypted"
+    )
+    components: dict[Name, Component] = Field(min_length=1, description="its parts, each placed on slices of its own")

@@ -12,6 +12,7 @@ from tfheal.model.names import Duration, Mode, Strict
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 SlicePath = Annotated[str, StringConstraints(pattern=r"^(/|\{\{).*")]
+PackageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]*(=[A-Za-z0-9.+:~-]+)?$")]
 OnChange = Literal["restart", "reload", "nothing"]
 
 
@@ -19,19 +20,17 @@ class Packages(Strict):
     """Debian packages, installed and never purged."""
 
     kind: Literal["packages"]
-    names: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]*(=[A-Za-z0-9.+:~-]+)?$")], ...] = (
-        Field(min_length=1, description="package names; `name=version` pins one")
-    )
+    names: tuple[PackageName, ...] = Field(min_length=1, description="package names; `name=version` pins one")
 
 
 class Directory(Strict):
     """A directory with its owner and mode."""
 
     kind: Literal["directory"]
-    path: SlicePath
-    mode: Mode = "0755"
-    owner: Text = "root"
-    group: Text = "root"
+    path: SlicePath = Field(description="where it is on the slice")
+    mode: Mode = Field(default="0755", description="who may read, write and enter it")
+    owner: Text = Field(default="root", description="the user that owns it")
+    group: Text = Field(default="root", description="the group that owns it")
     data: bool = Field(default=False, description="holds the owner's data: kept by `remove` unless --data")
 
 
@@ -39,14 +38,14 @@ class File(Strict):
     """A file with content, replaced in one step."""
 
     kind: Literal["file"]
-    path: SlicePath
+    path: SlicePath = Field(description="where it is on the slice")
     content: str | None = Field(default=None, description="the content itself")
     template: Text | None = Field(default=None, description="a template beside the playbook")
     binary: Text | None = Field(default=None, description="a file beside the playbook, copied as it is")
     base64: str | None = Field(default=None, description="the content of `binary`, filled in when a release is made")
-    mode: Mode = "0644"
-    owner: Text = "root"
-    group: Text = "root"
+    mode: Mode = Field(default="0644", description="who may read and write it")
+    owner: Text = Field(default="root", description="the user that owns it")
+    group: Text = Field(default="root", description="the group that owns it")
     on_change: OnChange = Field(default="restart", description="what the service does when this file changed")
 
     @model_validator(mode="after")
@@ -62,19 +61,19 @@ class User(Strict):
     """A system user that nobody logs in as."""
 
     kind: Literal["user"]
-    name: Text
-    home: SlicePath = "/nonexistent"
-    groups: tuple[Text, ...] = ()
+    name: Text = Field(description="the user's name")
+    home: SlicePath = Field(default="/nonexistent", description="the home folder, which is not made")
+    groups: tuple[Text, ...] = Field(default=(), description="further groups that it is in")
 
 
 class Unit(Strict):
     """A systemd service or timer, with its text; hardened where it is built from a `service`."""
 
     kind: Literal["unit"]
-    name: Text
-    content: str
-    enabled: bool = True
-    running: bool = True
+    name: Text = Field(description="its name with its ending: backup.timer")
+    content: str = Field(description="the text of the unit")
+    enabled: bool = Field(default=True, description="whether it starts with the machine")
+    running: bool = Field(default=True, description="whether it runs now")
 
 
 class Venv(Strict):
@@ -83,15 +82,15 @@ class Venv(Strict):
     kind: Literal["venv"]
     home: SlicePath = Field(default="{{ home }}", description="holds `releases/` and the link `current`")
     lock: Text = Field(default="{{ lock }}", description="requirements with hashes, as pip wants them")
-    python: Text = "python3"
+    python: Text = Field(default="python3", description="the Python that makes it")
     keep: int = Field(default=3, ge=1, le=20, description="how many releases stay for a way back")
 
 
 class Allow(Strict):
     """One opening of a firewall."""
 
-    port: int | Text
-    protocol: Literal["tcp", "udp"] = "tcp"
+    port: int | Text = Field(description="the port that is opened")
+    protocol: Literal["tcp", "udp"] = Field(default="tcp", description="tcp or udp")
     peers: tuple[Text, ...] = Field(default=(), description="addresses or networks; none means everybody")
 
 
@@ -100,7 +99,9 @@ class Firewall(Strict):
 
     kind: Literal["firewall"]
     name: Text = Field(default="{{ unit_stem }}", description="the table's name")
-    allow: tuple[Allow, ...] = Field(min_length=1)
+    allow: tuple[Allow, ...] = Field(
+        min_length=1, description="the ports that are opened; other ports are left as they are"
+    )
 
 
 class Command(Strict):
@@ -111,7 +112,7 @@ class Command(Strict):
     run: Text = Field(description="POSIX sh")
     done: Text = Field(description="POSIX sh that exits 0 when there is nothing to do")
     undo: Text | None = Field(default=None, description="POSIX sh that `remove` runs")
-    timeout: Duration = 300.0
+    timeout: Duration = Field(default=300.0, description="how long it may take")
 
 
 Resource = Annotated[Packages | Directory | File | User | Unit | Venv | Firewall | Command, Field(discriminator="kind")]

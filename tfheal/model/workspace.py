@@ -17,7 +17,7 @@ class PageRoute(Strict):
     """How a human is called: a command that gets the message as JSON on stdin, or a URL that it is POSTed to."""
 
     command: tuple[str, ...] | None = Field(default=None, min_length=1, description="argv, run without a shell")
-    url: Url | None = None
+    url: Url | None = Field(default=None, description="an address that the message is POSTed to as JSON")
 
     @model_validator(mode="after")
     def _one_route(self) -> "PageRoute":
@@ -47,9 +47,9 @@ class HealPolicy(Strict):
 class SshPolicy(Strict):
     """How slices are connected to."""
 
-    connections: int = Field(default=32, ge=1, le=256)
+    connections: int = Field(default=32, ge=1, le=256, description="how many slices are asked at one time")
     starts: int = Field(default=16, ge=1, le=256, description="connections being started at one time")
-    connect_timeout: Duration = 10.0
+    connect_timeout: Duration = Field(default=10.0, description="how long a connection may take to come about")
     round_timeout: Duration = Field(default=60.0, description="after which a round reports the rest as not checked")
 
 
@@ -57,7 +57,7 @@ class Provider(Strict):
     """The whole of `tfheal.toml`."""
 
     name: str = Field(default="", description="the provider's name, shown in what it writes on slices")
-    page: PageRoute | None = None
+    page: PageRoute | None = Field(default=None, description="how a human is called")
     heal: HealPolicy = HealPolicy()
     ssh: SshPolicy = SshPolicy()
 
