@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import signal
 import sqlite3
 import stat
@@ -158,6 +159,26 @@ def test_somebody_elses_journal_is_told(path: Path) -> None:
     with closing(SqliteJournal(path)), _as_nobody(path), pytest.raises(ActionFailed) as caught:
         SqliteJournal(path)
     assert "belongs to you" in caught.value.hint
+
+
+CODES = [name for name in dir(sqlite3) if re.fullmatch(r"SQLITE_[A-Z]+", name) and 0 < getattr(sqlite3, name) < 27]
+
+
+@pytest.mark.parametrize("name", CODES)
+def test_every_code_of_sqlite_becomes_one_of_our_errors(name: str) -> None:
+    """Whatever SQLite says is told in our words, with the place and the reason."""
+    error = sqlite3.OperationalError("its own words")
+    error.sqlite_errorcode = getattr(sqlite3, name)
+    ours = database._ours(error, Path("/w/.tfheal/journal.db"))
+    assert isinstance(ours, TfhealError)
+    assert all((ours.what, ours.where, ours.why))
+
+
+def test_a_closed_journal_is_told(journal: SqliteJournal) -> None:
+    """Errors of the module itself, which have no code, are ours too."""
+    journal.close()
+    with pytest.raises(ActionFailed):
+        journal.begin_run("heal", NOW)
 
 
 # ---------------------------------------------------------------- threads, processes, kills

@@ -3,9 +3,10 @@
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -112,6 +113,22 @@ def test_the_heartbeat_goes_on_while_the_work_does(journal: SqliteJournal, path:
         process.kill()
 
 
+def test_one_thread_renews_all_that_is_held(journal: SqliteJournal) -> None:
+    """A fleet's worth of leases costs one thread, which ends with the last of them."""
+    leases = JournalLeases(journal, heartbeat=0.05)
+    before = threading.active_count()
+    with ExitStack() as held:
+        for number in range(50):
+            held.enter_context(leases.hold(f"app{number}", "heal", "run1"))
+        assert threading.active_count() == before + 1
+        first = {number: leases.holder(f"app{number}") for number in range(50)}
+        for number, holder in first.items():
+            assert holder is not None
+            assert _within(5, lambda app=f"app{number}", at=holder.renewed: _renewed(leases, app) > at)
+    assert threading.active_count() == before
+    assert not any(leases.holder(f"app{number}") for number in range(50))
+
+
 def test_a_silent_holder_is_taken_over_and_told(journal: SqliteJournal, path: Path, clock: SteeredClock) -> None:
     """A stopped process loses its lease after ten seconds; when it wakes up it must not act, and ends with 6."""
     leases = JournalLeases(journal)
@@ -179,6 +196,12 @@ def test_of_many_processes_one_holds(journal: SqliteJournal, path: Path) -> None
             process.communicate("")
     assert sorted(said) == ["", "", "", "", "held"]
     assert JournalLeases(journal).holder("crm") is None
+
+
+def _renewed(leases: JournalLeases, app: str) -> datetime:
+    holder = leases.holder(app)
+    assert holder is not None
+    return holder.renewed
 
 
 def _wait_until_held(process: "subprocess.Popen[str]") -> None:

@@ -140,7 +140,7 @@ class _Pulse:
 def _held(holder: LeaseHolder) -> Refused:
     return Refused(
         f"another run is acting on {holder.app}",
-        why=f"{_who(holder)}, since {written(holder.since)}",
+        why=f"{_who(holder)}, since {holder.since.isoformat(timespec='seconds').replace('+00:00', 'Z')}",
         hint=(
             f"wait until it ends; if it hangs, end process {holder.pid} on {holder.host}, "
             f"and {SILENCE:.0f} seconds later the lease is free"

@@ -111,7 +111,11 @@ class AgeVault:
 
     def _write(self, app: str, kept: dict[str, list[str]], key: pyrage.x25519.Identity) -> None:
         content = SecretsFile(schema="tfheal/secrets/1", app=app, secrets=kept).model_dump_json(by_alias=True)
-        replace_file(self._file(app), pyrage.encrypt(content.encode(), [key.to_public()]), 0o600)
+        try:
+            data = pyrage.encrypt(content.encode(), [key.to_public()])
+        except pyrage.EncryptError as error:
+            raise UsageError("the secrets cannot be encrypted", where=str(self._key_file), why=str(error)) from error
+        replace_file(self._file(app), data, 0o600)
 
     def _key(self) -> pyrage.x25519.Identity:
         """Return the key to write with; made, and its recipient noted, when the workspace has no secrets yet."""
