@@ -4,7 +4,6 @@ import os
 import secrets
 import socket
 import sys
-import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from tfheal.model.inventory import Inventory
     from tfheal.model.lab import LabHands, LabPorts
     from tfheal.model.plan import Plan
-    from tfheal.model.ports import Journal, Ports, Vault
+    from tfheal.model.ports import Journal, NewFolder, Ports, Templates, Vault
     from tfheal.model.workspace import Workspace
 
 __all__ = ["tell"]
@@ -60,22 +59,17 @@ def lab_hands() -> "LabHands":
 
 def inventory(workspace: str | None) -> "tuple[Path, Inventory]":
     """Return the folder of the workspace and what its inventory says."""
-    from tfheal.model.inventory import Inventory
+    from tfheal.edge.files import WorkspaceFiles
 
     folder = find_workspace(workspace)
-    path = folder / "inventory.toml"
-    return folder, Inventory.model_validate(tomllib.loads(path.read_text()) if path.is_file() else {})
+    return folder, WorkspaceFiles(folder).inventory()
 
 
 def find_workspace(given: str | None) -> Path:
     """Return the folder of the workspace: the one given, else the nearest one upwards that has a tfheal.toml."""
-    from tfheal.base.errors import UsageError
+    from tfheal.edge.files import find_workspace as found
 
-    start = Path(given or ".").resolve()
-    for folder in [start] if given else [start, *start.parents]:
-        if (folder / "tfheal.toml").is_file():
-            return folder
-    raise UsageError("there is no workspace here", where=str(start), why="no tfheal.toml", hint="tfheal init makes one")
+    return found(Path.cwd(), given)
 
 
 def consent(*, yes: bool) -> Callable[[str], bool]:
@@ -191,6 +185,29 @@ def load(root: Path) -> "Workspace":
     from tfheal.edge.files import WorkspaceFiles
 
     return WorkspaceFiles(root).load()
+
+
+def new_folder(folder: Path) -> "NewFolder":
+    """Given a folder that need not exist yet, return what makes files in it."""
+    from tfheal.edge.disk import Folder
+
+    return Folder(folder)
+
+
+def age_key() -> Path:
+    """Return the file of the key that secrets are encrypted to; it is made if there is none."""
+    from tfheal.edge.vault import default_key_file, make_key
+
+    path = default_key_file()
+    make_key(path)
+    return path
+
+
+def templates() -> "Templates":
+    """Return the template engine."""
+    from tfheal.edge.templates import JinjaTemplates
+
+    return JinjaTemplates()
 
 
 def vault(root: Path) -> "Vault":

@@ -23,7 +23,7 @@ from tfheal.model.inventory import Inventory, Owner, SliceEntry
 from tfheal.model.playbook import Component, Playbook, Service, Setting, SettingSpec
 from tfheal.model.ports import Templates
 from tfheal.model.resources import File, resource_id
-from tfheal.model.workspace import PlaybookFolder
+from tfheal.model.workspace import PlaybookFolder, Workspace
 
 _MARKS: Final = ("{{", "{%", "{#")
 _METHODS: Final = frozenset({"items", "keys", "values", "get"})
@@ -37,6 +37,24 @@ def mistakes(written: Written[PlaybookFolder], templates: Templates) -> list[Mis
     if found:
         return found
     return _Rehearsal(written, templates).mistakes()
+
+
+def of_apps(workspace: Workspace, templates: Templates) -> list[Mistake]:
+    """Given a valid workspace, return what goes wrong when the releases of its apps are made, secrets apart."""
+    found: list[Mistake] = []
+    for app in workspace.apps.values():
+        folder = workspace.playbooks[app.playbook]
+        secrets = {(name, 1): "x" * spec.length for name, spec in folder.playbook.secrets.items()}
+        versions = dict.fromkeys(folder.playbook.secrets, 1)
+        file = f"apps/{app.app}.yaml"
+        try:
+            for release in releases(Blueprint(app, folder, workspace.inventory, versions, templates.render)):
+                steps(release, secrets)
+        except ConfigError as error:
+            found += [Mistake(file, 1, 1, "", f"{m.file}, line {m.line}: {m.what}", m.hint) for m in error.mistakes]
+        except UsageError as error:
+            found.append(Mistake(file, 1, 1, "", f"{error.what}: {error.why}" if error.why else error.what, error.hint))
+    return found
 
 
 def unfit(spec: SettingSpec, value: Setting) -> str:

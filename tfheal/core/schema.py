@@ -28,9 +28,9 @@ _NO_LIMIT: Final = 1_000_000  # what Strict allows any text; not worth saying
 # What a pattern means, in words; editors show it as well.
 _TYPES: Final = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
 _WITH_UNIT: Final = ("a duration", "a size")  # written with a unit, or as a plain number
-_PATTERNS: Final = {
+PATTERNS: Final = {
     NAME_PATTERN: "a name (a lower-case letter, then at most 30 lower-case letters, digits and dashes)",
-    r"^[a-z][a-z0-9_]{0,30}$": "a name (a lower-case letter, then at most 30 lower-case letters, digits and _)",
+    r"^[a-z][a-z0-9_]{0,30}$": "a key (a lower-case letter, then at most 30 lower-case letters, digits and _)",
     r"^\d+(ms|s|m|h|d|w)$": "a duration (500ms, 30s, 5m, 2h, 7d, 1w)",
     r"^\d+[KMGT]?$": "a size (512K, 512M, 4G, 1T)",
     "^[0-7]{4}$": 'a mode (four octal digits in quotes: "0640")',
@@ -61,7 +61,7 @@ def _tidied(node: Any) -> Any:  # noqa: ANN401 (the shape of JSON)
         return node
     made = {key: _tidied_part(key, value) for key, value in node.items() if not _is_noise(key, value)}
     if isinstance(node.get("pattern"), str):
-        made["patternErrorMessage"] = f"must be {_PATTERNS[node['pattern']]}"
+        made["patternErrorMessage"] = f"must be {PATTERNS[node['pattern']]}"
     if isinstance(node.get("patternProperties"), dict):
         made["additionalProperties"] = False
     return made
@@ -107,8 +107,8 @@ def inner(root: Node, node: Node, part: str | int, data: object) -> Node:
             return resolved(root, branch["items"])
         if part in branch.get("properties", {}) and _of_kind(branch, data):
             return resolved(root, branch["properties"][part])
-        if isinstance(part, str) and (values := _values(branch)):
-            return resolved(root, values)
+        if isinstance(part, str) and (inside := values(branch)):
+            return resolved(root, inside)
     kinds = [branch.get("properties", {}).get("kind", {}).get("const") for branch in branches(root, node)]
     return {"enum": kinds} if part == "kind" and all(kinds) else {}
 
@@ -124,10 +124,10 @@ def _of_kind(branch: Node, data: object) -> bool:
     return kind is None or (isinstance(data, dict) and data.get("kind") == kind)
 
 
-def _values(branch: Node) -> Node:
+def values(branch: Node) -> Node:
     """Return the node of the values of a table whose keys users choose, else an empty one."""
-    for values in branch.get("patternProperties", {}).values():
-        return dict(values)
+    for inside in branch.get("patternProperties", {}).values():
+        return dict(inside)
     extra = branch.get("additionalProperties")
     return extra if isinstance(extra, dict) else {}
 
@@ -139,7 +139,7 @@ def types(root: Node, node: Node) -> set[str]:
 
 def key_words(node: Node) -> str:
     """Given the node of a table whose keys users choose, return what a key must be, in words."""
-    return next((_PATTERNS[pattern] for pattern in node.get("patternProperties", ())), "text")
+    return next((PATTERNS[pattern] for pattern in node.get("patternProperties", ())), "text")
 
 
 def words(root: Node, node: Node) -> str:
@@ -156,7 +156,7 @@ def _branch_words(root: Node, node: Node) -> str:
     if node.get("type") == "array":
         return f"a list, each {words(root, node.get('items', {}))}"
     if node.get("type") == "string":
-        return str(node.get("const") or _PATTERNS.get(node.get("pattern", ""), "text"))
+        return str(node.get("const") or PATTERNS.get(node.get("pattern", ""), "text"))
     return _TYPES.get(str(node.get("type")), "a table") + _range(node)
 
 

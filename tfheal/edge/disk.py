@@ -59,6 +59,31 @@ def _keep_owner_and_mode(handle: int, target: Path, mode: int) -> None:
     os.fchmod(handle, mode)
 
 
+class Folder:
+    """The NewFolder port: a folder in which what is missing is made, and nothing is ever overwritten."""
+
+    def __init__(self, root: Path) -> None:
+        """Keep the folder; it is made with the first thing in it."""
+        self._root = root
+
+    def add(self, path: str, text: str | None = None) -> bool:
+        """Make a file with its text, or a folder if there is none; return whether it was missing."""
+        target = self._root / path
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if text is None:
+                target.mkdir()
+            else:
+                with target.open("x", encoding="utf-8") as file:
+                    file.write(text)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            why = error.strerror or str(error)
+            raise UsageError("cannot make it", where=str(target), why=why, hint="name another folder") from error
+        return True
+
+
 @contextlib.contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
     """Given a folder, hold its lock while the context lasts, against other processes and threads of ours."""

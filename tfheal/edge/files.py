@@ -12,7 +12,6 @@ from tfheal.base.errors import ConfigError, Mistake, UsageError
 from tfheal.core.mistakes import checked
 from tfheal.core.validate import Parts, mistakes
 from tfheal.edge.disk import read_bytes, read_text
-from tfheal.edge.templates import JinjaTemplates
 from tfheal.edge.toml_text import parse_toml
 from tfheal.edge.yaml_text import parse_yaml
 from tfheal.model.app import AppSpec
@@ -62,6 +61,8 @@ class WorkspaceFiles:
 
     def load(self) -> Workspace:
         """Return everything that the provider wrote; raise ConfigError with all mistakes of all files."""
+        from tfheal.edge.templates import JinjaTemplates
+
         reading = _Reading(self._root)
         provider = reading.part(MARK, Provider, "workspace")
         inventory = reading.part("inventory.toml", Inventory, "inventory", missing=Inventory())
@@ -83,6 +84,14 @@ class WorkspaceFiles:
             apps={app.value.app: app.value for app in apps},
             playbooks={name: written.value for name, written in playbooks.items() if written},
         )
+
+    def inventory(self) -> Inventory:
+        """Return the inventory alone; raise ConfigError with its mistakes."""
+        reading = _Reading(self._root)
+        written = reading.part("inventory.toml", Inventory, "inventory", missing=Inventory())
+        if written is None:
+            raise ConfigError(tuple(reading.mistakes))
+        return written.value
 
     def playbooks(self) -> dict[str, Path]:
         """Return the folder of every playbook by name; the workspace's own win over shipped ones."""

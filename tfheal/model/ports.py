@@ -95,6 +95,13 @@ class Reporter(Protocol):
         """Tell what is under way at a place; replaces what that place said before."""
 
 
+class NewFolder(Protocol):
+    """A folder in which what is missing is made, and nothing is ever overwritten."""
+
+    def add(self, path: str, text: str | None = None) -> bool:
+        """Make a file with its text, or a folder if there is none; return whether it was missing."""
+
+
 class InventoryBook(Protocol):
     """`inventory.toml` as a file that people write too: comments and order are kept."""
 

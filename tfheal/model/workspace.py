@@ -16,8 +16,14 @@ Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
 class PageRoute(Strict):
     """How a human is called: a command that gets the message as JSON on stdin, or a URL that it is POSTed to."""
 
-    command: tuple[str, ...] | None = Field(default=None, min_length=1, description="argv, run without a shell")
-    url: Url | None = Field(default=None, description="an address that the message is POSTed to as JSON")
+    command: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="argv, run without a shell", examples=[["/usr/local/bin/page"]]
+    )
+    url: Url | None = Field(
+        default=None,
+        description="an address that the message is POSTed to as JSON",
+        examples=["https://page.example/tfheal"],
+    )
 
     @model_validator(mode="after")
     def _one_route(self) -> "PageRoute":
@@ -31,11 +37,13 @@ class HealPolicy(Strict):
     """When healing acts and how often."""
 
     asks: int = Field(default=3, ge=1, le=10, description="failing asks in a row before it acts (Kubernetes: 3)")
-    ask_every: Duration = Field(default=2.0, le=60, description="seconds between these asks")
+    ask_every: Duration = Field(default=2.0, le=60, description="the time between these asks")
     budget: int = Field(default=2, ge=1, le=20, description="tries of one rung within `budget_window` (Nomad: 2)")
-    budget_window: Duration = Field(default=1_800.0, description="Nomad: 30 minutes")
+    budget_window: Duration = Field(
+        default=1_800.0, description="the time in which tries are counted (Nomad: 30 minutes)"
+    )
     backoff: Duration = Field(default=10.0, description="before the second try; doubles, jittered (Kubernetes: 10 s)")
-    backoff_limit: Duration = Field(default=300.0, description="Kubernetes: 300 s")
+    backoff_limit: Duration = Field(default=300.0, description="the longest wait between tries (Kubernetes: 300 s)")
     healthy_for: Duration = Field(default=30.0, description="healthy this long: the incident is resolved")
     min_healthy_period: Duration = Field(
         default=3_600.0, description="ill again within: same incident (Cluster API: 1 h)"
