@@ -55,12 +55,12 @@ class Database:
     def atomic(self) -> Iterator[None]:
         """Make everything inside one transaction: all of it is on disk when this ends, or nothing."""
         with self._lock, self._mapped():
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
+                self._connection.execute("BEGIN IMMEDIATE")
                 yield
                 self._connection.execute("COMMIT")
             except BaseException:
-                # Some errors have ended the transaction already; none may hide the first one.
+                # Some errors have ended the transaction, or never let it begin; none may hide the first one.
                 with suppress(sqlite3.Error):
                     self._connection.execute("ROLLBACK")
                 raise
