@@ -4,6 +4,7 @@ The numbers and their sources stand in `HealPolicy`; the rules in `tfheal explai
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -82,7 +83,7 @@ def planned(diagnosis: Diagnosis, asked: Iterable[str], situation: Situation) ->
 def _updated(findings: Mapping[tuple[str, str], Finding], asked: set[str], situation: Situation) -> list[Incident]:
     now, policy = situation.now, situation.policy
     known = {_key(incident): incident for incident in situation.incidents if incident.cause != "chronic"}
-    updated = [_seen(known.get(key), key, finding, situation) for key, finding in findings.items()]
+    updated = [_seen(known.get(key), finding, situation) for key, finding in findings.items()]
     for key, incident in known.items():
         if key in findings or incident.state == "resolved" or incident.slice not in asked:
             continue
@@ -94,12 +95,51 @@ def _updated(findings: Mapping[tuple[str, str], Finding], asked: set[str], situa
     return updated
 
 
-def _seen(known: Incident | None, key: tuple[str, str], finding: Finding, situation: Situation) -> Incident:
+def _seen(known: Incident | None, finding: Finding, situation: Situation) -> Incident:
     now = situation.now
     again = timedelta(seconds=situation.policy.min_healthy_period)
     if known and (known.state != "resolved" or (known.closed and now - known.closed < again)):
-        return replace(known, state="open", last_seen=now, healthy_since=None, closed=None, detail=finding.detail)
-    digest = hashlib.sha256(f"{key}{now.isoformat()}".encode()).hexdigest()
+        return replace(
+            known,
+            cause=finding.cause,
+            state="open",
+            last_seen=now,
+            healthy_since=None,
+            closed=None,
+            detail=finding.detail,
+        )
+    return _opened(finding, now)
+
+
+def _key(incident: Incident) -> tuple[str, str]:
+    return str(incident.instance or incident.slice), FAMILY.get(incident.cause, incident.cause)
+
+
+def _chronic(situation: Situation) -> list[Incident]:
+    """Return an incident for each instance that was healed too often in a day, even if every heal worked."""
+    now = situation.now
+    healed = Counter(
+        action.instance
+        for action in situation.actions
+        if action.instance and action.incident and action.outcome == "done" and action.verb != "page"
+        if now - action.started < DAY
+    )
+    known = {incident.instance: incident for incident in situation.incidents if incident.cause == "chronic"}
+    found = []
+    for instance, count in sorted(healed.items()):
+        incident = known.get(instance)
+        told = incident is not None and incident.paged is not None and now - incident.paged < DAY
+        if count < situation.policy.chronic or told:
+            continue
+        detail = f"healed {count} times within a day"
+        if incident is None or incident.state == "resolved":
+            incident = _opened(Finding("chronic", "warning", instance.slice, detail, instance, "page"), now)
+        found.append(replace(incident, last_seen=now, detail=detail))
+    return found
+
+
+def _opened(finding: Finding, now: datetime) -> Incident:
+    digest = hashlib.sha256(f"{place(finding)} {finding.cause} {now.isoformat()}".encode()).hexdigest()
     return Incident(
         id=f"i-{digest[:8]}",
         app=finding.instance.app if finding.instance else "",
@@ -112,46 +152,6 @@ def _seen(known: Incident | None, key: tuple[str, str], finding: Finding, situat
         last_seen=now,
         detail=finding.detail,
     )
-
-
-def _key(incident: Incident) -> tuple[str, str]:
-    return str(incident.instance or incident.slice), FAMILY.get(incident.cause, incident.cause)
-
-
-def _chronic(situation: Situation) -> list[Incident]:
-    """Return an incident for each instance that was healed too often in a day, even if every heal worked."""
-    now = situation.now
-    healed: dict[InstanceName, int] = {}
-    for action in situation.actions:
-        if (
-            action.instance
-            and action.incident
-            and action.outcome == "done"
-            and action.verb != "page"
-            and now - action.started < DAY
-        ):
-            healed[action.instance] = healed.get(action.instance, 0) + 1
-    paged = {
-        incident.instance
-        for incident in situation.incidents
-        if incident.cause == "chronic" and incident.paged and now - incident.paged < DAY
-    }
-    return [
-        Incident(
-            id="c-" + hashlib.sha256(f"{instance}{now.date()}".encode()).hexdigest()[:8],
-            app=instance.app,
-            instance=instance,
-            slice=instance.slice,
-            cause="chronic",
-            state="open",
-            rung="page",
-            opened=now,
-            last_seen=now,
-            detail=f"healed {count} times within a day",
-        )
-        for instance, count in sorted(healed.items())
-        if count >= situation.policy.chronic and instance not in paged
-    ]
 
 
 def _next(incident: Incident, situation: Situation) -> Action | Waiting:
@@ -177,6 +177,9 @@ def _next(incident: Incident, situation: Situation) -> Action | Waiting:
     if incident.paged:
         why = f"needs a human, called {incident.paged:%Y-%m-%d %H:%M} UTC"
         return Waiting(incident.id, "page", why + (f"; not allowed: {', '.join(forbidden)}" if forbidden else ""))
+    calls = [action for action in situation.actions if action.verb == "page" and action.incident == incident.id]
+    if calls and (until := calls[-1].started + _backoff(incident, len(calls), situation.policy)) > situation.now:
+        return Waiting(incident.id, "page", f"needs a human, who could not be called: {calls[-1].detail}", until)
     return _action(incident, "page", situation)
 
 

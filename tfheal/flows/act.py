@@ -59,6 +59,7 @@ def act(work: Work, target: Slice, ports: Ports) -> Done:
     action = journal.new_id()
     started = clock.now()
     instance = work.release.instance
+    ports.leases.check(instance.app, work.run)  # a lease lost while this machine slept is not acted on
     journal.intend(
         ActionRecord(
             id=action,
