@@ -4,6 +4,7 @@ A name that a template uses and that does not exist is found without rendering, 
 does not take.
 """
 
+import json
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -73,6 +74,11 @@ def unfit(spec: SettingSpec, value: Setting) -> str:
     return ""
 
 
+def shown(value: Setting) -> str:
+    """Return a value as people write it."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 def _of_whole(written: Written[PlaybookFolder]) -> Iterator[Mistake]:
     playbook, document = written.value.playbook, written.document
     folder = posixpath.basename(posixpath.dirname(document.file))
@@ -92,9 +98,9 @@ def _of_settings(written: Written[PlaybookFolder]) -> Iterator[Mistake]:
             yield written.document.mistake(key, "has a minimum or maximum, but is no number", "add `type: number`")
         for choice in spec.choices:
             if wrong := unfit(spec, choice):
-                yield written.document.mistake((*key, "choices"), f'holds "{choice}", but it {wrong}')
+                yield written.document.mistake((*key, "choices"), f"holds {shown(choice)}, but it {wrong}")
         if spec.default is not None and (wrong := unfit(spec, spec.default)):
-            yield written.document.mistake((*key, "default"), f'is "{spec.default}", but it {wrong}')
+            yield written.document.mistake((*key, "default"), f"is {shown(spec.default)}, but it {wrong}")
 
 
 def _is_pattern(pattern: str) -> bool:
@@ -298,10 +304,12 @@ class _Rehearsal:
     def _of_steps(self, result: Playbook) -> Iterator[Mistake]:
         secrets = {(name, 1): "x" * spec.length for name, spec in result.secrets.items()}
         for release in releases(self._blueprint):
-            written = [resource_id(resource) for resource in result.components[release.component].resources]
-            for resource in release.resources:
-                name = resource_id(resource)
-                key: Key = ("resources", written.index(name)) if name in written else ()
+            component = result.components[release.component]
+            # What every component has comes first, then what is written, then the unit of its service.
+            before = len(release.resources) - len(component.resources) - (component.service is not None)
+            for index, resource in enumerate(release.resources):
+                own = 0 <= index - before < len(component.resources)
+                key: Key = ("resources", index - before) if own else ()
                 one = release.model_copy(update={"resources": (resource,)})
                 yield from self._tried(("components", release.component, *key), partial(steps, one, secrets))
 

@@ -129,8 +129,7 @@ def _of_settings(app: Written[AppSpec], playbook: Playbook) -> Iterator[Mistake]
             hint = nearest(name, playbook.settings, "its settings:")
             yield document.mistake(key, f"is no setting of {playbook.playbook}", hint)
         elif wrong := rehearse.unfit(known, value):
-            written = document.spot(key).written or value
-            yield document.mistake(key, f"is {written}, but {wrong}", known.description)
+            yield document.mistake(key, f"is {rehearse.shown(value)}, but {wrong}", known.description)
     for name, wanted in playbook.settings.items():
         if wanted.default is None and name not in spec.settings:
             what = f"lacks {name}, which {playbook.playbook} has no default for"

@@ -97,8 +97,8 @@ class WorkspaceFiles:
         """Return the folder of every playbook by name; the workspace's own win over shipped ones."""
         found: dict[str, Path] = {}
         for home in (self._root / "playbooks", shipped("playbooks")):
-            for file in sorted(home.glob("*/playbook.yaml")):
-                found.setdefault(file.parent.name, file.parent)
+            for folder in sorted(home.glob("[!._]*/")):
+                found.setdefault(folder.name, folder)
         return found
 
 
@@ -119,7 +119,7 @@ class _Reading:
     def app_files(self) -> list[str]:
         """Return the app specs; a file that looks like one but would not be read is a mistake."""
         folder = self._root / "apps"
-        entries = self._collected(lambda: _entries(folder)) if os.path.lexists(folder) else None
+        entries = self._collected(lambda: _entries(folder, "apps")) if os.path.lexists(folder) else None
         names = [path.name for path in entries or ()]
         for name in names:
             if name.endswith(".yml") and not name.startswith("."):
@@ -167,7 +167,7 @@ class _Reading:
     def _beside(self, folder: Path) -> Iterator[tuple[str, bytes | None]]:
         """Yield each file beside a playbook by its path in the folder; what leads out of the folder is a mistake."""
         left, count = _FOLDER_LIMIT, 0
-        for path in self._collected(lambda: list(_files_in(folder))) or []:
+        for path in self._collected(lambda: list(_files_in(folder, self._name(folder)))) or []:
             count += 1
             if count > _MOST_FILES or left < 0:
                 self._note(
@@ -182,21 +182,21 @@ class _Reading:
             yield str(path.relative_to(folder)), data
 
 
-def _files_in(folder: Path) -> Iterator[Path]:
+def _files_in(folder: Path, name: str) -> Iterator[Path]:
     """Yield the files of a folder and its sub-folders, in order, without what editors and Python leave behind."""
-    for path in _entries(folder):
+    for path in _entries(folder, name):
         if path.name.startswith(".") or path.name.endswith("~") or path.name == "__pycache__":
             continue
         if path.is_dir() and not path.is_symlink():
-            yield from _files_in(path)
+            yield from _files_in(path, f"{name}/{path.name}")
         elif path.name != "playbook.yaml":
             yield path
 
 
-def _entries(folder: Path) -> list[Path]:
-    """Return what is in a folder, in order; raise ConfigError if it cannot be read."""
+def _entries(folder: Path, name: str) -> list[Path]:
+    """Given a folder and the name to call it by, return what is in it, in order; raise ConfigError if that fails."""
     try:
         return sorted(folder.iterdir())
     except OSError as error:
         what = f"cannot be read as a folder: {(error.strerror or str(error)).lower()}"
-        raise ConfigError((Mistake(f"{folder.name}/", 1, 1, "", what),)) from error
+        raise ConfigError((Mistake(name, 1, 1, "", what),)) from error

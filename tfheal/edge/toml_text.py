@@ -11,6 +11,20 @@ from tfheal.model.document import Document, Key, Spot
 
 MAX_DEPTH: Final = 40
 _PLACE: Final = re.compile(r" \(at (?:line (\d+), column (\d+)|end of document)\)$")
+_EXPLAINED: Final = (
+    ("Cannot overwrite a value", "a key that is written twice"),
+    ("Cannot declare", "a table that is written twice"),
+    ("Cannot mutate", "a table that is written twice"),
+    ("Cannot redefine", "a table that is written twice"),
+    ("Duplicate inline", "a key that is written twice"),
+    ("Invalid value", "a value that is none; text needs quotes"),
+    ("Invalid statement", "a line that is no `key = value`"),
+    ("Expected newline or end of document", "more than one value on a line; text needs quotes"),
+    ("Unescaped '\\'", "a backslash in double quotes; write it twice, or use single quotes"),
+    ("Illegal character '\\n'", "a text that is not closed on its line"),
+    ("Unterminated string", "a text that is never closed"),
+    ("Unclosed array", "a list that is never closed"),
+)
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _SPACE: Final = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _BLANKS: Final = re.compile(r"[ \t]*")
@@ -59,8 +73,9 @@ def _syntax_mistake(file: str, text: str, message: str) -> Mistake:
     place = _PLACE.search(message)
     last = text.count("\n") + 1
     line, column = (int(place[1]), int(place[2])) if place and place[1] else (last, 1)
-    words = message[: place.start()] if place else message
-    return Mistake(file, line, column, "", f"is not valid TOML: {words[:1].lower()}{words[1:]}")
+    said = message[: place.start()] if place else message
+    words = next((words for part, words in _EXPLAINED if said.startswith(part)), said[:1].lower() + said[1:])
+    return Mistake(file, line, column, "", f"is not valid TOML: {words}")
 
 
 class _Scanner:

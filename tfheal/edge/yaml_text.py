@@ -27,6 +27,7 @@ _WHOLE: Final = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FRACTION: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NOT_FINITE: Final = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _TAB_FIRST: Final = re.compile(r"[ ]*\t")
+_QUOTED: Final = 'write it as "{{ … }}"'
 _UNCLOSED: Final = ("',' or", "end of stream")
 _EXPLAINED: Final = (
     ("tab character", "a tab: YAML is indented with spaces"),
@@ -54,7 +55,8 @@ def parse_yaml(file: str, text: str) -> Document:
         problem = error.problem or ""
         unclosed = error.context_mark is not None and any(sign in problem for sign in _UNCLOSED)
         place = _place(error.context_mark if unclosed else error.problem_mark or error.context_mark)
-        reader.add(place, (), f"is not valid YAML: {_explained(text, place, problem)}")
+        if not any(mistake.hint == _QUOTED for mistake in reader.mistakes):  # then this is only what follows from it
+            reader.add(place, (), f"is not valid YAML: {_explained(text, place, problem)}")
     except yaml.YAMLError:
         reader.mistakes.append(Mistake(file, 1, 1, "", "is not valid YAML"))
     except _TooMuch as error:
@@ -156,7 +158,7 @@ class _Reader:
     def _complex_key(self, event: yaml.Event, key: Key) -> None:
         line, column = place = _place(event.start_mark)
         if self._lines[line - 1][max(column - 2, 0) :].startswith("{{"):
-            self.add(place, key, "a value that begins with `{{` needs quotes", 'write it as "{{ … }}"')
+            self.add(place, key, "a value that begins with `{{` needs quotes", _QUOTED)
         else:
             self.add(place, key, "a key is a plain word, not a list or a table")
         self._value(event, (*key, "?"))
@@ -209,7 +211,7 @@ def _explained(text: str, place: Place, problem: str) -> str:
     if any(_TAB_FIRST.match(near) for near in lines[max(place[0] - 2, 0) : place[0]]):
         return "a tab: YAML is indented with spaces"
     if re.search(r"[:-] +\{\{", line):
-        return 'a value that begins with `{{` needs quotes, as "{{ … }}"'
+        return f"a value that begins with `{{{{` needs quotes; {_QUOTED}"
     if "cannot start any token" in problem:
         sign = line[column - 1 : column]
         return "a tab: write spaces" if sign == "\t" else f"a value cannot begin with `{sign}`; put it in quotes"
