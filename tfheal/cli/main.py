@@ -17,6 +17,7 @@ from tfheal.cli.health import heal, status
 from tfheal.cli.history import history
 from tfheal.cli.lab import lab_app
 from tfheal.cli.secret import secret_app
+from tfheal.cli.slices import slice_app, ssh
 from tfheal.cli.workspace import explain, init, schema, validate
 
 app = typer.Typer(
@@ -26,8 +27,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (init, validate, deploy, status, heal, history, logs, remove, schema, explain):
+for command in (init, validate, deploy, status, heal, history, logs, remove, ssh, schema, explain):
     app.command()(command)
+app.add_typer(slice_app, name="slice")
 app.add_typer(lab_app, name="lab")
 app.add_typer(secret_app, name="secret")
 

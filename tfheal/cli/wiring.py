@@ -4,21 +4,22 @@ import os
 import secrets
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from tfheal.cli.output import Progress, tell
 
 if TYPE_CHECKING:
     from tfheal.flows.count import Counted
     from tfheal.flows.fleet import Limits
-    from tfheal.model.inventory import Inventory
+    from tfheal.model.inventory import Inventory, Slice
     from tfheal.model.lab import LabHands, LabPorts
     from tfheal.model.plan import Plan
-    from tfheal.model.ports import Journal, NewFolder, Ports, Templates, Vault
+    from tfheal.model.ports import HostKeys, InventoryBook, Journal, NewFolder, Ports, SlicePorts, Templates, Vault
+    from tfheal.model.slices import Login
     from tfheal.model.workspace import Workspace
 
 __all__ = ["tell"]
@@ -72,7 +73,7 @@ def find_workspace(given: str | None) -> Path:
     return found(Path.cwd(), given)
 
 
-def consent(*, yes: bool) -> Callable[[str], bool]:
+def consent(*, yes: bool, otherwise: str = "--yes says yes") -> Callable[[str], bool]:
     """Return who answers a question: --yes, else the person at the terminal; without one, raise UsageError."""
     from tfheal.base.errors import UsageError
 
@@ -80,9 +81,7 @@ def consent(*, yes: bool) -> Callable[[str], bool]:
         if yes:
             return True
         if not sys.stdin.isatty():
-            raise UsageError(
-                "a question has to be asked, and there is no terminal", why=question, hint="--yes says yes"
-            )
+            raise UsageError("a question has to be asked, and there is no terminal", why=question, hint=otherwise)
         sys.stderr.write(f"{question} [y/N] ")
         sys.stderr.flush()
         return sys.stdin.readline().strip().lower() in ("y", "yes")
@@ -123,6 +122,60 @@ class StandardError:
     def step(self, where: str, what: str) -> None:
         """Tell what is under way at a place."""
         sys.stderr.write(f"{where}: {what}\n")
+
+
+@dataclass(frozen=True, slots=True)
+class WiredSlices:
+    """What the commands on slices need: the workspace's folder, its inventory, and the hands."""
+
+    root: Path
+    inventory: "Inventory"
+    ports: "SlicePorts"
+
+
+@contextmanager
+def slices(workspace: str | None, *, yes: bool = False) -> "Iterator[WiredSlices]":
+    """Given the folder of a workspace or None, take hold of what its slices need; connections are closed at the end."""
+    from tfheal.edge.ssh.transport import SshTransport
+    from tfheal.model.ports import SlicePorts
+    from tfheal.model.ssh import SshSettings
+
+    root, listed = inventory(workspace)
+    keys = host_keys(root)
+    flags = "--fingerprint SHA256:… trusts the key that its owner told you; --yes trusts the one that it shows"
+    with closing(SshTransport(SshSettings(), keys, root)) as transport:
+        ports = SlicePorts(transport, transport, keys, book(root), consent(yes=yes, otherwise=flags))
+        yield WiredSlices(root, listed, ports)
+
+
+def book(root: Path) -> "InventoryBook":
+    """Given the folder of a workspace, return its inventory as a file that is changed in place."""
+    from tfheal.edge.inventory_file import InventoryFile
+
+    return InventoryFile(root / "inventory.toml")
+
+
+def host_keys(root: Path) -> "HostKeys":
+    """Given the folder of a workspace, return its pinned host keys."""
+    from tfheal.edge.known_hosts import KnownHosts
+
+    return KnownHosts(root / "known_hosts")
+
+
+def login(root: Path, target: "Slice") -> "Login":
+    """Given a slice, return as whom, by which key and by which pins the OpenSSH client logs in there."""
+    from tfheal.edge.ssh.route import Routes
+    from tfheal.model.slices import Login
+
+    found = Routes(root).of(target).target
+    return Login(found.user, str(found.keys[0]) if target.key else None, str(root / "known_hosts"))
+
+
+def become(command: Sequence[str]) -> NoReturn:
+    """Given a command, let it take our place: terminal, signals and exit status are its own from here on."""
+    from tfheal.edge import local
+
+    local.replace(command)
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,13 @@ class HostKeys(Protocol):
         """Drop the pinned keys of a slice."""
 
 
+class HostKeyScan(Protocol):
+    """Sees which host keys a slice shows, before anybody trusts it."""
+
+    def offered(self, target: Slice, *, every: bool = False) -> tuple[str, ...]:
+        """Return the host key that a slice shows as `TYPE KEY`, or one of `every` kind; nothing of ours is sent."""
+
+
 class Journal(Protocol):
     """The provider's record. Every method is one transaction; what it wrote survives a kill right after."""
 
@@ -201,6 +208,17 @@ class Notifier(Protocol):
 
     def page(self, message: Mapping[str, object]) -> None:
         """Send a message by the provider's route; raise ActionFailed if it did not get out."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlicePorts:
+    """The hands of `tfheal slice`; `agree` puts a question to the operator."""
+
+    transport: Transport
+    scan: HostKeyScan
+    keys: HostKeys
+    book: InventoryBook
+    agree: Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from tfheal.edge.ssh.mapping import ours
 from tfheal.edge.ssh.route import Endpoint
 from tfheal.model.ssh import SshSettings, fingerprint
 
+_POLL: Final = 5.0
 _LONE_REFUSALS: Final = 3
 _CLOSING: Final = 0.2
 _TUNNEL_SOURCE: Final = ("127.0.0.1", 0)
@@ -24,6 +25,9 @@ def shake_hands(line: Line, algorithms: tuple[str, ...], settings: SshSettings) 
     transport: paramiko.Transport | None = None
     try:
         transport = paramiko.Transport(line.socket)
+        # The library wakes every 0.1 s to see whether it was closed: hundreds of idle connections would burn a core.
+        # Ours are cut, which wakes it at once.
+        line.socket.settimeout(_POLL)
         transport.banner_timeout = settings.banner_timeout
         transport.handshake_timeout = settings.banner_timeout
         transport.get_security_options().key_types = algorithms

@@ -10,7 +10,7 @@ from pathlib import Path
 import paramiko
 
 from tfheal.base import untrusted
-from tfheal.base.errors import LoginFailed, Unreachable
+from tfheal.base.errors import ConnectFailed, LoginFailed, Unreachable
 from tfheal.edge.ssh import trust
 from tfheal.edge.ssh.execute import Order, execute
 from tfheal.edge.ssh.opening import Opener
@@ -59,7 +59,10 @@ class SshTransport:
         through = self._through(route)
         kinds = trust.KINDS if every else (trust.EVERY_KIND,)
         shown = (self._opener.shown_key(route.target, through, kind) for kind in kinds)
-        return tuple(key for key in shown if key)
+        keys = tuple(key for key in shown if key)
+        if not keys:
+            raise ConnectFailed("it shows no host key of a kind that is still trusted", where=target.name)
+        return keys
 
     def close(self) -> None:
         """Close every connection; whoever waits on one of them is woken."""
