@@ -6,13 +6,14 @@ import subprocess
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from releases import a_release, the_step
 
 from tfheal.base.errors import UsageError
 from tfheal.core.resources import Step, steps
 from tfheal.core.resources.packages import packages_removal
 from tfheal.core.resources.step import apply_script, check_script, octal, slice_path
 from tfheal.core.resources.unit import mark
-from tfheal.model.release import Release, secret_token
+from tfheal.model.release import secret_token
 
 UNIT = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n"
 EVERY_KIND: tuple[dict[str, object], ...] = (
@@ -28,30 +29,9 @@ EVERY_KIND: tuple[dict[str, object], ...] = (
 )
 
 
-def a_release(*resources: dict[str, object], **changes: object) -> Release:
-    """Return the release of one instance with these resources."""
-    fields: dict[str, object] = {
-        "app": "notes",
-        "owner": "acme",
-        "component": "web",
-        "slice": "s1",
-        "playbook": "notes",
-        "version": "1",
-        "resources": resources,
-        "unit": "tfheal-notes-web.service",
-        "ladder": ["page"],
-    }
-    return Release.model_validate(fields | changes)
-
-
 def texts(step: Step) -> tuple[str, ...]:
     """Return every script of a step."""
     return tuple(text for text in (step.check, step.apply, step.remove) if text is not None)
-
-
-def the_step(resource: dict[str, object], secrets: dict[tuple[str, int], str] | None = None) -> Step:
-    """Return the one step of a release with one resource."""
-    return steps(a_release(resource), secrets or {})[0]
 
 
 def assert_parses(script: str) -> None:

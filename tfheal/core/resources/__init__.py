@@ -23,7 +23,7 @@ def steps(release: Release, secrets: Mapping[tuple[str, int], str]) -> tuple[Ste
 def _step(resource: Resource, release: Release, secrets: Mapping[tuple[str, int], str]) -> Step:  # noqa: PLR0911 - one per kind
     match resource:
         case Packages():
-            return packages.step(resource, release)
+            return packages.step(resource)
         case Directory():
             return directory.step(resource, release)
         case File():
@@ -37,6 +37,6 @@ def _step(resource: Resource, release: Release, secrets: Mapping[tuple[str, int]
         case Firewall():
             return firewall.step(resource, release)
         case Command():
-            return command.step(resource, release, secrets)
+            return command.step(resource, secrets)
         case _:
             assert_never(resource)

@@ -21,6 +21,7 @@ have=$(stat -c %U:%G -- "$path") || unknown "cannot be read"
 [ "$have" = "$owner:$group" ] || problem "owner is $have, wanted $owner:$group"
 verdict
 """
+# A mode of five digits takes set-id bits away too, which chmod otherwise keeps on directories.
 # Entered first and compared with what the name stands for, so that no link swapped in is followed by chown and chmod.
 _APPLY: Final = f"""{NOTE_MADE}
 [ ! -L "$path" ] || fail "$path is a symbolic link: mount the other place there, or remove the link"
@@ -36,7 +37,7 @@ fi
 cd -- "$path"
 [ "$(stat -c %d:%i .)" = "$(stat -c %d:%i -- "$path")" ] || fail "$path changed while it was worked on"
 chown -- "$owner:$group" .
-chmod -- "$mode" .
+chmod -- "0000$mode" .
 [ "$data" = no ] || note_made "$record" "$path"
 """
 _REMOVE: Final = f"""{PRUNE}

@@ -5,7 +5,6 @@ from typing import Final
 
 from tfheal.core.resources.step import Step, apply_script, check_script
 from tfheal.model import paths
-from tfheal.model.release import Release
 from tfheal.model.resources import Packages, resource_id
 
 # One file per package that was not there before tfheal asked for it.
@@ -93,7 +92,7 @@ done
 """
 
 
-def step(packages: Packages, _release: Release) -> Step:
+def step(packages: Packages) -> Step:
     """Given packages, return their step; a pin may lower a version, and nothing is ever removed by it."""
     wanted = " ".join(packages.names)
     options = "--allow-downgrades" if "=" in wanted else ""

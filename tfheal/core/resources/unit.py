@@ -72,7 +72,7 @@ complain() {{
     exit 1
 }}
 settled() {{
-    for moment in 1 2 3 4 5; do
+    for moment in 1 2 3; do
         look && runs || return 1
         sleep 0.2
     done
@@ -108,7 +108,8 @@ if [ -n "$action" ]; then
 fi
 """
 _REMOVE: Final = f"""{_LOOK}
-if look && [ "$load" != not-found ]; then systemctl stop -- "$name" || :; fi
+look || fail "systemd does not answer"
+case $active in inactive | failed) ;; *) systemctl stop -- "$name" || : ;; esac
 [ ! -e "$path" ] || [ -L "$path" ] || systemctl --quiet disable -- "$name" || :
 find /etc/systemd/system -mindepth 2 -maxdepth 2 -type l -name "$name" -delete
 rm -rf -- "${{path%/*}}/.tfheal-new-$name"

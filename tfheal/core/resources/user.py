@@ -7,7 +7,8 @@ from tfheal.base.errors import UsageError
 from tfheal.core.resources.directory import data_paths
 from tfheal.core.resources.place import NOTE_MADE
 from tfheal.core.resources.record import made_record
-from tfheal.core.resources.step import Step, apply_script, check_script, slice_path
+from tfheal.core.resources.step import Step, apply_script, check_script, slice_path, yes
+from tfheal.model import paths
 from tfheal.model.release import Release
 from tfheal.model.resources import Directory, User, resource_id
 
@@ -43,7 +44,7 @@ rest=${{entry%:*}}
 [ "${{rest##*:}}" = "$home" ] || usermod --home "$home" "$name"
 """
 _REMOVE: Final = r"""
-[ -e "$record" ] || exit 0
+[ "$ours" = yes ] || [ -e "$record" ] || exit 0
 if getent passwd "$name" >/dev/null; then userdel "$name" || fail "the user $name stays"; fi
 rm -f -- "$record"
 """
@@ -62,7 +63,7 @@ def step(user: User, release: Release) -> Step:
         id=resource_id(user),
         check=check_script(_CHECK, name=user.name, **wanted),
         apply=apply_script(_APPLY, **values, **wanted),
-        remove=apply_script(_REMOVE, **values),
+        remove=apply_script(_REMOVE, **values, ours=yes(said=user.name == paths.user(release.app, release.component))),
         timeout=60.0,
         effect="restart",
         holds_data=_owns_data(user, release),
