@@ -15,9 +15,9 @@ from tfheal.base.errors import Bug, TfhealError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
+    from rich.progress import Progress, TaskID
 
 _HEARTBEAT: Final = 5.0  # seconds between lines to a log while long work goes on
-_NARROWEST: Final = 40
 
 
 def console(*, stderr: bool = False) -> "Console":
@@ -105,52 +105,65 @@ def bug_report(error: BaseException) -> Bug:
     )
 
 
-class Progress:
-    """Progress on stderr: a spinner with what is under way on a terminal, a line now and then in a log."""
+class Reports:
+    """Progress on stderr: a bar with a count for each place on a terminal, a line now and then in a log."""
 
     def __init__(self, *, quiet: bool = False) -> None:
-        """Begin silent; the spinner starts with the first step."""
+        """Begin silent; bars come with the first step."""
         self._quiet = quiet
         self._lock = threading.Lock()
-        self._under_way: dict[str, str] = {}
         self._told = 0.0
-        self._console = console(stderr=True) if sys.stderr.isatty() and not quiet else None
-        self._status = self._console.status("") if self._console else None
-        self._running = False
+        self._bars = None if quiet or not sys.stderr.isatty() else _bars()
+        self._tasks: dict[str, TaskID] = {}
 
     def say(self, message: str) -> None:
         """Tell one thing that happened."""
         with self._lock:
             self._told = time.monotonic()
-            if self._console:
-                self._console.print(message)
+            if self._bars:
+                self._bars.console.print(message)
             elif not self._quiet:
                 sys.stderr.write(f"{message}\n")
                 sys.stderr.flush()
 
-    def step(self, where: str, what: str) -> None:
-        """Tell what is under way at a place."""
+    def step(self, where: str, what: str, done: int = 0, total: int = 0) -> None:
+        """Tell what is under way at a place, and how much of it is done."""
         with self._lock:
-            self._under_way[where] = what
-            if self._status:
-                self._status.update(_fitted(self._under_way, self._console.width if self._console else _NARROWEST))
-                if not self._running:
-                    self._status.start()
-                    self._running = True
+            if self._bars:
+                self._draw(where, what, done, total)
             elif not self._quiet and time.monotonic() - self._told > _HEARTBEAT:
                 self._told = time.monotonic()
-                sys.stderr.write(f"{where}: {what}\n")
+                sys.stderr.write(f"{where}: {what}{f' ({done}/{total})' if total else ''}\n")
                 sys.stderr.flush()
 
     def close(self) -> None:
-        """Take the spinner away."""
-        if self._status and self._running:
-            self._status.stop()
-            self._running = False
+        """Take the bars away."""
+        if self._bars and self._tasks:
+            self._bars.stop()
+
+    def _draw(self, where: str, what: str, done: int, total: int) -> None:
+        if self._bars is None:
+            return
+        if not self._tasks:
+            self._bars.start()
+        if where not in self._tasks:
+            self._tasks[where] = self._bars.add_task(where, total=None)
+        over = 0 < total <= done
+        self._bars.update(
+            self._tasks[where], description=f"{where}  {what}", completed=done, total=total or None, visible=not over
+        )
 
 
-def _fitted(under_way: Mapping[str, str], width: int) -> str:
-    newest = list(under_way.items())[-1:]
-    more = f" (+{len(under_way) - 1})" if len(under_way) > 1 else ""
-    text = "; ".join(f"{where}: {what}" for where, what in newest) + more
-    return text if len(text) < width - 4 else text[: max(10, width - 5)] + "…"
+def _bars() -> "Progress":
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.table import Column
+
+    words = TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True))
+    return Progress(
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        words,
+        console=console(stderr=True),
+        expand=True,
+    )

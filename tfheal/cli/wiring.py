@@ -4,13 +4,14 @@ import os
 import secrets
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from tfheal.cli.output import Progress, tell
+from tfheal.cli.output import Reports, tell
 
 if TYPE_CHECKING:
     from tfheal.flows.count import Counted
@@ -119,9 +120,9 @@ class StandardError:
         """Tell one thing that happened."""
         sys.stderr.write(f"{message}\n")
 
-    def step(self, where: str, what: str) -> None:
-        """Tell what is under way at a place."""
-        sys.stderr.write(f"{where}: {what}\n")
+    def step(self, where: str, what: str, done: int = 0, total: int = 0) -> None:
+        """Tell what is under way at a place, and how much of it is done."""
+        sys.stderr.write(f"{where}: {what}{f' ({done}/{total})' if total else ''}\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +203,6 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
     from tfheal.edge.vault import AgeVault
     from tfheal.flows.count import Counted
     from tfheal.flows.fleet import Limits
-    from tfheal.model.plan import Plan
     from tfheal.model.ports import Ports
     from tfheal.model.ssh import SshSettings
 
@@ -212,7 +212,7 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
     settings = SshSettings(connect_timeout=policy.connect_timeout, connections=policy.connections, starts=policy.starts)
     transport = Counted(SshTransport(settings, KnownHosts(root / "known_hosts"), root))
     journal = SqliteJournal(root / ".tfheal" / "journal.db")
-    progress = Progress(quiet=quiet)
+    progress = Reports(quiet=quiet)
     ports = Ports(
         transport=transport,
         journal=journal,
@@ -277,3 +277,36 @@ def journal(root: Path) -> "Iterator[Journal]":
 
     with closing(SqliteJournal(root / ".tfheal" / "journal.db")) as opened:
         yield opened
+
+
+def demo(folder: str, name: str, slices: int, *, yes: bool) -> "tuple[DemoStep, ...]":
+    """Given the folder to make and the name of the lab, boot it and play the demo on it; return its steps."""
+    from tfheal.edge.example import copy_example
+    from tfheal.edge.webdav import WebDav
+    from tfheal.flows import demo as story
+    from tfheal.flows.lab import up
+    from tfheal.model.demo import DemoStep
+    from tfheal.model.lab import LabSpec
+
+    copy_example("copyparty", Path(folder))
+    begun = time.monotonic()
+    made = lab(folder, yes=yes)
+    up(LabSpec(name, made.workspace, slices), made.inventory, made.cpus, made.ports)
+    booted = DemoStep(f"boot {slices} slices", "each a Debian 13 machine of its own", time.monotonic() - begun)
+    with wired(folder) as hands:
+        first = next(iter(hands.workspace.inventory.slices))
+        stage = story.Stage(hands.workspace, hands.ports, hands.limits, lab_hands().faults, WebDav(), name, first)
+        return (booted, *story.demo(stage))
+
+
+def demo_down(folder: str, name: str) -> bool:
+    """Given the folder of the demo and the name of its lab, take both away; return whether there was anything."""
+    from tfheal.edge.example import remove_example
+    from tfheal.flows.lab import down
+
+    if not (Path(folder) / "tfheal.toml").is_file() and lab_hands().host.lab(name) is None:
+        return False
+    made = lab(folder, of=name)
+    down(name, made.inventory, made.ports)
+    remove_example(Path(made.workspace))
+    return True

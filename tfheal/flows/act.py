@@ -125,12 +125,18 @@ def _judged(report: Report) -> tuple[Outcome, str]:
 
 def _teller(work: Work, marker: str, ports: Ports) -> Callable[[bytes], None]:
     where = str(work.release.instance)
+    total = len(work.steps)
+    done = 0
 
     def tell(line: bytes) -> None:
+        nonlocal done
         told = apply.progress(line, work.steps, marker)
         if isinstance(told, str):
-            ports.reporter.step(where, told)
-        elif isinstance(told, StepReport) and told.outcome in {"changed", "failed"}:
-            ports.reporter.say(f"{where}  {told.outcome}  {told.step}")
+            ports.reporter.step(where, told, done, total)
+        elif isinstance(told, StepReport):
+            done += 1
+            ports.reporter.step(where, f"{told.outcome} {told.step}", done, total)
+            if told.outcome in {"changed", "failed"}:
+                ports.reporter.say(f"{where}  {told.outcome}  {told.step}")
 
     return tell

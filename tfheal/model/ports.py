@@ -91,8 +91,8 @@ class Reporter(Protocol):
     def say(self, message: str) -> None:
         """Tell one thing that happened."""
 
-    def step(self, where: str, what: str) -> None:
-        """Tell what is under way at a place; replaces what that place said before."""
+    def step(self, where: str, what: str, done: int = 0, total: int = 0) -> None:
+        """Tell what is under way at a place, and how much of it is done; replaces what that place said before."""
 
 
 class NewFolder(Protocol):

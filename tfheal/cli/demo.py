@@ -1,0 +1,30 @@
+"""The demo: one line from nothing to a healed application on real slices."""
+
+from typing import Annotated
+
+import typer
+
+from tfheal.cli.options import Json
+
+NAME = "demo"
+
+
+def demo(
+    down: Annotated[bool, typer.Option("--down", help="Take the demo away: its slices and its folder.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Install missing host packages without asking.")] = False,
+    folder: Annotated[str, typer.Option("--folder", help="The workspace to make.")] = "tfheal-demo",
+    slices: Annotated[int, typer.Option("--slices", min=1, max=50, help="How many slices to boot.")] = 3,
+    json: Json = False,
+) -> int:
+    """Boot real slices on this machine, deploy an app, use it, break it, heal it; --down takes it away."""
+    from tfheal.cli import output, wiring
+    from tfheal.render.demo import demo_document, demo_words
+
+    if down:
+        was_there = wiring.demo_down(folder, NAME)
+        said = "the demo is gone" if was_there else "there is no demo"
+        wiring.tell("demo-down", {"was_there": was_there}, said, as_json=json)
+        return 0
+    steps = wiring.demo(folder, NAME, slices, yes=yes)
+    output.give("demo", demo_document(steps, folder), lambda _width: demo_words(steps, folder), as_json=json, code=0)
+    return 0

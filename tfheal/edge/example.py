@@ -1,0 +1,34 @@
+"""A shipped example as a workspace of its own, made for trying out and taken away again."""
+
+import shutil
+from pathlib import Path
+from typing import Final
+
+from tfheal.base.errors import ActionFailed, UsageError
+from tfheal.edge.files import shipped
+
+_MARK: Final = ".tfheal/made-for-trying-out"
+
+
+def copy_example(name: str, folder: Path) -> None:
+    """Given the name of a shipped example, make it a workspace in a new folder; one made before is left as it is."""
+    if (folder / _MARK).is_file():
+        return
+    if folder.exists() and any(folder.iterdir()):
+        raise UsageError("the folder holds something else", where=str(folder), hint="--folder names another one")
+    try:
+        shutil.copytree(shipped("examples") / name, folder, dirs_exist_ok=True)
+        (folder / _MARK).parent.mkdir(mode=0o700, exist_ok=True)
+        (folder / _MARK).touch()
+    except OSError as error:
+        raise ActionFailed("the workspace could not be made", where=str(folder), why=str(error)) from error
+
+
+def remove_example(folder: Path) -> None:
+    """Given a folder, remove it if `copy_example` made it."""
+    if not (folder / _MARK).is_file():
+        return
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise ActionFailed("the workspace could not be removed", where=str(folder), why=str(error)) from error
