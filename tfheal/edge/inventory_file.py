@@ -4,17 +4,18 @@ Only the lines of what changes are touched. Whatever the edit did, the result is
 old data with that one change, and be a valid inventory; else nothing is written.
 """
 
-import tomllib
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
 import tomli_w
-from pydantic import ValidationError
 
-from tfheal.base.errors import ConfigError, Mistake, UsageError
-from tfheal.edge.disk import locked_folder, replace_file
+from tfheal.base.errors import ConfigError, UsageError
+from tfheal.core.mistakes import checked
+from tfheal.edge.disk import locked_folder, read_text, replace_file
 from tfheal.edge.toml_text import Statement, parse_toml, statements
+from tfheal.model.document import Document
 from tfheal.model.inventory import Inventory
 
 Data = dict[str, dict[str, dict[str, object]]]
@@ -67,47 +68,30 @@ class InventoryFile:
         with locked_folder(self._path.parent):
             written = self._read()
             before = written.replace("\r\n", "\n")
-            data = parse_toml(self._path.name, before).data
-            after = change(before, data)  # type: ignore[arg-type]
-            if after == before:
-                return
-            self._check(after, data)
-            replace_file(self._path, (after.replace("\n", "\r\n") if "\r\n" in written else after).encode())
+            document = parse_toml(self._path.name, before)
+            checked(Inventory, "inventory", document)
+            after = change(before, document.data)  # type: ignore[arg-type]
+            self._check(after, document.data)
+            if after != before:
+                replace_file(self._path, (after.replace("\n", "\r\n") if "\r\n" in written else after).encode())
 
     def _read(self) -> str:
-        try:
-            return self._path.read_bytes().decode("utf-8-sig")
-        except FileNotFoundError:
-            return ""
-        except OSError as error:
-            raise self._unreadable(error.strerror or str(error)) from error
-        except UnicodeDecodeError as error:
-            raise self._unreadable("is not UTF-8 text") from error
-
-    def _unreadable(self, what: str) -> ConfigError:
-        return ConfigError((Mistake(self._path.name, 1, 1, "", what),))
+        return read_text(self._path, self._path.name) if os.path.lexists(self._path) else ""
 
     def _check(self, text: str, wanted: object) -> None:
+        """Raise UsageError unless the text holds exactly the wanted data, and ConfigError if that is no inventory."""
         try:
-            data = tomllib.loads(text)
-        except tomllib.TOMLDecodeError:
-            data = {}
-        if _sections(data) != _sections(wanted):
+            document = parse_toml(self._path.name, text)
+        except ConfigError:
+            document = Document(self._path.name, {})
+        if _sections(document.data) != _sections(wanted):
             raise UsageError(
                 "cannot change this file without disturbing it",
                 where=self._path.name,
                 why="its owners or slices are not written as [owners.NAME] and [slices.NAME]",
                 hint="write them so, or make this change by hand; nothing was changed",
             )
-        try:
-            Inventory.model_validate(data)
-        except ValidationError as error:
-            raise UsageError(
-                "the change would leave an invalid inventory",
-                where=self._path.name,
-                why=str(error),
-                hint="nothing was changed; `tfheal validate` shows every mistake",
-            ) from error
+        checked(Inventory, "inventory", document)
 
 
 def _sections(data: object) -> dict[str, object]:
@@ -178,6 +162,8 @@ def _rewritten(statement: Statement, part: str, new: dict[str, object]) -> list[
 def _additions(text: str, key: tuple[str, str], new: Mapping[str, object]) -> list[Edit]:
     """Return the edits that add keys at the end of the table's own lines, and its sub-table after everything."""
     mine = _of_table(text, key)
+    if not mine:
+        return []
     own_end = max((statement.end - 1 for statement in mine if _own(statement)), default=mine[0].line - 1)
     pairs = [line for part, value in new.items() if part != _WITH_OWN_HEADER for line in _pair_lines(part, value)]
     edits: list[Edit] = [(own_end, own_end, pairs)]
@@ -198,7 +184,7 @@ def _own(statement: Statement) -> bool:
 
 def _edited(text: str, edits: list[Edit]) -> str:
     lines = _lines(text)
-    for start, end, replacement in sorted(edits, key=lambda edit: edit[:2], reverse=True):
+    for start, end, replacement in reversed(sorted(edits, key=lambda edit: edit[:2])):  # noqa: C413 (ties turn round too)
         lines[start:end] = replacement
     return _joined(lines)
 
