@@ -4,7 +4,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from typer.exceptions import TyperException
@@ -13,6 +13,7 @@ from tfheal import __version__
 from tfheal.base.errors import Interrupted, TfhealError, UsageError
 from tfheal.base.exits import Exit
 from tfheal.cli.apps import deploy, logs, remove
+from tfheal.cli.demo import demo
 from tfheal.cli.health import heal, status
 from tfheal.cli.history import history
 from tfheal.cli.lab import lab_app
@@ -20,18 +21,33 @@ from tfheal.cli.secret import secret_app
 from tfheal.cli.slices import slice_app, ssh
 from tfheal.cli.workspace import explain, init, schema, validate
 
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"tfheal {__version__}\n")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="tfheal",
-    help="Deploy, check and heal applications on slices that their owners keep.",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (init, validate, deploy, status, heal, history, logs, remove, ssh, schema, explain):
+for command in (demo, init, validate, deploy, status, heal, history, logs, remove, ssh, schema, explain):
     app.command()(command)
 app.add_typer(slice_app, name="slice")
 app.add_typer(lab_app, name="lab")
 app.add_typer(secret_app, name="secret")
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Deploy, check and heal applications on slices that their owners keep."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -46,38 +62,41 @@ def main() -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Given the arguments, run the command and return its exit code; an error is told in words, or as JSON."""
-    if list(arguments) == ["--version"]:
-        sys.stdout.write(f"tfheal {__version__}\n")
-        return int(Exit.OK)
     try:
         return int(app(args=list(arguments), prog_name="tfheal", standalone_mode=False) or 0)
-    except TyperException as error:
-        if not error.format_message():  # no command at all: its help was printed
-            return int(Exit.USAGE)
-        return _told(UsageError(error.format_message(), hint="tfheal --help lists the commands"), arguments)
-    except TfhealError as error:
-        return _told(error, arguments)
-    except (KeyboardInterrupt, typer.Abort) as error:
-        return _interrupted(error, arguments)
-    except BrokenPipeError:
+    except BrokenPipeError:  # whoever read us has had enough
         sys.stderr.close()
         return int(Exit.OK)
-    except Exception as error:  # noqa: BLE001 (whatever is left is our own mistake, and is told as one)
-        from tfheal.cli.output import bug_report
+    except (KeyboardInterrupt, typer.Abort) as error:
+        _told(_interruption(), arguments)
+        return int(Exit.TERMINATED if isinstance(error, Terminated) else Exit.INTERRUPTED)
+    except Exception as error:  # noqa: BLE001 (what is not ours is our own mistake, and is told as one)
+        told = _ours(error)
+        # No command at all: its help was printed, and there is nothing to add.
+        return _told(told, arguments) if told.what else int(told.exit)
 
-        return _told(bug_report(error), arguments)
+
+def _ours(error: Exception) -> TfhealError:
+    from tfheal.cli.output import bug_report
+
+    if isinstance(error, TfhealError):
+        return error
+    if isinstance(error, TyperException):
+        if error.format_message().startswith("Usage: "):  # no command at all: the message is the help
+            sys.stderr.write(error.format_message() + "\n")
+            return UsageError("")
+        return UsageError(error.format_message(), hint="tfheal --help lists the commands")
+    return bug_report(error)
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
     raise Terminated
 
 
-def _interrupted(error: BaseException, arguments: Sequence[str]) -> int:
-    told = Interrupted(
+def _interruption() -> Interrupted:
+    return Interrupted(
         "interrupted", why="what was begun is in the journal", hint="the same command goes on from there"
     )
-    _told(told, arguments)
-    return int(Exit.TERMINATED if isinstance(error, Terminated) else Exit.INTERRUPTED)
 
 
 def _told(error: TfhealError, arguments: Sequence[str]) -> int:

@@ -16,6 +16,7 @@ from tfheal.cli.output import Reports, tell
 if TYPE_CHECKING:
     from tfheal.flows.count import Counted
     from tfheal.flows.fleet import Limits
+    from tfheal.model.demo import DemoStep
     from tfheal.model.inventory import Inventory, Slice
     from tfheal.model.lab import LabHands, LabPorts
     from tfheal.model.plan import Plan
