@@ -109,7 +109,8 @@ def _valid(wanted: Wanted, inventory: Inventory) -> Slice:
     try:
         return checked(Inventory, "inventory", Document("", data)).slice(wanted.name)
     except ConfigError as error:
-        said = "; ".join(f"{one.key.rpartition('.')[2]} {one.what} {one.hint}".strip() for one in error.mistakes)
+        prefix = f"slices.{wanted.name}."
+        said = "; ".join(f"{one.key.removeprefix(prefix)} {one.what} {one.hint}".strip() for one in error.mistakes)
         raise UsageError("this cannot be a slice", where=wanted.name, why=said) from error
 
 
