@@ -3,6 +3,7 @@
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import jinja2
@@ -26,13 +27,14 @@ class JinjaTemplates:
     """The template engine; safe to use from several threads."""
 
     def __init__(self) -> None:
-        """Make the sandbox."""
+        """Make the sandbox; what it compiled is kept, because many instances render the same templates."""
         self._sandbox = _Sandbox()
+        self._compiled = lru_cache(maxsize=1_000)(self._sandbox.from_string)
 
     def render(self, source: str, values: Mapping[str, object], where: str) -> str:
         """Return the rendered text; raise ConfigError that names `where` and the line."""
         with _mapped(where):
-            template = self._sandbox.from_string(source)
+            template = self._compiled(source)
             return _joined(template.generate({**values, "range": _Budget().range}))
 
     def names(self, source: str, where: str) -> tuple[tuple[str, int], ...]:
