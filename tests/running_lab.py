@@ -43,7 +43,8 @@ class RunningLab:
 
     def command(self, *words: str) -> list[str]:
         """Return the command line that runs `tfheal`."""
-        return [*self.around, sys.executable, "-m", "tfheal", *words]
+        place = f"TFHEAL_WORKSPACE={self.workspace}"  # whoever enters another mount namespace stands at its root
+        return [*self.around, "env", place, sys.executable, "-m", "tfheal", *words]
 
     def do(self, verb: str, *words: str, check: int | None = 0) -> dict[str, Any]:
         """Run `tfheal lab VERB` on this lab, and return its document."""

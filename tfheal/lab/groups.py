@@ -39,9 +39,9 @@ def make(lab: str, name: str, memory: int) -> list[Path]:
     made = []
     for hierarchy, mount in hierarchies().items():
         group = mount / places.group(lab, name)
+        group.mkdir(parents=True, exist_ok=True)
         if hierarchy == "unified":
             _delegate(mount, group)
-        group.mkdir(parents=True, exist_ok=True)
         _limit(group, memory)
         made.append(group)
     return made
@@ -49,10 +49,9 @@ def make(lab: str, name: str, memory: int) -> list[Path]:
 
 def _delegate(mount: Path, group: Path) -> None:
     """Hand the controllers down to a group, from the root of the hierarchy on."""
-    group.parent.mkdir(parents=True, exist_ok=True)
     offered = set((mount / "cgroup.controllers").read_text().split())
     wanted = " ".join(f"+{controller}" for controller in _LIMITED if controller in offered)
-    for folder in reversed([parent for parent in group.parents if parent.is_relative_to(mount)]):
+    for folder in reversed([group, *(parent for parent in group.parents if parent.is_relative_to(mount))]):
         _put(folder / "cgroup.subtree_control", wanted)
 
 
@@ -74,12 +73,8 @@ def _put(file: Path, text: str) -> None:
 
 def processes(lab: str, name: str) -> set[int]:
     """Return the processes of a slice; a zombie is none."""
-    found: set[int] = set()
-    for mount in hierarchies().values():
-        for folder in _below(mount / places.group(lab, name)):
-            with suppress(OSError):
-                found.update(int(line) for line in (folder / "cgroup.procs").read_text().split())
-    return {process for process in found if process and not _is_zombie(process)}
+    groups = (mount / places.group(lab, name) for mount in hierarchies().values())
+    return {process for group in groups for folder in _below(group) for process in _alive(folder)}
 
 
 def leader(lab: str, name: str) -> int | None:
@@ -93,14 +88,10 @@ def leader(lab: str, name: str) -> int | None:
     return None
 
 
-def supervised(lab: str, name: str) -> bool:
-    """Return whether the systemd-nspawn of a slice is there: without it a slice still runs, but cannot reboot."""
-    commands = (Path(f"/proc/{process}/comm") for process in processes(lab, name))
-    for command in commands:
-        with suppress(OSError):
-            if command.read_text().strip() == "systemd-nspawn":
-                return True
-    return False
+def kept(lab: str, name: str) -> bool:
+    """Return whether the keeper of a slice is there, who restarts it when it reboots."""
+    keepers = (mount / places.group(lab, name) / "keeper" for mount in hierarchies().values())
+    return any(_alive(keeper) for keeper in keepers)
 
 
 def end(lab: str, name: str) -> None:
@@ -144,6 +135,14 @@ def _kill(process: int, lab: str, name: str) -> None:
 def _is_of(process: int, group: str) -> bool:
     lines = Path(f"/proc/{process}/cgroup").read_text().splitlines()
     return any(f"{line.split(':', 2)[2]}/".startswith(group) for line in lines)
+
+
+def _alive(folder: Path) -> set[int]:
+    try:
+        found = {int(line) for line in (folder / "cgroup.procs").read_text().split()}
+    except OSError:
+        return set()
+    return {process for process in found if process and not _is_zombie(process)}
 
 
 def _is_zombie(process: int) -> bool:

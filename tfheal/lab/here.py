@@ -87,7 +87,7 @@ class ThisMachine:
         if kept is None:
             self._reporter.step(name, "making its disk")
             kept = _sow(lab, name, SliceRecord(int(name[1:]), spec.memory, spec.disk, lab.image, "", ""))
-        if not groups.supervised(lab.name, name):
+        if not groups.kept(lab.name, name):
             self._reporter.step(name, "booting")
             groups.end(lab.name, name)
             machine.start(lab.name, name, kept)

@@ -67,16 +67,16 @@ def run(*argv: str, stdin: bytes = b"", timeout: float = 60.0) -> bytes:
     result = ask(*argv, stdin=stdin, timeout=timeout)
     if result.status != 0:
         words = untrusted.line((result.stderr or result.stdout)[-_TAIL:])
-        raise ActionFailed(f"{argv[0]} failed with status {result.status}", where="this machine", why=words)
+        raise ActionFailed(f"a command failed with status {result.status}", where=" ".join(argv[:5]), why=words)
     return result.stdout
 
 
-def launch(argv: tuple[str, ...], log: str, extra: Mapping[str, str]) -> None:
-    """Given a command that is to outlive us, start it in a session of its own, as nobody's child."""
+def launch(argv: tuple[str, ...], log: Path, extra: Mapping[str, str]) -> None:
+    """Given a command that leaves something running behind it, run it; that writes to the log."""
     try:
-        with Path(log).open("ab") as output:
+        with log.open("ab") as output:
             subprocess.run(
-                ("setsid", "--fork", *argv),
+                argv,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -85,7 +85,9 @@ def launch(argv: tuple[str, ...], log: str, extra: Mapping[str, str]) -> None:
                 env=_environment(extra),
             )
     except (OSError, subprocess.CalledProcessError) as error:
-        raise ActionFailed(f"{argv[0]} cannot be started", where="this machine", why=str(error)) from error
+        raise ActionFailed(
+            f"{argv[0]} cannot be started", where="this machine", why=untrusted.line(str(error), 200)
+        ) from error
 
 
 def _environment(extra: Mapping[str, str]) -> dict[str, str]:

@@ -21,16 +21,30 @@ _SETTINGS: Final = {
     "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",  # Debian 13's systemd wants it, also where the host is hybrid
     "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",  # a slice sets its own network up
 }
-_LAUNCH: Final = r"""set -e
-for group in $1; do echo $$ > "$group/cgroup.procs"; done
-shift
-exec unshare --mount --propagation slave sh -ec '
-mount -o loop,noatime "$1/disk.img" "$1/disk"
-mount -t overlay overlay -o "lowerdir=$2,upperdir=$1/disk/upper,workdir=$1/disk/work" "$1/root"
+# Run in a group of its own, beside that of the machine, and for as long as the machine is to run: it restarts a machine
+# that asks for it (status 133), each time in a fresh group, as a group with children holds no processes of its own.
+_KEEP: Final = r"""groups=$1 folder=$2 base=$3
+shift 3
+mount -o loop,noatime "$folder/disk.img" "$folder/disk" || exit
+overlay="lowerdir=$base,upperdir=$folder/disk/upper,workdir=$folder/disk/work"
+mount -t overlay overlay -o "$overlay" "$folder/root" || exit
 mkdir -p /run/systemd/nspawn
-mount -t tmpfs tmpfs /run/systemd/nspawn
+mount -t tmpfs tmpfs /run/systemd/nspawn || exit
+boot=0
+while :; do
+    boot=$((boot + 1))
+    sh -ec '
+        for group in $1; do mkdir -p "$group/boot-$2"; echo $$ > "$group/boot-$2/cgroup.procs"; done
+        shift 2
+        exec systemd-nspawn "$@"' boot "$groups" "$boot" "$@"
+    [ $? -eq 133 ] || exit
+done
+"""
+# The keeper is in its group before whoever started it hears that it was started.
+_LAUNCH: Final = r"""for group in $1; do mkdir -p "$group/keeper"; echo $$ > "$group/keeper/cgroup.procs"; done
+keep=$2 groups=$1
 shift 2
-exec systemd-nspawn "$@"' nspawn "$@"
+exec setsid --fork unshare --mount --propagation slave sh -c "$keep" keep "$groups" "$@"
 """
 
 
@@ -40,8 +54,8 @@ def start(lab: str, name: str, kept: SliceRecord) -> None:
     for mount in ("disk", "root"):
         (folder / mount).mkdir(exist_ok=True)
     made = " ".join(str(group) for group in groups.make(lab, name, kept.memory))
-    inside = ("sh", "-c", _LAUNCH, "launch", made, str(folder), str(image.tree(kept.image)))
-    host.launch((*inside, *_nspawn(lab, name, folder)), str(folder / "console.log"), _SETTINGS)
+    launch = ("sh", "-ec", _LAUNCH, "launch", made, _KEEP, str(folder), str(image.tree(kept.image)))
+    host.launch((*launch, *_nspawn(lab, name, folder)), folder / "console.log", _SETTINGS)
 
 
 def _nspawn(lab: str, name: str, folder: Path) -> tuple[str, ...]:
@@ -67,7 +81,7 @@ def wait(lab: str, name: str, number: int) -> None:
     """Wait until the sshd of a slice greets; raise ActionFailed with the last words of its console."""
     deadline = time.monotonic() + _PATIENCE
     while not answers(lab, number):
-        if time.monotonic() > deadline or not groups.supervised(lab, name):
+        if time.monotonic() > deadline or not groups.kept(lab, name):
             console = places.slice_folder(lab, name) / "console.log"
             words = untrusted.line(console.read_bytes()[-_LOG_TAIL:]) if console.exists() else ""
             raise ActionFailed("the slice does not come up", where=name, why=words, hint=f"its console: {console}")

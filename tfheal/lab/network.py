@@ -41,10 +41,13 @@ def raise_up(lab: str, network4: str) -> None:
     """Make bridge, addresses, rules and kernel settings of a lab, where missing."""
     _settle()
     bridge = places.bridge(lab)
-    if not Path(f"/sys/class/net/{bridge}").exists():
+    if not _is_there(bridge):
         host.run("ip", "link", "add", bridge, "type", "bridge")
-    host.run("ip", "address", "replace", f"{places.gateway4(network4)}/24", "dev", bridge)
-    host.run("ip", "-6", "address", "replace", f"{places.gateway6(lab)}/64", "dev", bridge, "nodad")
+    there = host.run("ip", "-oneline", "address", "show", "dev", bridge).decode()
+    if f" {places.gateway4(network4)}/24 " not in there:
+        host.run("ip", "address", "add", f"{places.gateway4(network4)}/24", "dev", bridge)
+    if f" {places.gateway6(lab)}/64 " not in there:
+        host.run("ip", "address", "add", f"{places.gateway6(lab)}/64", "dev", bridge, "nodad")
     host.run("ip", "link", "set", bridge, "up")
     host.run("nft", "-f", "-", stdin=_rules(lab, network4).encode())
     _withdraw(lab)
@@ -129,8 +132,12 @@ def take_down(lab: str) -> None:
     for family in ("inet", "bridge"):
         if host.ask("nft", "list", "table", family, places.table(lab)).status == 0:
             host.run("nft", "delete", "table", family, places.table(lab))
-    if Path(f"/sys/class/net/{places.bridge(lab)}").exists():
+    if _is_there(places.bridge(lab)):
         host.run("ip", "link", "delete", places.bridge(lab))
+
+
+def _is_there(interface: str) -> bool:
+    return host.ask("ip", "link", "show", "dev", interface).status == 0
 
 
 def _settle() -> None:

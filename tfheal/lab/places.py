@@ -57,9 +57,9 @@ def group(lab: str, name: str) -> str:
 
 
 def prefix6(lab: str) -> str:
-    """Return the first 64 bits of a lab's IPv6 network, a unique local one."""
+    """Return the first 64 bits of a lab's IPv6 network, a unique local one, written as the kernel writes them."""
     digest = _digest(lab)
-    return f"fd{digest[:2]}:{digest[2:6]}:{digest[6:10]}:1ab"
+    return f"fd{digest[:2]}:{int(digest[2:6], 16):x}:{int(digest[6:10], 16):x}:1ab"
 
 
 def address6(lab: str, number: int) -> str:

@@ -88,4 +88,4 @@ echo "$(df --output=avail --block-size=1 / | tail -1 | tr -d ' ') bytes are free
     ),
 )
 
-FAULTS: Final[tuple[Fault, ...]] = (CORRUPT_CONFIG, DELETE_RELEASE, FILL_DISK)
+FAULTS: Final[tuple[Fault, ...]] = (FILL_DISK, CORRUPT_CONFIG, DELETE_RELEASE)

@@ -32,7 +32,7 @@ def _is_off(target: Target) -> str:
 
 
 def _power_on(target: Target) -> None:
-    if not groups.supervised(target.lab, target.slice):
+    if not groups.kept(target.lab, target.slice):
         groups.end(target.lab, target.slice)
         machine.start(target.lab, target.slice, target.kept)
     if not network.is_cut(target.lab, target.slice):

@@ -10,7 +10,7 @@ _START: Final = 'systemctl reset-failed "$unit" 2>/dev/null || true\nsystemctl s
 
 # The unit's own Restart= brings it back; each start counts, until its start limit lets it rest as failed.
 _KILL: Final = r"""
-for attempt in $(seq 150); do
+for attempt in $(seq 50); do
     [ "$(systemctl show -P ActiveState "$unit")" != failed ] || exit 0
     systemctl kill --signal=KILL "$unit" 2>/dev/null || true
     sleep 0.1

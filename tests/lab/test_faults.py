@@ -1,0 +1,194 @@
+"""Faults on real slices: each lands and says by what it is proven, holds, and is taken away."""
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from running_lab import RunningLab
+
+pytestmark = pytest.mark.lab
+
+SLICE = "s2"
+UNIT = "tfheal-shop-web.service"
+HOME = "/opt/tfheal/shop/web"
+INSTALL = f"""set -e
+mkdir -p {HOME}/releases/r1 {HOME}/config /srv/tfheal/shop/web
+cat > {HOME}/releases/r1/run <<'END'
+#!/bin/sh
+. {HOME}/config/settings
+[ "$ready" = yes ] || exit 1
+exec sleep 100000
+END
+chmod 755 {HOME}/releases/r1/run
+echo ready=yes > {HOME}/config/settings
+chmod 640 {HOME}/config/settings
+ln -sfn releases/r1 {HOME}/current
+echo precious > /srv/tfheal/shop/web/data
+cat > /etc/systemd/system/{UNIT} <<END
+[Unit]
+StartLimitIntervalSec=60
+StartLimitBurst=4
+[Service]
+ExecStart={HOME}/current/run
+Restart=always
+RestartSec=1
+END
+systemctl daemon-reload
+systemctl start {UNIT}
+"""
+REMOVE = f"""systemctl stop {UNIT}; systemctl reset-failed; rm -rf /opt/tfheal /srv/tfheal /etc/systemd/system/{UNIT}
+systemctl daemon-reload
+"""
+STATE = f"systemctl show -P ActiveState {UNIT}"
+LOST = ("kill-service", "corrupt-config", "delete-release")
+
+
+@pytest.fixture(scope="module")
+def service(lab: RunningLab) -> Iterator[RunningLab]:
+    """Install a tiny service with the conventions of an instance, `shop/web`."""
+    lab.on(SLICE, INSTALL)
+    yield lab
+    lab.on(SLICE, REMOVE, check=None)
+
+
+@pytest.fixture
+def shop(service: RunningLab) -> Iterator[RunningLab]:
+    """Return the service, mended after the test."""
+    yield service
+    service.do("mend", SLICE)
+    assert service.slices()[SLICE]["faults"] == []
+
+
+@pytest.mark.parametrize("fault", ["kill-service", "stop-service", "corrupt-config", "delete-release"])
+def test_a_fault_of_a_service_lands_holds_and_is_mended(shop: RunningLab, fault: str) -> None:
+    """It is proven, the service does not come back by itself, and mending brings it back, data untouched."""
+    done = shop.do("break", SLICE, fault)
+    assert (done["fault"], done["instance"]) == (fault, "shop/web")
+    assert done["detail"]
+    assert shop.slices()[SLICE]["faults"] == [f"{fault} shop/web"]
+    assert _settled(shop) == ("inactive" if fault == "stop-service" else "failed")
+    assert shop.do("break", SLICE, fault)["detail"].startswith("there already: ")
+    assert [each["fault"] for each in shop.do("mend", SLICE)["mended"]] == [fault]
+    assert shop.on(SLICE, f"{STATE}; cat /srv/tfheal/shop/web/data") == "active\nprecious\n"
+    assert shop.on(SLICE, f"stat -c %a {HOME}/config/settings; cat {HOME}/current/../../config/settings") == (
+        "640\nready=yes\n"
+    )
+
+
+def _settled(shop: RunningLab) -> str:
+    """Return the state of the service once systemd no longer tries."""
+    return shop.on(
+        SLICE, f"for i in $(seq 100); do s=$({STATE}); case $s in act*) sleep .1;; *) break;; esac; done; echo $s"
+    ).strip()
+
+
+@pytest.mark.parametrize("fault", ["corrupt-config", "delete-release", "kill-service"])
+def test_what_was_healed_is_only_forgotten(shop: RunningLab, fault: str) -> None:
+    """Mending undoes nothing that a heal did: what came after the fault stays."""
+    shop.do("break", SLICE, fault)
+    shop.on(
+        SLICE,
+        f"""mkdir -p {HOME}/releases/r2; printf '#!/bin/sh\\nexec sleep 100001\\n' > {HOME}/releases/r2/run
+        chmod 755 {HOME}/releases/r2/run; ln -sfn releases/r2 {HOME}/current; echo ready=yes > {HOME}/config/settings
+        systemctl reset-failed {UNIT}; systemctl restart {UNIT}""",
+    )
+    assert [each["detail"] for each in shop.do("mend", SLICE)["mended"]] == ["was healed already, now forgotten"]
+    assert shop.on(SLICE, f"readlink {HOME}/current; {STATE}") == "releases/r2\nactive\n"
+    shop.on(SLICE, INSTALL + f"systemctl restart {UNIT}; rm -rf {HOME}/releases/r2")
+
+
+def test_a_service_without_a_start_limit_cannot_be_killed_for_good(shop: RunningLab) -> None:
+    """The fault does not land, and says so: 5."""
+    unlimited = f"/run/systemd/system/{UNIT}.d"
+    shop.on(
+        SLICE,
+        f"mkdir -p {unlimited}; printf '[Unit]\\nStartLimitIntervalSec=0\\n' > {unlimited}/x.conf; systemctl daemon-reload",
+    )
+    error = shop.do("break", SLICE, "kill-service", check=5)["error"]
+    assert "it has no start limit" in error["why"]
+    shop.on(SLICE, f"rm -r {unlimited}; systemctl daemon-reload")
+
+
+def test_a_full_disk_takes_not_one_block_more(shop: RunningLab) -> None:
+    """Nothing can be written until apt's cache is emptied, as an operator or a heal would do."""
+    shop.do("break", SLICE, "fill-disk")
+    assert shop.on(SLICE, "df --output=avail --block-size=1 / | tail -1").strip() == "0"
+    assert "No space left" in shop.on(
+        SLICE, "head -c 100k /dev/zero 2>&1 > /srv/tfheal/shop/web/more", check=1
+    ) + shop.on(SLICE, "head -c 100k /dev/zero 2>&1 > /srv/tfheal/shop/web/more; true")
+    shop.on(SLICE, "rm -f /srv/tfheal/shop/web/more; apt-get clean")
+    assert int(shop.on(SLICE, "df --output=avail --block-size=1M / | tail -1")) > 1_000
+    assert shop.do("mend", SLICE, "fill-disk")["mended"][0]["detail"] == "was healed already, now forgotten"
+
+
+def test_a_partitioned_slice_goes_on_unseen(shop: RunningLab) -> None:
+    """Nobody reaches it, `lab up` does not hang on it, and inside nothing has changed."""
+    age = shop.on(SLICE, "stat -c %Z /proc/1")
+    assert shop.do("break", SLICE, "partition")["instance"] == ""
+    there = shop.slices()[SLICE]
+    with pytest.raises(OSError, match=r"timed out|No route"):
+        socket.create_connection((there["address"], 22), timeout=1)
+    assert shop.on("s1", f"curl -s -m 1 telnet://{there['address4']}:22 </dev/null", check=None) == ""
+    shop.do("up")
+    assert shop.slices()[SLICE]["condition"] == "running"
+    shop.do("mend", SLICE, "partition")
+    assert shop.on(SLICE, "stat -c %Z /proc/1") == age
+
+
+def test_a_slice_without_power_stays_off_until_it_is_started(shop: RunningLab) -> None:
+    """It loses what ran, not what is on its disk; `lab up` or mending starts it, and the fault is forgotten."""
+    shop.on(SLICE, "echo kept > /root/kept; sync")
+    shop.do("break", SLICE, "power-off")
+    assert shop.slices()[SLICE]["condition"] == "off"
+    assert shop.do("break", SLICE, "kill-service", check=2)["error"]["what"] == "the slice does not run"
+    shop.do("mend", SLICE)
+    assert shop.on(SLICE, "cat /root/kept") == "kept\n"
+    shop.do("break", SLICE, "power-off")
+    shop.do("up")
+    assert shop.slices()[SLICE]["faults"] == []
+    assert shop.on(SLICE, f"systemctl start {UNIT}; {STATE}") == "active\n"
+
+
+def test_several_faults_are_mended_together(shop: RunningLab) -> None:
+    """First the slice is reached again, then what is inside it is put right."""
+    for fault in ("delete-release", "fill-disk", "partition"):
+        shop.do("break", SLICE, fault)
+    assert [each["fault"] for each in shop.do("mend", SLICE)["mended"]] == ["partition", "fill-disk", "delete-release"]
+    assert shop.on(SLICE, STATE) == "active\n"
+    assert shop.do("mend", SLICE)["mended"] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "what", "hint"),
+    [
+        ((SLICE, "kill-servise"), "there is no such fault", "did you mean kill-service?"),
+        (("s9", "kill-service"), "there is no such slice in the lab", "it has: s1, s2, s3"),
+        (("s1", "kill-service"), "no app is on this slice", "this fault needs an app's instance"),
+        ((SLICE, "kill-service", "--app", "crm"), "crm is not on this slice", "this fault needs an app's instance"),
+        ((SLICE, "fill-disk", "--app", "shop"), "fill-disk is a fault of the whole slice", "leave --app out"),
+    ],
+)
+def test_a_fault_without_a_place_is_refused(shop: RunningLab, words: tuple[str, ...], what: str, hint: str) -> None:
+    """Nothing is touched, and the message says what there is."""
+    error = shop.do("break", *words, check=2)["error"]
+    assert (error["what"], error["do"]) == (what, hint)
+
+
+def test_of_two_instances_one_has_to_be_named(shop: RunningLab) -> None:
+    """`--app` takes an app, or an app and its component."""
+    other = "/etc/systemd/system/tfheal-shop-db.service"
+    shop.on(SLICE, f"mkdir -p /opt/tfheal/shop/db; sed 's/current.run/nothing/' /etc/systemd/system/{UNIT} > {other}")
+    error = shop.do("break", SLICE, "stop-service", "--app", "shop", check=2)["error"]
+    assert error["why"] == "instances there: shop/db, shop/web"
+    assert shop.do("break", SLICE, "stop-service", "--app", "shop/web")["instance"] == "shop/web"
+    shop.on(SLICE, f"rm -r /opt/tfheal/shop/db {other}")
+
+
+def test_every_fault_is_listed_with_its_words(shop: RunningLab) -> None:
+    """People and scripts see the same."""
+    listed = shop.do("faults")["faults"]
+    assert {"kill-service", "stop-service", "fill-disk", "partition", "power-off", *LOST} == {
+        each["fault"] for each in listed
+    }
+    said = shop.run("lab", "faults").stdout
+    assert all(each[key] in said for each in listed for key in ("fault", "does", "proven", "mended"))
