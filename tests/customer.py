@@ -1,0 +1,39 @@
+"""A customer of the example: reaches it over WebDAV, knows nothing of tfheal."""
+
+import base64
+import json
+import urllib.request
+from dataclasses import dataclass
+
+from running_lab import RunningLab
+
+USER = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """Where the store answers, and the password."""
+
+    url: str
+    password: str
+
+    @classmethod
+    def of(cls, lab: RunningLab, name: str, app: str = "files") -> "Customer":
+        """Return a customer of the app on that slice."""
+        address = lab.slices()[name]["address"]
+        shown = json.loads(lab.run("secret", "show", app, "admin_password", "--json").stdout)
+        return cls(f"http://[{address}]:3923/", shown["value"])
+
+    def put(self, path: str, data: bytes) -> None:
+        """Upload a file."""
+        self._ask("PUT", path, data)
+
+    def get(self, path: str) -> bytes:
+        """Return a file."""
+        return self._ask("GET", path, None)
+
+    def _ask(self, method: str, path: str, data: bytes | None) -> bytes:
+        word = base64.b64encode(f"{USER}:{self.password}".encode()).decode()
+        request = urllib.request.Request(self.url + path, data, {"Authorization": f"Basic {word}"}, method=method)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
+            return bytes(answer.read())

@@ -1,0 +1,74 @@
+"""The shipped example on a lab of its own: deployed once, broken and healed by every test."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from customer import Customer
+from running_lab import RunningLab, name_of_ours
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+# Small numbers, so that a test waits for seconds where an operator waits for minutes; the rules are the same.
+IMPATIENT = """\
+name = "Test provider"
+[page]
+command = ["./page"]
+[heal]
+ask_every = "300ms"
+backoff = "500ms"
+budget = 5
+budget_window = "60s"
+healthy_for = "1s"
+chronic = 1000
+"""
+PAGE = """\
+#!/bin/sh
+cat >>pages.jsonl
+echo >>pages.jsonl
+"""
+
+
+def workspace_of(example: str, folder: Path) -> Path:
+    """Given the name of an example and a folder, make it a workspace with small numbers and a page that is kept."""
+    shutil.copytree(EXAMPLES / example, folder)
+    (folder / "tfheal.toml").write_text(IMPATIENT)
+    (folder / "page").write_text(PAGE)
+    (folder / "page").chmod(0o755)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fleet(lab_ground: Path) -> Iterator[RunningLab]:
+    """Three slices and the example's workspace; nothing is deployed yet."""
+    folder = workspace_of("copyparty", lab_ground / "fleet")
+    running = RunningLab(name_of_ours("fleet"), folder, ("env", f"TFHEAL_AGE_KEY_FILE={lab_ground / 'fleet.key'}"))
+    try:
+        running.run("lab", "up", "--slices", "3", "--name", running.name, "--yes")
+        yield running
+    finally:
+        running.run("lab", "down", "--name", running.name)
+
+
+@pytest.fixture(scope="session")
+def deployed(fleet: RunningLab) -> RunningLab:
+    """The example, deployed on s1."""
+    fleet.run("deploy", "files")
+    return fleet
+
+
+@pytest.fixture
+def shop(deployed: RunningLab) -> Iterator[RunningLab]:
+    """The example, healthy before the test and mended after it, whatever the test did."""
+    deployed.run("deploy", "files")
+    deployed.run("heal", "--auto")
+    yield deployed
+    deployed.do("mend", "s1")
+
+
+@pytest.fixture
+def customer(shop: RunningLab) -> Customer:
+    """A customer with a file in the store, who asks for it as customers do."""
+    customer = Customer.of(shop, "s1")
+    customer.put("kept.txt", b"what the customer keeps\n" * 1000)
+    return customer
