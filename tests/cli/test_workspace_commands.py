@@ -95,16 +95,34 @@ def test_validate_for_scripts(tmp_path: Path, capsys: Output, monkeypatch: pytes
     assert (mistake["file"], mistake["line"], mistake["column"], mistake["key"]) == ("tfheal.toml", 1, 1, "nam")
 
 
-def test_validate_makes_each_release_once(tmp_path: Path, capsys: Output) -> None:
+@pytest.mark.parametrize(
+    ("resource", "good", "told"),
+    [
+        ('{kind: firewall, allow: [{port: 1, peers: ["{{ settings.title }}"]}]}', "'::1'", "Hello"),
+        (
+            '{kind: file, path: "{{ settings.title }}/x", content: x}',
+            "/srv",
+            'gives the playbook demo a value that cannot be used: path would be "Hello/x" (look at its settings)',
+        ),
+        (
+            '{kind: file, path: /x, content: "{{ peers[settings.title] | join }}"}',
+            "web",
+            "playbooks/demo/playbook.yaml, component web, line 1: uses Hello, which is not defined",
+        ),
+    ],
+    ids=["step", "value", "template"],
+)
+def test_validate_makes_each_release_once(tmp_path: Path, capsys: Output, resource: str, good: str, told: str) -> None:
     """A value of an app that only shows when its releases are made is found before anything is deployed."""
-    playbook = VALID["playbooks/demo/playbook.yaml"]
-    firewall = '{kind: firewall, allow: [{port: 1, peers: ["{{ settings.title }}"]}]}'
-    spoilt = playbook.replace("{kind: venv}", firewall).replace(
-        ', pattern: "[A-Z][a-z]*", default: Demo', ', default: "::1"'
-    )
+    title = f"title: {{choices: [{good}, Hello], default: {good}, description: x}}"
+    old = 'title: {description: shown on top, pattern: "[A-Z][a-z]*", default: Demo}'
+    spoilt = VALID["playbooks/demo/playbook.yaml"].replace("{kind: venv}", resource).replace(old, title)
     root = write_workspace(tmp_path / "work", {"playbooks/demo/playbook.yaml": spoilt})
     assert run(["validate", "--workspace", str(root)]) == 2
-    assert "apps/site.yaml:1:1:" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("apps/site.yaml:1:1:")
+    assert told in err
 
 
 def test_without_a_workspace_it_says_how_to_make_one(

@@ -52,10 +52,15 @@ def of_apps(workspace: Workspace, templates: Templates) -> list[Mistake]:
             for release in releases(Blueprint(app, folder, workspace.inventory, versions, templates.render)):
                 steps(release, secrets)
         except ConfigError as error:
-            found += [Mistake(file, 1, 1, "", f"{m.file}, line {m.line}: {m.what}", m.hint) for m in error.mistakes]
+            found += [mistake if mistake.file == file else _told_of(file, mistake) for mistake in error.mistakes]
         except UsageError as error:
             found.append(Mistake(file, 1, 1, "", f"{error.what}: {error.why}" if error.why else error.what, error.hint))
     return found
+
+
+def _told_of(file: str, mistake: Mistake) -> Mistake:
+    """Return a mistake of a template as one of the app for which it was rendered."""
+    return Mistake(file, 1, 1, "", f"{mistake.file}, line {mistake.line}: {mistake.what}", mistake.hint)
 
 
 def unfit(spec: SettingSpec, value: Setting) -> str:

@@ -1,9 +1,13 @@
 """From what the provider wrote to what shall stand on a slice: each instance's release, rendered and without templates."""
 
 import base64
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from tfheal.base.errors import ConfigError, Mistake
 from tfheal.core.resources.service import unit_text
@@ -32,11 +36,23 @@ class Blueprint:
 
 def releases(blueprint: Blueprint) -> tuple[Release, ...]:
     """Given a blueprint, return the release of each instance; raise ConfigError where a template does not render."""
-    return tuple(
-        _release(blueprint, component, slice_name)
-        for component, slices in blueprint.app.place.items()
-        for slice_name in slices
+    try:
+        return tuple(
+            _release(blueprint, component, slice_name)
+            for component, slices in blueprint.app.place.items()
+            for slice_name in slices
+        )
+    except ValidationError as error:
+        raise ConfigError(tuple(_unfit(blueprint.app, details) for details in error.errors())) from error
+
+
+def _unfit(app: AppSpec, details: ErrorDetails) -> Mistake:
+    """Return the mistake of a template that gives what cannot stand where it stands, with this app's settings."""
+    key = ".".join(str(part) for part in details["loc"])
+    what = (
+        f"gives the playbook {app.playbook} a value that cannot be used: {key} would be {json.dumps(details['input'])}"
     )
+    return Mistake(f"apps/{app.app}.yaml", 1, 1, "", what, "look at its settings")
 
 
 def settings(app: AppSpec, folder: PlaybookFolder) -> dict[str, object]:
