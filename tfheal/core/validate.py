@@ -147,7 +147,7 @@ def _of_places(parts: Parts) -> Iterator[Mistake]:
 def _twice_in_component(uses: Iterable[_Placed]) -> Iterator[Mistake]:
     seen: set[tuple[str, str, str]] = set()
     for use in uses:
-        place = (use.app, use.component, use.slice)
+        place = (use.document.file, use.component, use.slice)
         if place in seen:
             yield use.document.mistake(use.key, f"is {use.slice} a second time", "name each slice once")
         seen.add(place)
