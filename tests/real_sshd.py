@@ -21,7 +21,7 @@ from tfheal.model.inventory import Slice
 from tfheal.model.ssh import SshSettings
 
 QUICK = SshSettings(
-    connect_timeout=2.0, banner_timeout=1.0, auth_timeout=2.0, patience=2.5, silence=4.0, grace=2.0, flood=8 << 20
+    connect_timeout=5.0, banner_timeout=5.0, auth_timeout=5.0, patience=8.0, silence=4.0, grace=4.0, flood=8 << 20
 )
 CAP = 1 << 20
 
@@ -77,13 +77,19 @@ def make_key(path: Path, kind: str = "ed25519", passphrase: str = "") -> Path:
     return path
 
 
-@contextlib.contextmanager
-def running_sshd(folder: Path, **options: str) -> Iterator[Sshd]:
-    """Run a server with its own keys and configuration until the block ends."""
+def make_keys(folder: Path) -> Path:
+    """Make the host keys of a server and the key of its client, and return their folder."""
     _require()
     for kind in ("ed25519", "ecdsa", "rsa"):
         make_key(folder / f"host_{kind}", kind)
     make_key(folder / "client")
+    return folder
+
+
+@contextlib.contextmanager
+def running_sshd(folder: Path, keys: Path, **options: str) -> Iterator[Sshd]:
+    """Run a server with these keys and a configuration of its own until the block ends."""
+    shutil.copytree(keys, folder, dirs_exist_ok=True)
     port = free_port()
     kinds = options.pop("HostKeys", "ed25519 ecdsa rsa").split()
     settings = {

@@ -5,13 +5,19 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from real_sshd import Sshd, running_sshd
+from real_sshd import Sshd, make_keys, running_sshd
 
 
 @pytest.fixture(scope="session")
-def shared_sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the keys that all servers of the run show and accept."""
+    return make_keys(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture(scope="session")
+def shared_sshd(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Iterator[Sshd]:
     """Run one server with default settings for the whole run."""
-    with running_sshd(tmp_path_factory.mktemp("sshd")) as server:
+    with running_sshd(tmp_path_factory.mktemp("sshd"), keys) as server:
         yield server
 
 
@@ -24,12 +30,12 @@ def sshd(shared_sshd: Sshd) -> Iterator[Sshd]:
 
 
 @pytest.fixture
-def make_sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Sshd]]:
+def make_sshd(tmp_path_factory: pytest.TempPathFactory, keys: Path) -> Iterator[Callable[..., Sshd]]:
     """Make servers with settings of their own."""
     with ExitStack() as stack:
 
         def make(**options: str) -> Sshd:
-            return stack.enter_context(running_sshd(tmp_path_factory.mktemp("sshd"), **options))
+            return stack.enter_context(running_sshd(tmp_path_factory.mktemp("sshd"), keys, **options))
 
         yield make
 

@@ -45,7 +45,7 @@ def test_nothing_of_an_overdue_script_is_left(sshd: Sshd, nap: str, script: str)
     begun = time.monotonic()
     with pytest.raises(RemoteTimeout, match="was ended there"):
         sshd.transport().run(sshd.slice(), script.format(nap=nap), timeout=0.6, cap=CAP)
-    assert 0.6 <= time.monotonic() - begun < 5
+    assert 0.6 <= time.monotonic() - begun < 8
     assert command_lines_with(nap) == []
 
 
@@ -77,9 +77,9 @@ def test_slice_ends_an_overdue_script_when_the_controller_is_gone(sshd: Sshd, na
     transport = sshd.transport()
     script = f"timeout 99999 sleep {nap} & echo ready; sleep {nap}"
     with pytest.raises(ConnectionLost):
-        transport.run(sshd.slice(), script, timeout=1.5, cap=CAP, on_line=lambda _: transport.close())
+        transport.run(sshd.slice(), script, timeout=2, cap=CAP, on_line=lambda _: transport.close())
     assert command_lines_with(nap)
-    assert wait_until_gone(nap, 6)
+    assert wait_until_gone(nap, 12)
 
 
 def test_script_that_leaves_a_child_with_open_streams_is_answered(sshd: Sshd, nap: str) -> None:
@@ -139,7 +139,7 @@ def test_large_script_to_a_frozen_slice_does_not_hang(sshd: Sshd) -> None:
     try:
         with pytest.raises(ConnectionLost):
             transport.run(sshd.slice(), "# filler\n" * 3_000_000, timeout=0.5, cap=CAP)
-        assert time.monotonic() - begun < 6
+        assert time.monotonic() - begun < 8
     finally:
         os.kill(frozen, signal.SIGCONT)
 
@@ -179,13 +179,15 @@ def test_interpreter_exits_at_once_and_silently(sshd: Sshd, tmp_path: Path) -> N
     pins = next(sshd.folder.glob("pins-*/known_hosts"))
     program = f"""
 import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+from dataclasses import replace
 from pathlib import Path
 from real_sshd import QUICK, misbehaving
 from build import a_slice
 from tfheal.base.errors import ConnectFailed
 from tfheal.edge.known_hosts import KnownHosts
 from tfheal.edge.ssh.transport import SshTransport
-transport = SshTransport(QUICK, KnownHosts(Path({str(pins)!r})), Path({str(sshd.folder)!r}))
+settings = replace(QUICK, banner_timeout=0.5, patience=0.6)
+transport = SshTransport(settings, KnownHosts(Path({str(pins)!r})), Path({str(sshd.folder)!r}))
 print(transport.run(a_slice(port={sshd.port}, key="client"), "echo here", timeout=5, cap=100).stdout.decode(), end="")
 with misbehaving(lambda connection: connection.sendall(b"SSH-2.0-quiet\\r\\n")) as port:
     try:
