@@ -14,6 +14,9 @@ IMPATIENT = """\
 name = "Test provider"
 [page]
 command = ["./page"]
+[ssh]
+patience = "2s"
+connect_timeout = "2s"
 [heal]
 ask_every = "300ms"
 backoff = "500ms"

@@ -45,10 +45,17 @@ def lab(workspace: str | None, *, yes: bool = False, of: str | None = None) -> W
 
     host = lab_hands().host
     made = host.lab(of) if of else None
-    folder, listed = inventory(made.workspace if made and made.workspace else workspace)
+    folder, listed = _of_lab(Path(made.workspace)) if made and made.workspace else inventory(workspace)
     book, keys = InventoryFile(folder / "inventory.toml"), KnownHosts(folder / "known_hosts")
     ports = LabPorts(host, book, keys, StandardError(), consent(yes=yes))
     return WiredLab(str(folder), listed, os.cpu_count() or 1, ports)
+
+
+def _of_lab(folder: Path) -> "tuple[Path, Inventory]":
+    """Return the workspace that a lab was made in and its inventory; one that is gone has an empty one."""
+    from tfheal.model.inventory import Inventory
+
+    return inventory(str(folder)) if (folder / "tfheal.toml").is_file() else (folder, Inventory())
 
 
 def lab_hands() -> "LabHands":
@@ -210,7 +217,12 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
     root = find_workspace(folder)
     workspace = WorkspaceFiles(root).load()
     policy = workspace.provider.ssh
-    settings = SshSettings(connect_timeout=policy.connect_timeout, connections=policy.connections, starts=policy.starts)
+    settings = SshSettings(
+        connect_timeout=policy.connect_timeout,
+        patience=policy.patience,
+        connections=policy.connections,
+        starts=policy.starts,
+    )
     transport = Counted(SshTransport(settings, KnownHosts(root / "known_hosts"), root))
     journal = SqliteJournal(root / ".tfheal" / "journal.db")
     progress = Reports(quiet=quiet)

@@ -8,17 +8,16 @@ from datetime import datetime, timedelta
 from tfheal.base.errors import Refused, TfhealError
 from tfheal.core import remedies
 from tfheal.core.deploy import liveness
-from tfheal.core.diagnose import diagnosed
 from tfheal.core.heal import DAY, Situation, actionable, planned
 from tfheal.core.resources import steps
 from tfheal.core.resources.step import Step
 from tfheal.flows.act import Work, act, act_everywhere
 from tfheal.flows.fleet import Limits
-from tfheal.flows.observe import asked, observed
+from tfheal.flows.look import Look, Scope, judged, look
 from tfheal.flows.recover import close_unfinished
-from tfheal.flows.releases import expected, placed, secret_values
+from tfheal.flows.releases import secret_values
 from tfheal.flows.remove import finish_removal
-from tfheal.model.facts import Observation, SliceFacts
+from tfheal.model.facts import SliceFacts
 from tfheal.model.findings import Diagnosis
 from tfheal.model.inventory import Slice
 from tfheal.model.plan import Action, Plan
@@ -67,71 +66,60 @@ def heal(workspace: Workspace, apps: tuple[str, ...], ports: Ports, limits: Limi
 
 
 def _heal(run: _Run, options: HealOptions) -> Healing:
-    meant = expected(run.apps, run.ports)
-    seen, diagnosis = _confirmed(run, meant)
+    found, diagnosis = _confirmed(run)
     if not options.plan_only:
         for app in run.apps:
             close_unfinished(app, run.ports)
     taken: list[Taken] = []
-    plan = _plan(run, meant, seen, diagnosis)
+    plan = _plan(run, found, diagnosis)
     agreed = not options.plan_only and (not plan.actions or options.agree(plan))
     for _ in range(MOST_ROUNDS if agreed else 0):
         _keep(run, plan.incidents)
         if not plan.actions:
             break
-        taken += _act(run, meant, plan)
-        meant = expected(run.apps, run.ports)
-        seen, diagnosis = _confirmed(run, meant)
-        plan = _plan(run, meant, seen, diagnosis)
+        taken += _act(run, found.meant, plan)
+        found, diagnosis = _confirmed(run)
+        plan = _plan(run, found, diagnosis)
     if not options.plan_only:
         run.ports.journal.note_health(diagnosis.instances, run.ports.clock.now())
     touched = {item.action.incident for item in taken}
     shown = tuple(item for item in plan.incidents if item.state != "resolved" or item.id in touched)
-    return Healing(run.ports.clock.now(), shown, plan, tuple(taken), {}, diagnosis, seen, agreed)
+    return Healing(run.ports.clock.now(), shown, plan, tuple(taken), {}, diagnosis, found.seen, agreed)
 
 
-def _confirmed(run: _Run, meant: tuple[Expected, ...]) -> tuple[Mapping[str, Observation], Diagnosis]:
-    """Return what was seen, and the diagnosis with only those findings to act on that every further ask confirmed."""
+def _confirmed(run: _Run) -> tuple[Look, Diagnosis]:
+    """Return what was found, and the diagnosis with only those findings to act on that every further ask confirmed."""
     policy = run.workspace.provider.heal
-    seen = _look(run, meant)
-    diagnosis = _diagnosed(run, meant, seen)
+    found = look(run.workspace, Scope(run.apps), run.ports, run.limits)
+    diagnosis = judged(run.workspace, run.apps, found)
     confirmed = set(actionable(diagnosis))
     for _ in range(policy.asks - 1):
         suspects = {finding.slice for key, finding in actionable(diagnosis).items() if key in confirmed}
         if not suspects:
             break
         run.ports.clock.sleep(policy.ask_every)
-        seen = {**seen, **_look(run, tuple(item for item in meant if item.release.slice in suspects))}
-        diagnosis = _diagnosed(run, meant, seen)
+        again = look(run.workspace, Scope(run.apps, only=suspects), run.ports, run.limits)
+        found = replace(found, seen={**found.seen, **again.seen})
+        diagnosis = judged(run.workspace, run.apps, found)
         confirmed &= set(actionable(diagnosis))
     dismissed = [finding for key, finding in actionable(diagnosis).items() if key not in confirmed]
-    return seen, replace(diagnosis, findings=tuple(item for item in diagnosis.findings if item not in dismissed))
+    return found, replace(diagnosis, findings=tuple(item for item in diagnosis.findings if item not in dismissed))
 
 
-def _look(run: _Run, meant: tuple[Expected, ...]) -> Mapping[str, Observation]:
-    questions = asked((item.release for item in meant), run.ports)
-    slices = [run.workspace.inventory.slice(name) for name in run.workspace.inventory.slices if name in questions]
-    return observed(slices, questions, run.ports, run.limits)
-
-
-def _diagnosed(run: _Run, meant: tuple[Expected, ...], seen: Mapping[str, Observation]) -> Diagnosis:
-    return diagnosed(meant, placed(run.workspace, run.apps), seen, run.workspace.provider.heal.disk_full_share)
-
-
-def _plan(run: _Run, meant: tuple[Expected, ...], seen: Mapping[str, Observation], diagnosis: Diagnosis) -> Plan:
+def _plan(run: _Run, found: Look, diagnosis: Diagnosis) -> Plan:
     now, journal = run.ports.clock.now(), run.ports.journal
     policy = run.workspace.provider.heal
     back = max(DAY, timedelta(seconds=policy.min_healthy_period), timedelta(seconds=policy.budget_window))
     ours = tuple(item for item in journal.incidents(since=now - back) if item.app in run.apps or not item.app)
     situation = Situation(
-        releases={item.release.instance: item.release for item in meant},
+        releases={item.release.instance: item.release for item in found.meant},
         allow={app: run.workspace.apps[app].heal.allow for app in run.apps},
         incidents=ours,
         actions=tuple(journal.actions(since=now - back)),
         policy=policy,
         now=now,
     )
-    asked_slices = [name for name, facts in seen.items() if isinstance(facts, SliceFacts)]
+    asked_slices = [name for name, facts in found.seen.items() if isinstance(facts, SliceFacts)]
     return planned(diagnosis, asked_slices, situation)
 
 

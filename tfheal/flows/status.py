@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from tfheal.core.diagnose import diagnosed
 from tfheal.flows.fleet import Limits
-from tfheal.flows.observe import asked, observed
-from tfheal.flows.releases import expected, placed, wanted
+from tfheal.flows.look import Scope, judged, look
+from tfheal.flows.releases import wanted
 from tfheal.model.findings import Finding
 from tfheal.model.ports import Ports
 from tfheal.model.record import Expected
@@ -16,13 +15,9 @@ from tfheal.model.workspace import Workspace
 
 def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], ports: Ports, limits: Limits) -> Status:
     """Given names of apps and of the slices to look at, return their status."""
-    meant = expected(apps, ports)
-    questions = asked((item.release for item in meant), ports)
-    names = [name for name in workspace.inventory.slices if name in set(slices) | set(questions)]
-    seen = observed([workspace.inventory.slice(name) for name in names], questions, ports, limits)
-    full = workspace.provider.heal.disk_full_share
-    diagnosis = diagnosed(meant, placed(workspace, apps), seen, full)
-    diagnosis = replace(diagnosis, findings=diagnosis.findings + _not_deployed(workspace, apps, meant, ports))
+    found = look(workspace, Scope(apps, frozenset(slices)), ports, limits)
+    diagnosis = judged(workspace, apps, found)
+    diagnosis = replace(diagnosis, findings=diagnosis.findings + _not_deployed(workspace, apps, found.meant, ports))
     now = ports.clock.now()
     ports.journal.note_health(diagnosis.instances, now)
     healed = {
@@ -30,7 +25,7 @@ def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], p
         for action in ports.journal.actions()
         if action.instance and action.incident and action.outcome == "done" and action.verb != "page"
     }
-    return Status(now, apps, meant, seen, diagnosis, ports.journal.health_since(), healed)
+    return Status(now, apps, found.meant, found.seen, diagnosis, ports.journal.health_since(), healed)
 
 
 def _not_deployed(

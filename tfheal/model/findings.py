@@ -24,6 +24,7 @@ Cause = Literal[
     "not-deployed",
     "interrupted",
     "newer-generation",
+    "foreign-release",
     "chronic",
     "unasked",
     "clock-off",

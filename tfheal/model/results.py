@@ -21,7 +21,7 @@ EXITS: Final[Mapping[str, Exit]] = {
     "planned": Exit.FINDINGS,
 }
 DATA_AT_RISK: Final = frozenset({"slice-wiped", "host-key-changed"})
-NOT_ASKED: Final = frozenset({"slice-unreachable", "unasked"})
+NOT_ASKED: Final = frozenset({"slice-unreachable", "unasked", "foreign-release"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,9 @@ class SshPolicy(Strict):
     connections: int = Field(default=32, ge=1, le=256, description="how many slices are asked at one time")
     starts: int = Field(default=16, ge=1, le=256, description="connections being started at one time")
     connect_timeout: Duration = Field(default=10.0, description="how long a connection may take to come about")
+    patience: Duration = Field(
+        default=20.0, description="how long a silent slice is tried: an overlay learns routes late"
+    )
     round_timeout: Duration = Field(default=60.0, description="after which a round reports the rest as not checked")
 
 
