@@ -1,6 +1,7 @@
 """Deploys and removals in words: what would change, what changed, where it answers."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.text import Text
@@ -9,7 +10,7 @@ from tfheal.model.plan import Change
 from tfheal.model.results import AppResult, InstanceResult, Removal
 from tfheal.render.words import table
 
-STYLES = {
+STYLES: Final = {
     "unchanged": "green",
     "changed": "green",
     "planned": "yellow",

@@ -1,5 +1,7 @@
 """Healing in words: what would be done and why, what was done, what waits and what would lift it."""
 
+from typing import Final
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -8,7 +10,7 @@ from tfheal.model.record import Incident
 from tfheal.model.results import Healing, Taken
 from tfheal.render.words import rfc3339, table
 
-STYLES = {
+STYLES: Final = {
     "done": "green",
     "failed": "bold red",
     "refused": "yellow",
