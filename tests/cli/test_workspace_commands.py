@@ -58,8 +58,9 @@ def test_init_never_overwrites(tmp_path: Path, key: Path, capsys: Output) -> Non
 def test_init_where_it_cannot(tmp_path: Path, capsys: Output) -> None:
     """A folder that cannot be made is an error of usage that names it."""
     (tmp_path / "file").touch()
-    assert run(["init", str(tmp_path / "file" / "work")]) == 2
-    assert str(tmp_path / "file" / "work") in capsys.readouterr().err
+    for folder in (tmp_path / "file" / "work", tmp_path / "file"):
+        assert run(["init", str(folder)]) == 2
+        assert str(folder) in capsys.readouterr().err
 
 
 def test_validate_tells_every_mistake_with_its_place(tmp_path: Path, capsys: Output) -> None:

@@ -70,18 +70,23 @@ class Folder:
         """Make a file with its text, or a folder if there is none; return whether it was missing."""
         target = self._root / path
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if text is None:
-                target.mkdir()
-            else:
-                with target.open("x", encoding="utf-8") as file:
-                    file.write(text)
-        except FileExistsError:
-            return False
+            with contextlib.suppress(FileExistsError):
+                target.parent.mkdir(parents=True)
+            if os.path.lexists(target):
+                return False
+            _made(target, text)
         except OSError as error:
             why = error.strerror or str(error)
             raise UsageError("cannot make it", where=str(target), why=why, hint="name another folder") from error
         return True
+
+
+def _made(target: Path, text: str | None) -> None:
+    if text is None:
+        target.mkdir()
+    else:
+        with target.open("x", encoding="utf-8") as file:
+            file.write(text)
 
 
 @contextlib.contextmanager
