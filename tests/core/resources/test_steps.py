@@ -12,7 +12,6 @@ from tfheal.base.errors import UsageError
 from tfheal.core.resources import Step, steps
 from tfheal.core.resources.packages import packages_removal
 from tfheal.core.resources.step import apply_script, check_script, octal, slice_path
-from tfheal.core.resources.unit import mark
 from tfheal.model.release import secret_token
 
 UNIT = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n"
@@ -130,14 +129,17 @@ def test_what_a_change_means_for_the_service() -> None:
 
 
 def test_a_due_restart_is_marked_where_the_unit_looks_for_it() -> None:
-    """The mark that the runner sets is the mark that the service's own check and apply honour."""
-    release = a_release(*EVERY_KIND)
-    unit = steps(release, {})[-1]
-    assert "/var/lib/tfheal/notes/web/restart-needed" in mark("restart", release)
+    """The apply trip sets EFFECT-needed in the state folder: what the service's own check and apply honour."""
+    unit = steps(a_release(*EVERY_KIND), {})[-1]
     assert "\nrestart=/var/lib/tfheal/notes/web/restart-needed\n" in unit.check
     assert "\nreload=/var/lib/tfheal/notes/web/reload-needed\n" in unit.apply
-    assert mark("nothing", release) == ":"
-    assert mark("restart", a_release(unit=None)) == ":"
+
+
+def test_a_unit_is_given_the_time_that_its_own_limits_allow() -> None:
+    """To stop, to start, and a minute more."""
+    slow = UNIT.replace("[Install]", "TimeoutStopSec=600\n[Install]")
+    assert the_step({"kind": "unit", "name": "x.service", "content": slow}).timeout == 720
+    assert the_step({"kind": "unit", "name": "x.service", "content": UNIT}).timeout == 210
 
 
 def test_another_unit_has_marks_of_its_own() -> None:

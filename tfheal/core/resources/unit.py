@@ -7,7 +7,6 @@ So a run that is killed between writing a file and restarting the service is fin
 import re
 from typing import Final
 
-from tfheal.base import sh
 from tfheal.base.errors import UsageError
 from tfheal.core.resources.place import COMPARE, PLACE
 from tfheal.core.resources.step import Effect, Step, apply_script, check_script, digest, packed, yes
@@ -17,7 +16,9 @@ from tfheal.model.resources import Unit, resource_id
 
 _FOLDER: Final = "/etc/systemd/system"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_.-]{0,200}\.(service|timer|socket|path|target)")
-_SLACK: Final = 120.0
+_STOP_TIMEOUT: Final = re.compile(r"^TimeoutStopSec=(\d+(\.\d+)?)$", re.MULTILINE)
+_SYSTEMD_STOPS_AFTER: Final = 90.0
+_SLACK: Final = 60.0
 
 _LOOK: Final = r"""
 look() {
@@ -146,17 +147,14 @@ def step(unit: Unit, release: Release) -> Step:
         check=check_script(_CHECK, **values),
         apply=apply_script(_APPLY, **values, content=packed(data)),
         remove=apply_script(_REMOVE, **values),
-        timeout=release.start_timeout + _SLACK,
+        timeout=release.start_timeout + _stop_timeout(unit) + _SLACK,
         diff=(path, unit.content),
     )
 
 
-def mark(effect: Effect, release: Release) -> str:
-    """Given what a change means for the service of a release, return the sh that makes it due, run before the change."""
-    if effect == "nothing" or release.unit is None:
-        return ":"
-    state = paths.state(release.app, release.component)
-    return f"mkdir -p {sh.quote(state)} && : >{sh.quote(_mark(release, release.unit, effect))}"
+def _stop_timeout(unit: Unit) -> float:
+    found = _STOP_TIMEOUT.search(unit.content)
+    return float(found[1]) if found else _SYSTEMD_STOPS_AFTER
 
 
 def _mark(release: Release, unit: str, effect: Effect) -> str:

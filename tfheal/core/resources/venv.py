@@ -39,8 +39,10 @@ verdict
 _BUILD: Final = r"""
 set -eu
 mount --bind "$build" "$place"
-"$python" -m venv "$place"
-"$place/bin/python" -m pip install --quiet --no-input --disable-pip-version-check --no-cache-dir \
+# Debian leaves ensurepip out of python3, and venv alone does not say what it lacks.
+"$python" -I -m venv --without-pip "$place"
+"$place/bin/python" -I -m ensurepip --default-pip
+"$place/bin/python" -I -m pip install --quiet --no-input --disable-pip-version-check --no-cache-dir \
     --require-hashes --only-binary :all: -r "$place/lock.txt"
 """
 _APPLY: Final = f"""{_MANIFEST}
@@ -57,7 +59,9 @@ if ! manifest "$place" 2>/dev/null | cmp -s - "$place/.complete"; then
     if ! log=$(unshare --mount sh -c "$script" </dev/null 2>&1); then
         rm -rf -- "$build"
         rmdir -- "$place" 2>/dev/null || :
-        printf '%s\\n' "$log" | tail -n 12
+        case $log in *"No module named ensurepip"*) log="python3-venv is missing: the playbook's packages name it" ;; esac
+        why=$(printf '%s\\n' "$log" | sed -n '/^ERROR/,$p' | head -n 8)
+        printf '%s\\n' "${{why:-$(printf '%s\\n' "$log" | tail -n 8)}}"
         fail "the environment was not built, what was there is untouched"
     fi
     manifest "$build" >"$build/.complete"
@@ -66,6 +70,7 @@ if ! manifest "$place" 2>/dev/null | cmp -s - "$place/.complete"; then
     mv -T -- "$build" "$place"
 fi
 if [ "$(readlink -- "$home/current")" != "releases/$id" ]; then
+    if [ -d "$home/current" ] && [ ! -L "$home/current" ]; then fail "$home/current is a directory: move it away"; fi
     rm -rf -- "$home/.current-new"
     ln -s "releases/$id" "$home/.current-new"
     mv -T -- "$home/.current-new" "$home/current"
