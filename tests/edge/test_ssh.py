@@ -8,9 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from build import a_slice
 from real_sshd import CAP, QUICK, Sshd, command_lines_with, free_port, make_key
 
 from tfheal.base.errors import ConnectFailed, HostKeyMismatch, LoginFailed, Refused, Unreachable, UsageError
+from tfheal.edge.ssh.route import Routes
 from tfheal.model.inventory import Slice
 from tfheal.model.ssh import fingerprint
 
@@ -121,6 +123,29 @@ def test_ssh_config_says_what_the_inventory_does_not(sshd: Sshd, home: Path) -> 
     config = f"Host crm\n HostName 127.0.0.1\n Port {sshd.port}\n User root\n IdentityFile {sshd.folder}/client\n"
     (home / ".ssh" / "config").write_text(config + " ForwardAgent ${NO_SUCH}\n ConnectTimeout 10s\n")
     assert said(sshd, "echo here", sshd.slice(address="crm", port=None, key=None)) == b"here\n"
+
+
+def test_ssh_config_may_include_other_files(tmp_path: Path, home: Path) -> None:
+    """Include is followed, relative to ~/.ssh and by pattern, and the block around it goes on after it."""
+    (home / ".ssh" / "more").mkdir()
+    (home / ".ssh" / "more" / "a").write_text("Host one\n Port 2201\nHost two\n Port 2202\n")
+    (home / ".ssh" / "more" / "b").write_text("Host three\n Port 2203\n")
+    (home / ".ssh" / "config").write_text(
+        "Include more/* nowhere\nHost four\n Include = ~/.ssh/more/b\n Port 2204\nUser me"
+    )
+    routes = Routes(tmp_path)
+    ports = {
+        name: routes.of(a_slice(name, address=name)).target.port for name in ("one", "two", "three", "four", "five")
+    }
+    assert ports == {"one": 2201, "two": 2202, "three": 2203, "four": 2204, "five": 22}
+    assert [routes.of(a_slice(name, address=name)).target.user for name in ("four", "five")] == ["me", "root"]
+
+
+def test_ssh_config_that_includes_itself_is_a_mistake(tmp_path: Path, home: Path) -> None:
+    """Files that include each other are told, and not followed for ever."""
+    (home / ".ssh" / "config").write_text("Include config\n")
+    with pytest.raises(UsageError, match="without end"):
+        Routes(tmp_path).of(a_slice())
 
 
 def test_inventory_wins_over_ssh_config(sshd: Sshd, home: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -120,6 +121,30 @@ def test_kept_connection_that_froze_is_replaced(sshd: Sshd) -> None:
         assert transport.run(sshd.slice(), "echo again", timeout=5, cap=CAP).stdout == b"again\n"
     finally:
         os.kill(session_process, signal.SIGCONT)
+
+
+def test_connection_with_one_lost_exec_serves_the_others_to_their_end(sshd: Sshd) -> None:
+    """An exec that falls silent takes its connection out of use, but not away from another one that still runs."""
+    transport = sshd.transport(replace(QUICK, grace=0.5))
+    stopped: list[int] = []
+    other: list[bytes] = []
+
+    def run_other() -> None:
+        other.append(transport.run(sshd.slice(), "sleep 3; echo whole", timeout=20, cap=CAP).stdout)
+
+    def begin_other(line: bytes) -> None:
+        stopped.append(int(line))
+        thread.start()
+
+    thread = threading.Thread(target=run_other)
+    # The shell stops its parent: nobody is left who could end it in time.
+    script = "echo $PPID; kill -STOP $PPID; sleep 4"
+    with pytest.raises(ConnectionLost, match="silent"):
+        transport.run(sshd.slice(), script, timeout=1, cap=CAP, on_line=begin_other)
+    os.kill(stopped[0], signal.SIGCONT)
+    thread.join()
+    assert other == [b"whole\n"]
+    assert sshd.slice() not in transport._sessions
 
 
 def test_large_script_to_a_frozen_slice_does_not_hang(sshd: Sshd) -> None:

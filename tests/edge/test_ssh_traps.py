@@ -197,6 +197,17 @@ def test_channels_on_one_connection_are_bounded(make_sshd: Callable[..., Sshd], 
     assert sshd.log().count("Accepted publickey") == 1
 
 
+def test_more_slices_at_once_than_connections(sshd: Sshd) -> None:
+    """Slices that have to make room for each other all the time are all answered."""
+    names = [f"s{number}" for number in range(1, 7)]
+    transport = sshd.transport(replace(QUICK, connections=1), sshd.pins(*names))
+
+    def ask(name: str) -> list[bytes]:
+        return [transport.run(sshd.slice(name), f"echo {name}", timeout=9, cap=CAP).stdout for _ in range(2)]
+
+    assert _all_at_once(ask, names) == [[f"{name}\n".encode()] * 2 for name in names]
+
+
 def test_server_without_sessions_says_so(make_sshd: Callable[..., Sshd]) -> None:
     """A server that permits no session at all is an error at once."""
     sshd = make_sshd(MaxSessions="0")

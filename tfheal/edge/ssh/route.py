@@ -8,6 +8,7 @@ from typing import Any, Final
 from fabric import Config, Connection
 
 from tfheal.base.errors import UsageError
+from tfheal.edge.ssh.client_config import client_config
 from tfheal.edge.ssh.mapping import ours
 from tfheal.model.inventory import Slice
 
@@ -99,7 +100,7 @@ class Routes:
 
     def _look_up(self, host: str, user: str | None, port: int | None) -> Any:  # noqa: ANN401 - fabric has no types
         if self._config is None:
-            self._config = Config()
+            self._config = Config(ssh_config=client_config())
         # All given apart: fabric reads `a:b` in a host as a port. `connect_kwargs` must not be empty, or fabric would
         # add this host's identity files to the shared configuration, and offer them to all that follow.
         return Connection(

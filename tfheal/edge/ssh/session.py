@@ -95,6 +95,7 @@ class Session:
         self._settings = settings
         self._room = settings.channels
         self._busy = 0
+        self._retired = False
         self._condition = threading.Condition()
 
     def is_idle(self) -> bool:
@@ -139,7 +140,10 @@ class Session:
         finally:
             with self._condition:
                 self._busy -= 1
+                over = self._retired and self._busy == 0
                 self._condition.notify()
+            if over:
+                self.close()
 
     def tunnel(self, address: tuple[str, int], timeout: float) -> paramiko.Channel:
         """Return a channel that leads on to an address; raise what paramiko raises."""
@@ -150,6 +154,14 @@ class Session:
                 msg = f"{self.endpoint.name} does not reach it"
                 raise TimeoutError(msg) from error
             raise
+
+    def retire(self) -> None:
+        """Hang up as soon as no channel is in use: who still gets answers on this connection keeps it until then."""
+        with self._condition:
+            self._retired = True
+            over = self._busy == 0
+        if over:
+            self.close()
 
     def close(self) -> None:
         """Hang up; everybody who waits on one of its channels is woken."""

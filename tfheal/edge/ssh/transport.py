@@ -10,7 +10,7 @@ from pathlib import Path
 import paramiko
 
 from tfheal.base import untrusted
-from tfheal.base.errors import ConnectFailed, LoginFailed, Unreachable
+from tfheal.base.errors import ConnectFailed, ConnectionLost, LoginFailed
 from tfheal.edge.ssh import trust
 from tfheal.edge.ssh.execute import Order, execute
 from tfheal.edge.ssh.opening import Opener
@@ -33,6 +33,7 @@ class SshTransport:
         self._opener = Opener(settings, trust.Trust(host_keys), self._closing)
         self._lock = threading.Lock()
         self._sessions: dict[Slice | Endpoint, Session] = {}  # in the order of their last use
+        self._retired: list[Session] = []
         self._opening: defaultdict[Slice | Endpoint, threading.Lock] = defaultdict(threading.Lock)
         # paramiko would print, with tracebacks, what we say in our own words.
         logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
@@ -68,7 +69,7 @@ class SshTransport:
         """Close every connection; whoever waits on one of them is woken."""
         self._closing.set()
         with self._lock:
-            open_ones = list(self._sessions.values())
+            open_ones = [*self._retired, *self._sessions.values()]
             self._sessions.clear()
         for session in reversed(open_ones):
             session.close()
@@ -78,15 +79,16 @@ class SshTransport:
         session, reused = self._session(target)
         try:
             channel = session.open_channel()
-        except Unreachable:
+        except ConnectionLost:
+            fresh = not reused and session.is_alive()  # else it died while it was kept, or had to make room
             self._drop(target, session)
-            if not reused:
+            if fresh:
                 raise
             session, _ = self._session(target)
             channel = session.open_channel()
         try:
             yield session, channel
-        except Unreachable:
+        except ConnectionLost:
             self._drop(target, session)  # whatever is left of this connection is not trusted with a next script
             raise
         finally:
@@ -147,7 +149,8 @@ class SshTransport:
         with self._lock:
             if self._sessions.get(target) is session:
                 del self._sessions[target]
-        session.close()
+            self._retired.append(session)
+        session.retire()
 
 
 def _check_sudo(reply: Reply, where: str, user: str) -> None:
