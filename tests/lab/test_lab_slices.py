@@ -1,6 +1,7 @@
 """What `tfheal lab up` makes: real machines, each its own, that reach what this machine reaches."""
 
 import ipaddress
+import json
 import time
 import tomllib
 from pathlib import Path
@@ -106,6 +107,25 @@ def test_a_recreated_slice_is_another_machine(lab: RunningLab) -> None:
     assert after["host_key"] != before[0]["host_key"]
     assert lab.on("s3", "ls /root; cat /etc/machine-id") != before[1]
     assert "was-here" not in lab.on("s3", "ls /root")
+
+
+def test_a_lost_login_key_is_replaced(lab: RunningLab) -> None:
+    """The key of the lab is gone: `lab up` makes another, and the slices that run let it in."""
+    lab.key.unlink()
+    lab.key.with_suffix(".pub").unlink()
+    lab.do("up")
+    assert [lab.on(name, "hostname") for name in EACH] == [f"{name}\n" for name in EACH]
+
+
+def test_a_slice_whose_making_was_cut_off_is_made_again(lab: RunningLab) -> None:
+    """A record without a host key is the mark of a disk that is not whole: nothing of it is trusted."""
+    record = Path(f"/var/lib/tfheal-lab/{lab.name}/slices/s3/slice.json")
+    lab.do("break", "s3", "power-off")
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"host_key": ""}))
+    before = lab.known_hosts.read_text()
+    lab.do("up")
+    assert lab.on("s3", "hostname") == "s3\n"
+    assert lab.known_hosts.read_text() != before
 
 
 def test_a_reboot_from_inside_comes_back(lab: RunningLab) -> None:

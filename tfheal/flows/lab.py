@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from tfheal.base.errors import UsageError
+from tfheal.base.errors import TfhealError, UsageError
 from tfheal.model.inventory import Inventory
 from tfheal.model.lab import (
     LAB_LABEL,
@@ -37,12 +37,28 @@ def up(spec: LabSpec, inventory: Inventory, cpus: int, ports: LabPorts) -> Lab:
     with ports.host.lock():
         names = ports.host.prepare(spec)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            slices = list(pool.map(lambda name: ports.host.boot(spec, name), names))
+            booted = list(pool.map(lambda name: _boot(spec, name, ports.host), names))
         ports.book.put_owner(LAB_OWNER, "")
-        for each in slices:
-            ports.book.put_slice(each.name, entry(spec.name, each, cpus))
-            ports.keys.pin(each.name, (each.host_key,))
+        for each in booted:
+            if isinstance(each, LabSlice):
+                _adopt(spec.name, each, cpus, ports)
+    for failed in (each for each in booted if isinstance(each, TfhealError)):
+        raise failed
     return known(spec.name, ports.host)
+
+
+def _boot(spec: LabSpec, name: str, host: LabHost) -> LabSlice | TfhealError:
+    """Boot one slice, or return why not: the others come up all the same."""
+    try:
+        return host.boot(spec, name)
+    except TfhealError as error:
+        return error
+
+
+def _adopt(lab: str, made: LabSlice, cpus: int, ports: LabPorts) -> None:
+    """Write a slice into the inventory, and pin its host key."""
+    ports.book.put_slice(made.name, entry(lab, made, cpus))
+    ports.keys.pin(made.name, (made.host_key,))
 
 
 def down(name: str, inventory: Inventory, ports: LabPorts, *, cache: bool = False) -> bool:
@@ -65,8 +81,7 @@ def recreate(lab: str, name: str, cpus: int, ports: LabPorts) -> LabSlice:
     the_slice(lab, name, ports.host)
     with ports.host.lock():
         made = ports.host.recreate(lab, name)
-        ports.book.put_slice(name, entry(lab, made, cpus))
-        ports.keys.pin(name, (made.host_key,))
+        _adopt(lab, made, cpus, ports)
     return made
 
 

@@ -4,8 +4,10 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
+from tfheal.base import sh
 from tfheal.base.errors import ActionFailed
 from tfheal.lab import breaking, groups, image, machine, network, places, preconditions, record, seed
 from tfheal.lab.record import LabRecord, SliceRecord
@@ -83,10 +85,10 @@ class ThisMachine:
     def boot(self, spec: LabSpec, name: str) -> LabSlice:
         """Make a slice where missing, start it where off, and return it once its sshd answers."""
         lab = _known(spec.name)
-        kept = record.load_slice(spec.name, name)
-        if kept is None:
+        kept = record.load_slice(lab.name, name) or SliceRecord(int(name[1:]), spec.memory, spec.disk, "", "", "")
+        if not kept.host_key:
             self._reporter.step(name, "making its disk")
-            kept = _sow(lab, name, SliceRecord(int(name[1:]), spec.memory, spec.disk, lab.image, "", ""))
+            kept = _sow(lab, name, kept)
         if not groups.kept(lab.name, name):
             self._reporter.step(name, "booting")
             groups.end(lab.name, name)
@@ -96,6 +98,7 @@ class ThisMachine:
             self._reporter.step(name, "is cut off by a fault; tfheal lab mend takes it away")
         else:
             machine.wait(lab.name, name, kept.number)
+            _let_in(lab.name, name, kept)
             self._reporter.step(name, "answers")
         return _told(self._slice(lab, name), name)
 
@@ -167,13 +170,25 @@ def _condition(lab: str, name: str, number: int) -> SliceCondition:
 
 
 def _sow(lab: LabRecord, name: str, kept: SliceRecord) -> SliceRecord:
-    """Make the disk of a slice, then its record: a slice without a record is made from the start again."""
-    places.slice_folder(lab.name, name).mkdir(mode=0o700, parents=True, exist_ok=True)
-    authorized = (places.lab_folder(lab.name) / "login.pub").read_text().strip()
-    sown = seed.sow(seed.Seed(lab.name, name, kept.number, lab.network4, kept.disk, authorized))
-    fresh = SliceRecord(kept.number, kept.memory, kept.disk, lab.image, sown.public, sown.fingerprint)
+    """Make the disk of a slice; killed on the way, its record has no host key and it is made from the start again."""
+    record.save_slice(lab.name, name, replace(kept, host_key=""))
+    key = _login_key(lab.name)
+    sown = seed.sow(seed.Seed(lab.name, name, kept.number, lab.network4, kept.disk, key))
+    fresh = replace(kept, image=lab.image, host_key=sown.public, fingerprint=sown.fingerprint, authorized=key)
     record.save_slice(lab.name, name, fresh)
     return fresh
+
+
+def _let_in(lab: str, name: str, kept: SliceRecord) -> None:
+    """Make a slice let in the login key of the lab, if that is not the one it was made with."""
+    key = _login_key(lab)
+    if key != kept.authorized:
+        machine.enter(lab, name, f"printf '%s\\n' {sh.quote(key)} >> /root/.ssh/authorized_keys")
+        record.save_slice(lab, name, replace(kept, authorized=key))
+
+
+def _login_key(lab: str) -> str:
+    return (places.lab_folder(lab) / "login.pub").read_text().strip()
 
 
 def _make_login_key(spec: LabSpec) -> None:
@@ -188,7 +203,7 @@ def _make_login_key(spec: LabSpec) -> None:
         Path(f"{path}.pub"),
         *[folder for folder in path.parents if folder.is_relative_to(spec.workspace)],
     ):
-        os.chown(each, owner.st_uid, owner.st_gid)
+        os.chown(each, owner.st_uid, owner.st_gid, follow_symlinks=False)
     (places.lab_folder(spec.name) / "login.pub").write_text(Path(f"{path}.pub").read_text())
 
 

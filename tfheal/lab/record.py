@@ -21,7 +21,10 @@ class LabRecord:
 
 @dataclass(frozen=True, slots=True)
 class SliceRecord:
-    """One slice: its number (its name is s and the number), its sizes, its image and its host key (`TYPE KEY`)."""
+    """One slice: its number (its name is s and the number), its sizes, its image, its host key, whom it lets in.
+
+    Keys are `TYPE KEY`. While the disk is being made there is no host key yet.
+    """
 
     number: int
     memory: int
@@ -29,6 +32,7 @@ class SliceRecord:
     image: str
     host_key: str
     fingerprint: str
+    authorized: str = ""
 
 
 def save_lab(record: LabRecord) -> None:
