@@ -1,11 +1,10 @@
 """Each fault of the lab goes round: broken, named, healed or rightly left alone, mended, healthy, and then idle."""
 
-import json
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from customer import Customer
+from documents import actions, document, findings
 from running_lab import RunningLab
 
 pytestmark = pytest.mark.lab
@@ -40,36 +39,26 @@ def test_a_fault_is_named_healed_and_forgotten(cycle: Cycle, shop: RunningLab, c
     of_app = ("--app", "files") if cycle.of_app else ()
     assert shop.do("break", "s1", cycle.fault, *of_app)["fault"] == cycle.fault
 
-    seen = _document(shop, "status", check=cycle.status)
-    assert cycle.finding in {finding["finding"] for finding in seen["findings"]}
+    seen = document(shop, "status", check=cycle.status)
+    assert cycle.finding in findings(seen)
     assert [slice_["reachable"] for slice_ in seen["slices"] if slice_["slice"] != "s1"] == [True, True]
 
-    healed = _document(shop, "heal", "--auto", check=cycle.heal)
-    assert [(action["rung"], action["outcome"]) for action in _actions(healed)] == [(rung, "done") for rung in cycle.rungs]
+    healed = document(shop, "heal", "--auto", check=cycle.heal)
+    assert actions(healed) == [(rung, "done") for rung in cycle.rungs]
 
     shop.do("mend", "s1")
-    assert _document(shop, "status", check=0)["health"] == "healthy"
+    assert document(shop, "status", check=0)["health"] == "healthy"
     assert customer.get("kept.txt") == b"what the customer keeps\n" * 1000
     customer.put("written-after.txt", b"it takes files again")
 
-    assert _actions(_document(shop, "heal", "--auto", check=0)) == []
+    assert actions(document(shop, "heal", "--auto", check=0)) == []
 
 
 def test_a_healthy_fleet_is_left_alone(shop: RunningLab) -> None:
     """Twenty rounds of heal --auto on a healthy fleet take no action, and one round trip each."""
-    before = _document(shop, "history", "--limit", "1000")["actions"]
+    before = document(shop, "history", "--limit", "1000")["actions"]
     for _ in range(20):
-        healed = _document(shop, "heal", "--auto", check=0)
-        assert (_actions(healed), healed["round_trips"]) == ([], 1)
-    assert _document(shop, "history", "--limit", "1000")["actions"] == before
+        healed = document(shop, "heal", "--auto", check=0)
+        assert (actions(healed), healed["round_trips"]) == ([], 1)
+    assert document(shop, "history", "--limit", "1000")["actions"] == before
 
-
-def _document(shop: RunningLab, *words: str, check: int | None = 0) -> dict[str, Any]:
-    ran = shop.run(*words, "--json", check=check)
-    document = dict(json.loads(ran.stdout))
-    assert document["exit"] == ran.returncode
-    return document
-
-
-def _actions(healed: dict[str, Any]) -> list[dict[str, Any]]:
-    return [action for incident in healed["incidents"] for action in incident["actions"]]
