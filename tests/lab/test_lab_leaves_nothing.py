@@ -1,5 +1,6 @@
 """Labs come and go; whatever was killed on the way, the machine is afterwards as it was before."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running_lab import RunningLab
+from running_lab import LABS, RunningLab
 from sandbox import Sandbox
 
 pytestmark = pytest.mark.lab
@@ -100,6 +101,19 @@ def test_a_slice_whose_nspawn_was_killed_is_found_and_ended(apart: Sandbox, befo
     assert set(lab.slices()) == {"s1", "s2"}
     lab.do("down")
     assert apart.traces(lab) == ""
+
+
+def test_the_cache_goes_but_for_images_that_slices_stand_on(apart: Sandbox, lab: RunningLab) -> None:
+    """An image is known as used by the mounts of running slices too, whoever's records are at hand."""
+    used = json.loads((LABS / lab.name / "lab.json").read_text())["image"]
+    cache = "/var/cache/tfheal-lab"
+    apart.sh(f"mount -t tmpfs tmpfs {cache}; mkdir -p {cache}/images/{used} {cache}/images/{'0' * 16}")
+    some = apart.lab("cache")
+    some.do("down", "--cache")
+    assert apart.sh(f"ls {cache}/images") == f"{used}\n"
+    apart.sh(f"mv {cache}/images/{used} {cache}/images/unused")
+    some.do("down", "--cache")
+    assert apart.sh(f"ls {cache}; umount {cache}") == ""
 
 
 def _supervisor(lab: RunningLab, name: str) -> int:

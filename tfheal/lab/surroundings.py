@@ -17,7 +17,7 @@ _ETC: Final = Path("/etc")
 _MAIN: Final = "http://deb.debian.org/debian"
 _SECURITY: Final = "http://security.debian.org/debian-security"
 _MIRROR: Final = re.compile(r"^(?!\s*#).*?(https?://[^\s\]]+?/(debian|debian-security))/?(?=\s|$)", re.MULTILINE)
-_APT: Final = re.compile(r"^Acquire::(https?::|Retries|ForceIPv|Check-)(?!.*Auto-Detect)", re.IGNORECASE)
+_APT: Final = re.compile(r"^Acquire::(https?::|Retries|ForceIPv|Check-|Languages)(?!.*Auto-Detect)", re.IGNORECASE)
 _VARIABLE: Final = re.compile(
     r"(PIP|NPM_CONFIG)_\w+|SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NODE_EXTRA_CA_CERTS"
     r"|(HTTPS?|ALL|NO|FTP)_PROXY",
