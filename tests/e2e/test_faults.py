@@ -61,4 +61,3 @@ def test_a_healthy_fleet_is_left_alone(shop: RunningLab) -> None:
         healed = document(shop, "heal", "--auto", check=0)
         assert (actions(healed), healed["round_trips"]) == ([], 1)
     assert document(shop, "history", "--limit", "1000")["actions"] == before
-

@@ -194,7 +194,7 @@ def _guard(release: Release, order: Order) -> str:
     return (
         f"if [ -e {paths.HANDS_OFF} ]; then\n"
         f'  say "refused paused $(packed "since $(date -u -r {paths.HANDS_OFF} +%Y-%m-%dT%H:%M:%SZ)")"; return\nfi\n'
-        f"mkdir -p /run/tfheal && exec 9>>/run/tfheal/{app}.lock\n"
+        f"mkdir -p /run/tfheal {paths.OWNER} && exec 9>>/run/tfheal/{app}.lock\n"
         f'if ! flock -n 9; then say "refused busy $(packed "$(head -c 300 /run/tfheal/{app}.holder)")"; return; fi\n'
         f"printf '%s\\n' {sh.quote(f'{order.writer}, {order.verb}, run {order.run}')} >/run/tfheal/{app}.holder\n"
         f'mkdir -p {paths.STATE} && chmod 0700 {paths.STATE} && mkdir -p "$state" "${{journal%/*}}"\n'

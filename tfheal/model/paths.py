@@ -4,10 +4,13 @@ import hashlib
 from typing import Final
 
 STATE: Final = "/var/lib/tfheal"
+RUN: Final = "/run/tfheal"  # locks, and what is forgotten at a reboot
 SLICE_JOURNAL: Final = "/var/log/tfheal/journal.jsonl"
 IDENTITY: Final = f"{STATE}/identity"
-HANDS_OFF: Final = "/etc/tfheal/hands-off"
-CHARTER: Final = "/etc/tfheal/charter.toml"
+OWNER: Final = "/etc/tfheal"
+HANDS_OFF: Final = f"{OWNER}/hands-off"
+CHARTER: Final = f"{OWNER}/charter.toml"
+DISKS: Final = "/ /var /opt /srv"  # what may be a disk of its own, and must not be full
 _USER_NAME_LIMIT: Final = 32
 
 
