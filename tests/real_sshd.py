@@ -102,6 +102,7 @@ def running_sshd(folder: Path, keys: Path, **options: str) -> Iterator[Sshd]:
         "PermitRootLogin": "prohibit-password",
         "PrintMotd": "no",
         "LogLevel": "VERBOSE",
+        "SetEnv": f"HOME={folder}",  # not this machine's own ~/.bashrc, which may do anything
     } | options
     lines = [f"Port {port}", "ListenAddress 127.0.0.1", "ListenAddress ::1"]
     lines += [f"HostKey {folder / f'host_{kind}'}" for kind in kinds]
