@@ -78,6 +78,9 @@ def test_a_unit_that_is_as_wanted_is_not_restarted(machine: OnSlice) -> None:
     before = main_pid(machine)
     machine.done(a_unit())
     assert main_pid(machine) == before
+    machine.heals(a_unit(), f"chmod 600 {PATH}; chown nobody {PATH}", "mode is 600")
+    machine.heals(a_unit(), f"systemctl disable -q {NAME}", "is not enabled")
+    assert main_pid(machine) == before
 
 
 @pytest.mark.parametrize("due", ["restart", "reload"])

@@ -81,9 +81,11 @@ settled() {{
 new=no
 sum=none
 [ -L "$path" ] || [ ! -f "$path" ] || sum=$(sha256sum <"$path")
-if [ "${{sum%% *}}" != "$digest" ] || [ "$(stat -c %a:%U:%G -- "$path")" != 644:root:root ]; then
+if [ "${{sum%% *}}" != "$digest" ]; then
     new=yes
     [ "$running" = no ] || {{ mkdir -p -- "${{restart%/*}}"; : >"$restart"; }}
+fi
+if [ "$new" = yes ] || [ "$(stat -c %a:%U:%G -- "$path")" != 644:root:root ]; then
     printf %s "$content" | base64 -d | place "$path" 644 root root
     systemctl daemon-reload
 fi
@@ -92,7 +94,12 @@ if [ "$load" = masked ]; then systemctl unmask --runtime --quiet -- "$name"; loo
 if [ "$stale" = yes ] || [ "$load" != loaded ]; then systemctl daemon-reload; look; fi
 [ "$load" = loaded ] || fail "systemd cannot load $name: $load"
 case $enabled in
-yes) if [ "$new" = yes ]; then systemctl --quiet reenable -- "$name"; else systemctl --quiet enable -- "$name"; fi ;;
+yes)
+    # What wants the unit may be another now; and a run killed before this line has left the restart due.
+    if [ "$new" = yes ] || [ -e "$restart" ]; then systemctl --quiet reenable -- "$name"
+    else systemctl --quiet enable -- "$name"
+    fi
+    ;;
 no) systemctl --quiet disable -- "$name" ;;
 esac
 [ "$running" = yes ] || exit 0
