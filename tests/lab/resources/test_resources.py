@@ -1,6 +1,7 @@
 """Directories, files, users and commands on a real slice: made, kept, healed, refused, and taken away."""
 
 import base64
+from dataclasses import replace
 
 import pytest
 from on_slice import Answer, OnSlice
@@ -102,6 +103,15 @@ def test_a_full_disk_leaves_the_old_file(machine: OnSlice) -> None:
     machine.do(f"mount -t tmpfs -o size=32k none {FOLDER}; echo old >{PATH}; cat /dev/zero >{FOLDER}/fill || :")
     machine.refuses(a_file(content="x" * 50_000), "No space left on device")
     assert machine.do(f"cat {PATH}; ls -A {FOLDER}") == "old\nfill\nmain.conf\n"
+
+
+def test_content_that_was_cut_on_its_way_is_not_put_there(machine: OnSlice) -> None:
+    """A decoder that was killed leaves half of it: the digest tells, and the old file stays."""
+    machine.do(f"echo old >{PATH}")
+    step = a_file(content="x" * 1_000)
+    cut = replace(step, apply=step.apply.replace("base64 -d |", "base64 -d | head -c 500 |"))
+    machine.refuses(cut, "content: FAILED")
+    assert machine.do(f"cat {PATH}; ls -A {FOLDER}") == "old\nmain.conf\n"
 
 
 def test_a_folder_that_cannot_be_written_to_is_a_failure(machine: OnSlice) -> None:

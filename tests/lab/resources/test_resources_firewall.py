@@ -154,4 +154,4 @@ def test_a_firewall_killed_at_every_command_is_finished_by_the_next_run(machine:
     old, new = a_firewall("192.0.2.1"), a_firewall("192.0.2.2")
     before = old.apply.replace("exec 2>&1", "")
     shut = f"nft list table {TABLE} | grep -q 'tcp dport 8099 drop'"
-    assert machine.killed_everywhere(new, before, shut, every=2) > 10
+    assert machine.killed_everywhere(new, before, shut, first=2, every=5) > 10

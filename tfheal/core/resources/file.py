@@ -17,7 +17,7 @@ verdict
 """
 _APPLY: Final = f"""{PLACE}
 case $path in "$home"/*) mkdir -p -- "${{path%/*}}" ;; esac
-printf %s "$content" | base64 -d | place "$path" "$mode" "$owner" "$group"
+printf %s "$content" | base64 -d | place "$path" "$mode" "$owner" "$group" "$digest"
 """
 _REMOVE: Final = f"""{PRUNE}
 if [ -d "$path" ] && [ ! -L "$path" ]; then fail "$path is a directory: it is not what was put there"; fi
@@ -32,12 +32,13 @@ def step(file: File, release: Release, secrets: Mapping[tuple[str, int], str]) -
     path = slice_path(file.path)
     data = _content(file, secrets)
     secret = file.content is not None and SECRET_TOKEN.search(file.content) is not None
+    home = paths.home(release.app, release.component)
     text = None if secret else file.content
-    values = {"path": path, "mode": octal(file.mode), "owner": file.owner, "group": file.group}
+    wanted = {"mode": octal(file.mode), "owner": file.owner, "group": file.group, "digest": digest(data)}
     return Step(
         id=resource_id(file),
-        check=check_script(_CHECK, **values, digest=digest(data), show=yes(said=text is not None)),
-        apply=apply_script(_APPLY, **values, home=paths.home(release.app, release.component), content=packed(data)),
+        check=check_script(_CHECK, path=path, **wanted, show=yes(said=text is not None)),
+        apply=apply_script(_APPLY, path=path, **wanted, home=home, content=packed(data)),
         remove=apply_script(_REMOVE, path=path),
         timeout=120.0,
         effect=file.on_change,

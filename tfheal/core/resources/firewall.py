@@ -59,14 +59,14 @@ _APPLY: Final = f"""{PLACE}{_LIVE}
 command -v nft >/dev/null || fail "nft is not installed: the playbook's packages name nftables"
 mkdir -p -- "${{path%/*}}" "${{saved%/*}}"
 printf %s "$content" | base64 -d | nft -c -f - || fail "nft does not take the rules"
-printf %s "$content" | base64 -d | place "$path" 600 root root
+printf %s "$content" | base64 -d | place "$path" 600 root root "$digest"
 nft -f "$path"
 live | place "$saved" 600 root root
 unit=/etc/systemd/system/tfheal-firewall.service
 sum=none
 [ ! -f "$unit" ] || sum=$(sha256sum <"$unit")
 if [ "${{sum%% *}}" != "$unit_digest" ]; then
-    printf %s "$unit_content" | base64 -d | place "$unit" 644 root root
+    printf %s "$unit_content" | base64 -d | place "$unit" 644 root root "$unit_digest"
     systemctl daemon-reload
 fi
 systemctl --quiet enable tfheal-firewall.service
@@ -91,13 +91,14 @@ def step(firewall: Firewall, release: Release) -> Step:
         raise UsageError(f"{firewall.name!r} is not a name for a table", where=str(release.instance))
     content = ruleset(firewall).encode()
     saved = f"{paths.STATE}/firewall/{firewall.name}"
-    values = {"table": firewall.name, "path": f"{_FOLDER}/{firewall.name}.nft", "saved": saved}
+    place = {"table": firewall.name, "path": f"{_FOLDER}/{firewall.name}.nft", "saved": saved}
+    values = place | {"digest": digest(content)}
     unit = {"unit_content": packed(_BOOT_UNIT.encode()), "unit_digest": digest(_BOOT_UNIT.encode())}
     return Step(
         id=resource_id(firewall),
-        check=check_script(_CHECK, **values, digest=digest(content)),
+        check=check_script(_CHECK, **values),
         apply=apply_script(_APPLY, **values, **unit, content=packed(content)),
-        remove=apply_script(_REMOVE, **values),
+        remove=apply_script(_REMOVE, **place),
         timeout=60.0,
     )
 

@@ -7,7 +7,7 @@ not followed, and a service that owns the folder around it cannot swap the file 
 
 from typing import Final
 
-# place PATH MODE OWNER GROUP <content
+# place PATH MODE OWNER GROUP [DIGEST] <content: with a digest, what came in cut is not put there
 PLACE: Final = r"""
 place() {
     parent=${1%/*}
@@ -20,6 +20,7 @@ place() {
     mkdir -m 0700 -- "$work" || fail "$1 cannot be replaced"
     (
         cd -- "$work" && [ "$(stat -c %u:%a .)" = 0:700 ] && cat >content \
+            && { [ -z "${5-}" ] || printf '%s  content\n' "$5" | sha256sum --quiet -c -; } \
             && chown -- "$3:$4" content && chmod -- "$2" content && sync content && mv -T -- content "$1"
     ) || { rm -rf -- "$work"; fail "$1 was not replaced, what was there is untouched"; }
     rm -rf -- "$work"

@@ -86,7 +86,7 @@ if [ "${{sum%% *}}" != "$digest" ]; then
     [ "$running" = no ] || {{ mkdir -p -- "${{restart%/*}}"; : >"$restart"; }}
 fi
 if [ "$new" = yes ] || [ "$(stat -c %a:%U:%G -- "$path")" != 644:root:root ]; then
-    printf %s "$content" | base64 -d | place "$path" 644 root root
+    printf %s "$content" | base64 -d | place "$path" 644 root root "$digest"
     systemctl daemon-reload
 fi
 look || fail "systemd does not answer"
