@@ -12,6 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from build import can_become_nobody
 from journals import NOW, an_action, python
 
 from tfheal.base.errors import ActionFailed, NeedsHuman, Refused, TfhealError, UsageError
@@ -153,7 +154,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         SqliteJournal(Path("/proc/tfheal/journal.db"))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
+@pytest.mark.skipif(not can_become_nobody(), reason="only root can become nobody, from where nobody can read us")
 def test_somebody_elses_journal_is_told(path: Path) -> None:
     """A journal that an administrator made is explained to the user who may not read it."""
     with closing(SqliteJournal(path)), _as_nobody(path), pytest.raises(ActionFailed) as caught:

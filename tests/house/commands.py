@@ -24,6 +24,11 @@ def options_of(command: Any) -> dict[str, str]:  # noqa: ANN401  (Typer's own cl
     }
 
 
+def name_of(argument: Any) -> str:  # noqa: ANN401
+    """Return how an argument is called in the usage of its command."""
+    return str(argument.metavar or argument.name.upper())
+
+
 def _below(words: tuple[str, ...], command: Any) -> list[tuple[tuple[str, ...], Any]]:  # noqa: ANN401
     inside = getattr(command, "commands", None)
     if inside is None:
