@@ -55,14 +55,14 @@ def fleet(lab_ground: Path) -> Iterator[RunningLab]:
 
 @pytest.fixture(scope="session")
 def deployed(fleet: RunningLab) -> RunningLab:
-    """The example, deployed on s1."""
+    """Deploy the example on s1."""
     fleet.run("deploy", "files")
     return fleet
 
 
 @pytest.fixture
 def shop(deployed: RunningLab) -> Iterator[RunningLab]:
-    """The example, healthy before the test and mended after it, whatever the test did."""
+    """Have the example healthy before the test, and mended after it, whatever the test did."""
     deployed.run("deploy", "files")
     deployed.run("heal", "--auto")
     yield deployed
@@ -71,7 +71,7 @@ def shop(deployed: RunningLab) -> Iterator[RunningLab]:
 
 @pytest.fixture
 def customer(shop: RunningLab) -> Customer:
-    """A customer with a file in the store, who asks for it as customers do."""
+    """Make a customer who keeps a file in the store."""
     customer = Customer.of(shop, "s1")
     customer.put("kept.txt", b"what the customer keeps\n" * 1000)
     return customer

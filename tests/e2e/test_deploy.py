@@ -21,7 +21,7 @@ SPEC = "apps/files.yaml"
 
 @pytest.fixture
 def spec(shop: RunningLab) -> Iterator[Path]:
-    """The app's spec, put back after the test."""
+    """Return the app's spec, and put it back after the test."""
     path = shop.workspace / SPEC
     before = path.read_text()
     yield path
@@ -31,7 +31,7 @@ def spec(shop: RunningLab) -> Iterator[Path]:
 
 @pytest.fixture
 def second(shop: RunningLab) -> Iterator[Path]:
-    """The spec of a second app on s2, which the test deploys and this takes away."""
+    """Write the spec of a second app on s2, and take it away after the test."""
     path = shop.workspace / "apps" / "more.yaml"
     path.write_text((shop.workspace / SPEC).read_text().replace("app: files", "app: more").replace("[s1]", "[s2]"))
     yield path

@@ -50,13 +50,14 @@ def _options(
     """Deploy, check and heal applications on slices that their owners keep."""
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a run as Ctrl-C does."""
+class Ended(BaseException):
+    """Ctrl-C or SIGTERM; not a KeyboardInterrupt, which the library would swallow without a word."""
 
 
 def main() -> NoReturn:
     """Run the command line and end the process with its exit code."""
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
     sys.exit(run(sys.argv[1:]))
 
 
@@ -67,9 +68,9 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # whoever read us has had enough
         sys.stderr.close()
         return int(Exit.OK)
-    except (KeyboardInterrupt, typer.Abort) as error:
+    except (Ended, KeyboardInterrupt, typer.Abort) as error:
         _told(_interruption(), arguments)
-        return int(Exit.TERMINATED if isinstance(error, Terminated) else Exit.INTERRUPTED)
+        return int(Exit.TERMINATED if error.args == (signal.SIGTERM,) else Exit.INTERRUPTED)
     except Exception as error:  # noqa: BLE001 (what is not ours is our own mistake, and is told as one)
         told = _ours(error)
         # No command at all: its help was printed, and there is nothing to add.
@@ -89,8 +90,8 @@ def _ours(error: Exception) -> TfhealError:
     return bug_report(error)
 
 
-def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise Terminated
+def _end(number: int, _frame: FrameType | None) -> NoReturn:
+    raise Ended(number)
 
 
 def _interruption() -> Interrupted:

@@ -26,10 +26,10 @@ def diagnosed(
     findings = [
         finding for slice_name, facts in seen.items() for finding in _of_slice(slice_name, facts, meant, full_share)
     ]
-    troubled = {finding.slice for finding in findings if finding.cause in {"disk-full", "slice-wiped"}}
+    full = {finding.slice for finding in findings if finding.cause == "disk-full"}
     healths: dict[InstanceName, Health] = dict.fromkeys(placed, "absent")
     for instance, item in meant.items():
-        health, found = _of_instance(item, seen.get(instance.slice), hushed=instance.slice in troubled)
+        health, found = _of_instance(item, seen.get(instance.slice), hushed=instance.slice in full)
         healths[instance] = health
         findings += found
     blocked, blocking = _blocked(meant, healths)
@@ -51,15 +51,6 @@ def _of_slice(
     found = []
     if isinstance(machine.hands_off_since, Known) and machine.hands_off_since.value:
         found.append(Finding("paused-by-owner", "info", name, f"hands off since {machine.hands_off_since.value}"))
-    if here and isinstance(machine.identity, Known) and machine.identity.value is None:
-        found.append(
-            Finding(
-                "slice-wiped",
-                "critical",
-                name,
-                "the marker of identity is gone: this is not the machine that was deployed to",
-            )
-        )
     if (full := _full_disk(machine, full_share)) and here:
         found.append(Finding("disk-full", "critical", name, full, here[0], "free-disk"))
     elif full:
@@ -116,10 +107,10 @@ def _finding(release: Release, cause: Cause, detail: str) -> Finding:
 
 def _wiped(seen: SliceFacts, facts: InstanceFacts, release: Release) -> list[Finding]:
     if isinstance(seen.machine.identity, Known) and seen.machine.identity.value is None:
-        return [replace(_finding(release, "slice-wiped", "deployed here, but the machine is a new one"), entry=None)]
-    gone = _missing_data(release, facts)
-    if gone:
-        return [_finding(release, "slice-wiped", f"the owner's data is gone: {', '.join(gone)}")]
+        gone = "the marker of identity is gone: this is not the machine that was deployed to"
+        return [_finding(release, "slice-wiped", gone)]
+    if lost := _missing_data(release, facts):
+        return [_finding(release, "slice-wiped", f"the owner's data is gone: {', '.join(lost)}")]
     return []
 
 
