@@ -40,7 +40,10 @@ class Secret:
 
 
 def masked(text: str, values: Iterable[str]) -> str:
-    """Given text that came from elsewhere and the values of secrets, return it with each of these masked."""
-    for value in values:
-        text = text.replace(value, MASK) if value else text
+    """Given text that came from elsewhere and the values of secrets, return it with each of these masked.
+
+    The longest goes first: a secret that is part of another would leave the rest of that one to be read.
+    """
+    for value in sorted(filter(None, values), key=len, reverse=True):
+        text = text.replace(value, MASK)
     return text

@@ -7,14 +7,13 @@ refuses what the owner or a newer placement forbids, and leaves a line before an
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from tfheal.base import sh, untrusted
 from tfheal.base.errors import BadReply
-from tfheal.base.secret import masked
 from tfheal.core.probe import checks
-from tfheal.core.probe.script import ANSWER, PRELUDE, answer_of, called_once, whole
+from tfheal.core.probe.script import ANSWER, PRELUDE, answer_of, called_once, duration, whole
 from tfheal.core.resources.step import Step
 from tfheal.model import paths
 from tfheal.model.facts import CheckFact
@@ -24,18 +23,22 @@ from tfheal.model.release import Release
 StepOutcome = Literal["ok", "changed", "failed", "skipped"]
 Secrets = Mapping[tuple[str, int], str]
 
+# What a part leaves behind with its output open is waited for until its time-out and a little longer, not for ever.
 _LIBRARY: Final = """\
 say() { printf '%s %s\\n' "$marker" "$*"; }
 packed() { printf %s "$1" | base64 -w 0; }
 part() {
-  said=$({ printf %s "$2" | timeout -k 5 "$1" sh 2>&1; printf '\\n%s' "$?"; } | tail -c 8000)
+  said=$({ printf %s "$2" | timeout -k 5 "$1" sh 2>&1; printf '\\n%s' "$?"; } |
+    timeout -k 1 "$((${1%.*} + 10))" cat | tail -c 8000)
   status=${said##*"$newline"}; said=${said%"$newline"*}
 }
 step() {
   [ -z "$stopped" ] || { say "step $1 skipped -"; return; }
   if [ -n "$2" ]; then part "$4" "$2"; [ "$status" -ne 0 ] || { say "step $1 ok -"; return; }; fi
   say "step $1 begun -"
-  [ "$6" = nothing ] || : >"$state/$6-needed"
+  if [ "$6" != nothing ] && ! said=$(touch "$state/$6-needed" 2>&1); then
+    stopped=$1; say "step $1 failed $(packed "$said")"; return
+  fi
   part "$5" "$3"
   if [ "$status" -ne 0 ]; then stopped=$1; say "step $1 failed $(packed "$said")"; return; fi
   if [ -n "$2" ]; then
@@ -53,7 +56,7 @@ ask() {
 }
 record() {
   (
-    flock 8
+    flock -w 5 8
     [ -z "$(tail -c 1 "$journal" 2>/dev/null)" ] || echo >>"$journal"
     printf '{"prev":"%s","at":"%s",%s,%s}\\n' "$(tail -n 1 "$journal" 2>/dev/null | sha256sum | cut -c 1-64)" \\
       "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$entry" "$1" >>"$journal"
@@ -65,12 +68,15 @@ remember() {
 }
 """
 _STEP: Final = re.compile(rb"step (\d{1,4}) (ok|changed|failed|skipped|begun) ([A-Za-z0-9+/=-]*)")
-_REFUSED: Final = re.compile(rb"refused (paused|busy|older) ([A-Za-z0-9+/=]*)")
+_REFUSED: Final = re.compile(rb"refused (paused|busy|older|wiped) ([A-Za-z0-9+/=]*)")
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the slice is told about who acts, and why; `remembers` says that the state file follows this action."""
+    """What the slice is told about who acts, and why; `remembers` says that the state file follows this action.
+
+    An `identity` is given to a machine that has none; without one to give, a machine that lost its own is not touched.
+    """
 
     verb: str
     writer: str
@@ -106,9 +112,11 @@ class Report:
         return any(step.outcome == "changed" for step in self.steps)
 
     @property
-    def alive(self) -> bool:
-        """Return whether no `alive` check failed."""
-        return all(check.verdict == "pass" for check in self.checks if check.kind == "alive")
+    def dead(self) -> tuple[CheckFact, ...]:
+        """Return the `alive` checks that failed, or else those that could not be asked."""
+        alive = [check for check in self.checks if check.kind == "alive"]
+        failed = tuple(check for check in alive if check.verdict == "fail")
+        return failed or tuple(check for check in alive if check.verdict == "unknown")
 
 
 def alive_script(release: Release, secrets: Secrets) -> str:
@@ -147,16 +155,16 @@ def composed(release: Release, steps: tuple[Step, ...], order: Order, secrets: S
     state = paths.state(release.app, release.component)
     calls = "".join(
         f"step {index} {sh.quote(whole(step.check) if step.check else '')} {sh.quote(whole(step.apply))} "
-        f"{step.check_timeout:g} {step.timeout:g} {step.effect}\n"
+        f"{duration(step.check_timeout)} {duration(step.timeout)} {step.effect}\n"
         for index, step in enumerate(steps)
     )
     asks = "".join(
-        f"ask {index} {check.timeout:g} {sh.quote(whole(checks.script(check, secrets)))}\n"
+        f"ask {index} {duration(check.timeout)} {sh.quote(whole(checks.script(check, secrets)))}\n"
         for index, check in enumerate(asked_checks(release, order))
     )
     body = (
         PRELUDE
-        + f"marker={marker}\nnewline='\n'\nstopped=\nchanged=\nstate={state}\njournal={paths.SLICE_JOURNAL}\n"
+        + f"marker={marker}\nnewline='\n'\nstopped=\nchanged=\nknown=\nstate={state}\njournal={paths.SLICE_JOURNAL}\n"
         + f"entry={sh.quote(_entry(release, order))}\nfacts={sh.quote(_facts(release, order))}\n"
         + _LIBRARY
         + _guard(release, order)
@@ -187,21 +195,28 @@ def timeout(release: Release, steps: tuple[Step, ...]) -> float:
 
 
 def _guard(release: Release, order: Order) -> str:
-    app = release.app
-    identity = ""
-    if order.identity:
-        identity = f"[ -e {paths.IDENTITY} ] || printf '%s\\n' {sh.quote(order.identity)} >{paths.IDENTITY}\n"
+    lock, holder = f"{paths.RUN}/{release.app}.lock", f"{paths.RUN}/{release.app}.holder"
+    who = sh.quote(f"{order.writer}, {order.verb}, run {order.run}")
     return (
         f"if [ -e {paths.HANDS_OFF} ]; then\n"
         f'  say "refused paused $(packed "since $(date -u -r {paths.HANDS_OFF} +%Y-%m-%dT%H:%M:%SZ)")"; return\nfi\n'
-        f"mkdir -p /run/tfheal {paths.OWNER} && exec 9>>/run/tfheal/{app}.lock\n"
-        f'if ! flock -n 9; then say "refused busy $(packed "$(head -c 300 /run/tfheal/{app}.holder)")"; return; fi\n'
-        f"printf '%s\\n' {sh.quote(f'{order.writer}, {order.verb}, run {order.run}')} >/run/tfheal/{app}.holder\n"
+        f"mkdir -p {paths.RUN} {paths.OWNER} && exec 9>>{lock}\n"
+        f'if ! flock -n 9; then say "refused busy $(packed "$(head -c 300 {holder})")"; return; fi\n'
+        f"printf '%s\\n' {who} >{holder}\n"
         f'mkdir -p {paths.STATE} && chmod 0700 {paths.STATE} && mkdir -p "$state" "${{journal%/*}}"\n'
         'while read -r key value; do [ "$key" != generation ] || known=$value; done 2>/dev/null <"$state/state"\n'
+        "case $known in *[!0-9]*|????????????*) known=;; esac\n"  # garbage is nobody's generation
         f'if [ "${{known:-0}}" -gt {order.generation} ]; then say "refused older $(packed "$known")"; return; fi\n'
-        + identity
+        + _identified(order)
     )
+
+
+def _identified(order: Order) -> str:
+    if order.identity:
+        return f"[ -e {paths.IDENTITY} ] || printf '%s\\n' {sh.quote(order.identity)} >{paths.IDENTITY}\n"
+    if order.verb == "remove":  # of a machine that was wiped, what is left to remove is the record of it
+        return ""
+    return f"if [ ! -e {paths.IDENTITY} ]; then say 'refused wiped '; return; fi\n"
 
 
 def _entry(release: Release, order: Order) -> str:
@@ -223,7 +238,7 @@ def _facts(release: Release, order: Order) -> str:
     return f"release {release.id}\nversion {release.version}\ngeneration {order.generation}\nwriter {untrusted.line(order.writer, 200)}"
 
 
-def progress(line: bytes, steps: tuple[Step, ...], marker: str) -> StepReport | str | None:
+def progress(line: bytes, steps: tuple[Step, ...], secrets: Secrets, marker: str) -> StepReport | str | None:
     """Given one line of a running apply, return the report of a step, the id of a step that begins, or None for noise."""
     head = f"{marker} ".encode()
     match = _STEP.fullmatch(line[len(head) :]) if line.startswith(head) else None
@@ -232,7 +247,7 @@ def progress(line: bytes, steps: tuple[Step, ...], marker: str) -> StepReport | 
     step = steps[int(match[1])]
     if match[2] == b"begun":
         return step.id
-    detail = "" if match[3] == b"-" else untrusted.text(sh.unencoded(match[3]) or b"", 4_000)
+    detail = untrusted.text(sh.unencoded(match[3]) or b"", 4_000, secrets.values())
     outcomes: dict[bytes, StepOutcome] = {
         b"ok": "ok",
         b"changed": "changed",
@@ -259,8 +274,8 @@ def report(
             return Report((), (), refused=_refusal(refusal))
         if match := re.fullmatch(rb"check (.*)", rest):
             facts.append(_check(match[1], asked, len(facts), secrets))
-        elif isinstance(step := progress(line, steps, marker), StepReport):
-            told[step.step] = replace(step, detail=masked(step.detail, secrets.values()))
+        elif isinstance(step := progress(line, steps, secrets, marker), StepReport):
+            told[step.step] = step
         ended = ended or rest == b"end"
     reports = tuple(told.get(step.id, StepReport(step.id, "skipped", "not reached")) for step in steps)
     if ended and len(facts) != len(asked):
@@ -279,7 +294,8 @@ def _check(line: bytes, asked: tuple[Check, ...], position: int, secrets: Secret
 def _refusal(match: re.Match[bytes]) -> str:
     detail = untrusted.line(sh.unencoded(match[2]) or b"", 300)
     return {
-        b"paused": f"paused by the owner {detail}",
+        b"paused": f"paused by the owner {detail} (they lift it by removing {paths.HANDS_OFF})",
         b"busy": f"another run is at work on the slice: {detail}",
         b"older": f"the slice knows a newer placement (generation {detail})",
+        b"wiped": "the marker of identity is gone: this is not the machine that was deployed to",
     }[match[1]]

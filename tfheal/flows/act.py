@@ -17,6 +17,9 @@ from tfheal.model.release import Release
 T = TypeVar("T")
 
 REPORT_CAP = 1 << 20
+_VERIFIED_ALIVE = frozenset(
+    {"deploy", "restart", "redeploy"}
+)  # the others have done their part when their steps say so
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +109,10 @@ def _trip(work: Work, target: Slice, ports: Ports) -> tuple[Outcome, str, Report
         return "unknown", str(error), None
     except TfhealError as error:
         return "failed", str(error), None
-    return (*_judged(report), report)
+    return (*_judged(report, work), report)
 
 
-def _judged(report: Report) -> tuple[Outcome, str]:
+def _judged(report: Report, work: Work) -> tuple[Outcome, str]:
     if report.refused:
         return "refused", report.refused
     if report.failures:
@@ -117,9 +120,10 @@ def _judged(report: Report) -> tuple[Outcome, str]:
         return "failed", f"{first.step}: {first.detail}"
     if not report.complete:
         return "unknown", "the slice did not say how it ended"
-    if not report.alive:
-        dead = next(check for check in report.checks if check.kind == "alive" and check.verdict != "pass")
-        return "failed", f"{dead.check} still fails: {dead.detail}"
+    if report.dead and work.verb in _VERIFIED_ALIVE:
+        dead = report.dead[0]
+        outcome: Outcome = "failed" if dead.verdict == "fail" else "unknown"
+        return outcome, f"{dead.check}: {dead.detail}"
     return "done", "changed" if report.changed else "nothing to do"
 
 
@@ -130,7 +134,7 @@ def _teller(work: Work, marker: str, ports: Ports) -> Callable[[bytes], None]:
 
     def tell(line: bytes) -> None:
         nonlocal done
-        told = apply.progress(line, work.steps, marker)
+        told = apply.progress(line, work.steps, work.secrets, marker)
         if isinstance(told, str):
             ports.reporter.step(where, told, done, total)
         elif isinstance(told, StepReport):

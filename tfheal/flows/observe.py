@@ -25,7 +25,8 @@ from tfheal.model.inventory import Slice
 from tfheal.model.ports import Ports
 from tfheal.model.release import Release
 
-QUESTIONS_BUDGET = 25.0  # seconds for all questions of a slice
+QUESTIONS_BUDGET = 40.0  # seconds for all questions of a slice; what is cut at its end is unknown
+_SLACK = 10.0
 REPLY_CAP = 4 << 20
 _CAUSES: tuple[
     tuple[
@@ -77,16 +78,17 @@ def _ask(target: Slice, items: tuple[Asked, ...], ports: Ports) -> SliceFacts:
     questions: tuple[Question, ...] = (machine.QUESTION,)
     for item in items:
         questions += instance.questions(item.release, item.steps, item.secrets)
+    questions += (machine.UPDATES,)
     marker = ports.marker()
     script = composed(questions, marker, QUESTIONS_BUDGET)
     sent = ports.clock.now()
-    reply = ports.transport.run(target, script, timeout=QUESTIONS_BUDGET + 35, cap=REPLY_CAP)
+    reply = ports.transport.run(target, script, timeout=QUESTIONS_BUDGET + _SLACK, cap=REPLY_CAP)
     received = ports.clock.now()
     told = answers(reply.stdout, questions, marker)
     return SliceFacts(
         slice=target.name,
         at=received.isoformat(),
-        machine=machine.machine(told["machine"], sent.timestamp(), received.timestamp()),
+        machine=machine.machine(told["machine"], told["updates"], sent.timestamp(), received.timestamp()),
         instances={
             item.release.instance.on_slice: instance.facts(item.release, item.steps, item.secrets, told)
             for item in items

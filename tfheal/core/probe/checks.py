@@ -4,14 +4,18 @@ from collections.abc import Mapping
 from typing import Final
 
 from tfheal.base import sh, untrusted
-from tfheal.base.secret import masked
-from tfheal.core.probe.script import Answer, Question
+from tfheal.core.probe.script import Answer, Question, duration
 from tfheal.model.facts import CheckFact, Verdict
 from tfheal.model.playbook import Check, HttpCheck
 from tfheal.model.release import filled
 
 _CAP: Final = 4_096
-_CURL_TIMED_OUT: Final = 28
+_DETAIL_CAP: Final = 500
+_NOT_ASKED: Final = frozenset({125, 126, 127})  # `timeout` itself failed, or what should ask is missing
+_CONNECTED_WITHIN: Final = 1.0  # seconds, on the machine itself
+# The owner's own settings of curl do not count (-q), and an answer without an end does not eat the machine's memory.
+_MEMORY: Final = "ulimit -v 524288 2>/dev/null"  # KiB
+_CURL: Final = "curl -q -gsS --noproxy '*'"
 
 
 def script(check: Check, secrets: Mapping[tuple[str, int], str]) -> str:
@@ -37,21 +41,23 @@ def fact(check: Check, secrets: Mapping[tuple[str, int], str], answer: Answer | 
         return CheckFact(check.name, check.kind, "unknown", "no time was left to ask", 0.0)
     if answer.timed_out:
         return CheckFact(check.name, check.kind, "fail", f"no answer within {check.timeout:g} s", answer.seconds)
-    detail = masked(untrusted.line(answer.output, 500), secrets.values())
+    detail = untrusted.line(answer.output, _DETAIL_CAP, secrets.values())
     if answer.status == 0:
         return CheckFact(check.name, check.kind, "pass", detail, answer.seconds)
-    verdict: Verdict = "unknown" if answer.status in {126, 127} else "fail"
+    verdict: Verdict = "unknown" if answer.status in _NOT_ASKED else "fail"
     return CheckFact(check.name, check.kind, verdict, detail or f"exit {answer.status}", answer.seconds)
 
 
 def _http(http: HttpCheck, timeout: float) -> str:
     newline = "\n"
+    wrong = f"HTTP %s, wanted {http.status}"
     lines = [
-        f"reply=$(curl -gsS --noproxy '*' -m {timeout:g} -w '\\n%{{http_code}}' {sh.quote(http.url)} 2>&1) || {{",
-        '  status=$?; echo "$reply" | head -c 300; [ $status -eq 127 ] && exit 127; exit 1',
+        _MEMORY,
+        f"reply=$({_CURL} -m {duration(timeout)} -w '\\n%{{http_code}}' {sh.quote(http.url)} 2>&1) || {{",
+        '  status=$?; printf %s "$reply" | head -c 300; [ $status -eq 127 ] && exit 127; exit 1',
         "}",
         f"code=${{reply##*{sh.quote(newline)}}}",
-        f'[ "$code" = {http.status} ] || {{ echo "HTTP $code, wanted {http.status}"; echo "$reply" | head -c 300; exit 1; }}',
+        f'[ "$code" = {http.status} ] || {{ printf \'{wrong}\\n%.300s\' "$code" "$reply"; exit 1; }}',
     ]
     if http.contains is not None:
         lines += [
@@ -63,11 +69,13 @@ def _http(http: HttpCheck, timeout: float) -> str:
 
 
 def _tcp(port: str, timeout: float) -> str:
-    # curl connects and then waits for a greeting that need not come: its time-out (28) means that the port is open.
+    # curl connects and then waits for a greeting that need not come: what counts is whether it was connected.
+    patience = duration(min(timeout / 2, _CONNECTED_WITHIN))
+    url = sh.quote(f"telnet://localhost:{port}")
     return "\n".join(
         [
-            f"curl -s --noproxy '*' --connect-timeout {timeout / 2:g} -m {timeout / 2:g} telnet://127.0.0.1:{port} >/dev/null",
-            f"case $? in 0|{_CURL_TIMED_OUT}) echo 'port {port} is open';; 127) exit 127;;",
-            f"*) echo 'nobody listens on port {port}'; exit 1;; esac",
+            f"took=$({_CURL} -m {patience} -o /dev/null -w '%{{time_connect}}' {url} 2>/dev/null)",
+            f"case $?:$took in 127:*) echo 'curl is missing'; exit 127;; *:*[1-9]*) echo {sh.quote(f'port {port} is open')};;",
+            f"*) echo {sh.quote(f'nobody listens on port {port}')}; exit 1;; esac",
         ]
     )

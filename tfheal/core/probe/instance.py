@@ -1,12 +1,10 @@
 """An instance: its state file, its unit, its resources and its checks, asked as questions and read back as facts."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from tfheal.base import sh, untrusted
-from tfheal.base.secret import masked
 from tfheal.core.probe import checks
 from tfheal.core.probe.script import Answer, Question
 from tfheal.core.resources.step import Step
@@ -16,7 +14,16 @@ from tfheal.model.release import Release
 
 _UNIT_PROPERTIES: Final = "ActiveState,SubState,Result,UnitFileState,NRestarts,ActiveEnterTimestampMonotonic"
 _RESOURCES_CAP: Final = 262_144
+_ROOM: Final = (
+    150_000  # bytes of all that checks say, before base64: what exceeds it is cut, so that the end still comes
+)
+_SAID_CAP: Final = 98_304
+_CUT_SAID_CAP: Final = 500
 _RESOURCE: Final = re.compile(rb"resource (\d{1,4}) (\d{1,3}) ([A-Za-z0-9+/=]*)")
+_COUNT: Final = re.compile(r"[0-9]{1,9}")
+_MICROSECONDS: Final = re.compile(r"[0-9]{1,18}")
+_UPTIME: Final = re.compile(r"[0-9]{1,12}\.[0-9]{2}")
+_RELEASE: Final = re.compile(r"[0-9a-f]{16}")
 _DIFFERS: Final = 1
 
 
@@ -25,13 +32,12 @@ def questions(
 ) -> tuple[Question, ...]:
     """Given a release, its steps and its secrets, return everything to ask about the instance."""
     prefix = release.instance.on_slice
-    asked = [Question(f"{prefix} state", _state_script(release), timeout=5, cap=8_192)]
     seconds = sum(min(step.check_timeout, 10.0) for step in steps)
-    asked.append(
-        Question(f"{prefix} resources", _resources_script(steps), timeout=min(30.0, seconds), cap=_RESOURCES_CAP)
+    return (
+        Question(f"{prefix} state", _state_script(release), timeout=5, cap=8_192),
+        Question(f"{prefix} resources", _resources_script(steps), timeout=min(30.0, 5 + seconds), cap=_RESOURCES_CAP),
+        *(checks.question(f"{prefix} check {index}", check, secrets) for index, check in enumerate(release.checks)),
     )
-    asked += [checks.question(f"{prefix} check {check.name}", check, secrets) for check in release.checks]
-    return tuple(asked)
 
 
 def facts(
@@ -46,15 +52,18 @@ def facts(
     return InstanceFacts(
         state=state,
         unit=unit,
-        resources=_masked(_resources(steps, answers[f"{prefix} resources"]), secrets),
-        checks=tuple(checks.fact(check, secrets, answers[f"{prefix} check {check.name}"]) for check in release.checks),
+        resources=_resources(steps, secrets, answers[f"{prefix} resources"]),
+        checks=tuple(
+            checks.fact(check, secrets, answers[f"{prefix} check {index}"])
+            for index, check in enumerate(release.checks)
+        ),
     )
 
 
 def _state_script(release: Release) -> str:
     file = f"{paths.state(release.app, release.component)}/state"
     lines = [
-        f'if [ -r {file} ]; then while read -r line; do echo "state $line"; done <{file}; else echo absent; fi',
+        f"if [ -r {file} ]; then sed 's/^/state /' {file}; else echo absent; fi",
         'read -r up _ </proc/uptime; echo "up $up"',
     ]
     if release.unit:
@@ -64,12 +73,20 @@ def _state_script(release: Release) -> str:
 
 def _resources_script(steps: tuple[Step, ...]) -> str:
     # A step that is as wanted costs one subshell and one line; only what differs is encoded.
-    lines = []
+    lines = [
+        f"room={_ROOM}",
+        "tell() {",
+        f'  if [ "${{#said}}" -gt {_SAID_CAP} ] || [ "${{#said}}" -gt "$room" ]; then',
+        f'    said=$(printf %.{_CUT_SAID_CAP}s "${{said%%current:*}}")',
+        "  fi",
+        "  room=$((room - ${#said}))",
+        '  printf \'resource %s %s %s\\n\' "$1" "$2" "$(printf %s "$said" | base64 -w 0)"',
+        "}",
+    ]
     for index, step in enumerate(steps):
         lines += [
             f"said=$( ( {step.check}\n) 2>&1 </dev/null ); status=$?",
-            f"if [ $status -eq 0 ]; then echo 'resource {index} 0 '; else",
-            f'printf \'resource {index} %s %s\\n\' $status "$(printf %s "$said" | head -c 98304 | base64 -w 0)"; fi',
+            f"if [ $status -eq 0 ]; then echo 'resource {index} 0 '; else tell {index} $status; fi",
         ]
     return "\n".join([*lines, "echo complete"])
 
@@ -97,7 +114,7 @@ def _state(answer: Answer | None, release: Release) -> tuple[Fact[SliceState | N
 
 def _slice_state(state: dict[str, str]) -> Fact[SliceState | None]:
     generation = state.get("generation", "")
-    if not re.fullmatch(r"\d{1,9}", generation) or not re.fullmatch(r"[0-9a-f]{16}", state.get("release", "")):
+    if not _COUNT.fullmatch(generation) or not _RELEASE.fullmatch(state.get("release", "")):
         return Unknown("the state file on the slice does not parse")
     return Known(
         SliceState(
@@ -118,21 +135,23 @@ def _unit(said: dict[str, str], release: Release) -> Fact[UnitFact]:
         return Unknown("systemd did not answer")
     restarts, entered, up = said.get("NRestarts", ""), said.get("ActiveEnterTimestampMonotonic", ""), said.get("up", "")
     active_for = None
-    if said["ActiveState"] == "active" and entered.isdigit() and re.fullmatch(r"\d{1,12}\.\d\d", up):
-        active_for = max(0.0, float(up) - int(entered[:18]) / 1e6)
+    if said["ActiveState"] == "active" and _MICROSECONDS.fullmatch(entered) and _UPTIME.fullmatch(up):
+        active_for = max(0.0, float(up) - int(entered) / 1e6)
     return Known(
         UnitFact(
             active=said["ActiveState"][:30],
             sub=said.get("SubState", "")[:30],
             result=said.get("Result", "")[:30],
             enabled=said.get("UnitFileState", "")[:30],
-            restarts=int(restarts[:9]) if restarts.isdigit() else 0,
+            restarts=int(restarts) if _COUNT.fullmatch(restarts) else 0,
             active_for=active_for,
         )
     )
 
 
-def _resources(steps: tuple[Step, ...], answer: Answer | None) -> Fact[tuple[ResourceFact, ...]]:
+def _resources(
+    steps: tuple[Step, ...], secrets: Mapping[tuple[str, int], str], answer: Answer | None
+) -> Fact[tuple[ResourceFact, ...]]:
     if answer is None:
         return Unknown("no time was left to ask")
     if answer.timed_out or not answer.output.rstrip().endswith(b"complete"):
@@ -142,38 +161,26 @@ def _resources(steps: tuple[Step, ...], answer: Answer | None) -> Fact[tuple[Res
         if match := _RESOURCE.fullmatch(line):
             index = int(match[1])
             if index < len(steps):
-                found[index] = resource_fact(steps[index], int(match[2]), sh.unencoded(match[3]))
+                said = sh.unencoded(match[3]) or b""
+                found[index] = _resource_fact(steps[index], int(match[2]), said, secrets.values())
     if len(found) != len(steps):
         return Unknown("the slice did not answer for every resource")
     return Known(tuple(found[index] for index in range(len(steps))))
 
 
-def _masked(
-    resources: Fact[tuple[ResourceFact, ...]], secrets: Mapping[tuple[str, int], str]
-) -> Fact[tuple[ResourceFact, ...]]:
-    if isinstance(resources, Unknown):
-        return resources
-    values = secrets.values()
-    return Known(
-        tuple(
-            replace(fact, detail=masked(fact.detail, values), current=fact.current and masked(fact.current, values))
-            for fact in resources.value
-        )
-    )
-
-
-def resource_fact(step: Step, status: int, said: bytes | None) -> ResourceFact:
+def _resource_fact(step: Step, status: int, said: bytes, hidden: Iterable[str]) -> ResourceFact:
     """Given a step, the exit status of its check and what it printed, return the fact; `current` is a file's content."""
     if status == 0:
         return ResourceFact(step.id, "ok")
+    values = tuple(hidden)
     current: str | None = None
     kept = []
-    for line in (said or b"").split(b"\n"):
-        if line.startswith(b"current:") and step.diff:
-            current = untrusted.text(sh.unencoded(line[8:]) or b"", 65_536)
-        else:
+    for line in said.split(b"\n"):
+        if not line.startswith(b"current:"):
             kept.append(line)
-    detail = untrusted.line(b" ".join(kept), 500)
+        elif step.diff and (content := sh.unencoded(line[8:])) is not None:
+            current = untrusted.text(content, 65_536, values)
+    detail = untrusted.line(b" ".join(kept), 500, values)
     if status == _DIFFERS:
         return ResourceFact(step.id, "differs", detail or "not as wanted", current)
     return ResourceFact(step.id, "unknown", detail or f"the check ended with {status}")

@@ -1,4 +1,4 @@
-"""The machine itself: one question for all its figures, and the parser that believes none of them blindly."""
+"""The machine itself: one question for its figures, one for its updates, and the parser that believes neither blindly."""
 
 import re
 from collections.abc import Callable
@@ -12,9 +12,11 @@ from tfheal.model.facts import Fact, Known, Machine, Unknown
 T = TypeVar("T")
 
 # In a container /proc shows the host's load and memory: there, only what its own cgroup says counts. The age is that of
-# PID 1, which is right in both. Pending updates cost a second of CPU, so they are counted once per change of the lists.
+# PID 1, which is right in both. What decides whether we may act comes first, so that nothing can push it over the cap.
 _SCRIPT: Final = f"""\
 date '+now %s.%N'
+if [ -e {paths.HANDS_OFF} ]; then echo "hands-off $(date -u -r {paths.HANDS_OFF} +%Y-%m-%dT%H:%M:%SZ)"; else echo "hands-off no"; fi
+if [ -e {paths.IDENTITY} ]; then read -r identity <{paths.IDENTITY}; echo "identity $identity"; else echo "identity no"; fi
 echo "cpus $(nproc)"
 container=$(systemd-detect-virt --container) || container=none
 if [ "$container" = none ]; then
@@ -31,47 +33,51 @@ else
     [ "${{#most}}" -lt 16 ] && [ "$most" != max ] && echo "memory $most $used"; break
   done
 fi
-for place in / /srv; do
-  [ -d $place ] && df -PB1 $place | while read -r _ size _ free _; do echo "disk $size $free"; done
-  [ -d $place ] && df -Pi $place | while read -r _ size _ free _; do echo "inodes $size $free"; done
-done
+df -B1 --output=used,avail {paths.DISKS} 2>/dev/null | while read -r used free; do echo "disk $used $free"; done
+df --output=iused,iavail {paths.DISKS} 2>/dev/null | while read -r used free; do echo "inodes $used $free"; done
 read -r up _ </proc/uptime
 read -r stat </proc/1/stat; set -- ${{stat##*) }}; shift 19
 echo "age $((${{up%.*}} - $1 / $(getconf CLK_TCK)))"
 read -r boot </proc/sys/kernel/random/boot_id; echo "boot $boot"
 if units=$(systemctl list-units --state=failed --plain --no-legend --no-pager); then
   echo "failed begin"
-  echo "$units" | while read -r unit _; do [ -z "$unit" ] || echo "failed $unit"; done
-fi
-if [ -e {paths.HANDS_OFF} ]; then echo "hands-off $(date -u -r {paths.HANDS_OFF} +%Y-%m-%dT%H:%M:%SZ)"; else echo "hands-off no"; fi
-if [ -e {paths.IDENTITY} ]; then read -r identity <{paths.IDENTITY}; echo "identity $identity"; else echo "identity no"; fi
-if ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1; then
-  cache={paths.STATE}/security-updates
-  if [ ! -e $cache ] || [ /var/lib/apt/lists -nt $cache ] || [ /var/lib/dpkg/status -nt $cache ]; then
-    count=$(timeout 20 apt-get -s -o Debug::NoLocking=1 upgrade | grep -c '^Inst .*[Ss]ecurity')
-    mkdir -p {paths.STATE} && echo "$count" >$cache.new && mv $cache.new $cache
-  fi
-  read -r count <$cache && echo "security $count"
+  echo "$units" | head -n 100 | while read -r unit _; do [ -z "$unit" ] || echo "failed $unit"; done
 fi
 """
-QUESTION: Final = Question("machine", _SCRIPT, timeout=25.0, cap=32_768)
-_NUMBER: Final = re.compile(r"\d{1,18}")
-_DECIMAL: Final = re.compile(r"\d{1,12}(\.\d{1,9})?")
+QUESTION: Final = Question("machine", _SCRIPT, timeout=15.0, cap=32_768)
+# Counting costs a second of CPU, so it is done once per change of the lists; what did not succeed is not tried again
+# before the next change. It comes last, so that it takes nobody's time.
+_UPDATES: Final = f"""\
+ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 || exit 0
+kept={paths.RUN}/security-updates
+if [ ! -e $kept ] || [ /var/lib/apt/lists -nt $kept ] || [ /var/lib/dpkg/status -nt $kept ]; then
+  mkdir -p {paths.RUN} && echo unknown >$kept
+  if list=$(timeout 20 apt-get -s -o Debug::NoLocking=1 upgrade 2>/dev/null); then
+    echo "$list" | grep -c '^Inst .*[Ss]ecurity' >$kept.new
+    mv $kept.new $kept
+  fi
+fi
+read -r count <$kept; echo "security $count"
+"""
+UPDATES: Final = Question("updates", _UPDATES, timeout=25.0, cap=1_024)
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")
+_DECIMAL: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
 _UNIT: Final = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
 _BOOT: Final = re.compile(r"[0-9a-f-]{36}")
 _NOT_SAID: Final = Unknown("the slice did not say")
+_NO_TIME: Final = Unknown("no time was left to ask")
 
 
-def machine(answer: Answer | None, sent: float, received: float) -> Machine:
-    """Given the answer and our own clock (Unix seconds) before and after the round trip, return the machine's facts."""
+def machine(answer: Answer | None, updates: Answer | None, sent: float, received: float) -> Machine:
+    """Given the answers and our own clock (Unix seconds) before and after the round trip, return the machine's facts."""
     if answer is None:
-        return unknown("no time was left to ask")
+        return unknown(_NO_TIME.reason)
     if answer.timed_out:
         return unknown("the machine did not answer in time")
     said = _by_word(answer.output)
-    sizes = [pair for words in said.get("disk", []) if (pair := _pair(words))]
-    nodes = [pair for words in said.get("inodes", []) if (pair := _pair(words)) and pair[0] > 0]
-    fullest = min(sizes, key=lambda pair: pair[1] / max(1, pair[0]), default=None)
+    sizes = [pair for words in said.get("disk", []) if (pair := _pair(words)) and sum(pair)]
+    nodes = [pair for words in said.get("inodes", []) if (pair := _pair(words)) and sum(pair)]
+    fullest = min(sizes, key=_free_share, default=None)
     memory = _pair(said["memory"][0]) if "memory" in said else None
     no_memory = Unknown("a container without memory accounting of its own")
     return Machine(
@@ -79,13 +85,13 @@ def machine(answer: Answer | None, sent: float, received: float) -> Machine:
         load=_one(said, "load", _DECIMAL, float) if "load" in said else Unknown("a container shows its host's load"),
         memory_total=Known(memory[0]) if memory else no_memory,
         memory_used=Known(memory[1]) if memory else no_memory,
-        disk_total=Known(fullest[0]) if fullest else _NOT_SAID,
+        disk_total=Known(sum(fullest)) if fullest else _NOT_SAID,
         disk_free=Known(fullest[1]) if fullest else _NOT_SAID,
-        inodes_free_share=Known(min(free / size for size, free in nodes)) if nodes else _NOT_SAID,
+        inodes_free_share=Known(min(map(_free_share, nodes))) if nodes else _NOT_SAID,
         age=_one(said, "age", _NUMBER, int),
         boot_id=_one(said, "boot", _BOOT, str),
         failed_units=_failed_units(said),
-        security_updates=_one(said, "security", _NUMBER, int) if "security" in said else Unknown("no package lists"),
+        security_updates=_updates(updates),
         clock_offset=_offset(said, sent, received),
         hands_off_since=_or_none(said, "hands-off"),
         identity=_or_none(said, "identity"),
@@ -118,6 +124,18 @@ def _pair(words: str) -> tuple[int, int] | None:
     if len(parts) != 2 or not all(_NUMBER.fullmatch(part) for part in parts):  # noqa: PLR2004 (a pair is two)
         return None
     return int(parts[0]), int(parts[1])
+
+
+def _free_share(pair: tuple[int, int]) -> float:
+    used, free = pair
+    return free / (used + free)
+
+
+def _updates(answer: Answer | None) -> Fact[int]:
+    if answer is None or answer.timed_out:
+        return _NO_TIME
+    said = _by_word(answer.output)
+    return _one(said, "security", _NUMBER, int) if "security" in said else Unknown("no package lists")
 
 
 def _failed_units(said: dict[str, list[str]]) -> Fact[tuple[str, ...]]:

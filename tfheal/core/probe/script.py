@@ -18,19 +18,25 @@ export LC_ALL PATH
 unset ENV
 umask 022
 """
-# `head` ends at the cap and the writer dies of SIGPIPE; fd 3 carries the exit status around it, fd 4 the answer.
+# `head` ends at the cap and the writer dies of SIGPIPE; fd 3 carries the exit status around it, fd 4 the answer. The
+# question has neither, and `cat` has a time-out of its own: what a question leaves behind is waited for no longer.
+# A question that is ended because the time for all of them is over has said nothing of itself: it is `cut`.
 _ASK: Final = """\
 ask() {
   read -r begun _ </proc/uptime
-  [ "${begun%.*}" -lt "$limit" ] || { printf '%s %s skipped\\n' "$marker" "$1"; return; }
+  left=$((limit - ${begun%.*})) patience=$2
+  [ "$left" -gt 0 ] || { printf '%s %s skipped\\n' "$marker" "$1"; return; }
+  [ "${2%.*}" -lt "$left" ] || patience=$left
   printf '%s %s ' "$marker" "$1"
-  { status=$({ { printf %s "$4" | timeout -k 1 "$2" sh 2>&1; echo "$?" >&3; } | head -c "$3" | base64 -w 0 >&4; } 3>&1); } 4>&1
+  { status=$({ { printf %s "$4" | timeout -k 1 "$patience" sh 2>&1 3>&- 4>&-; echo "$?" >&3; } |
+    timeout -k 1 "$((${patience%.*} + 3))" cat | head -c "$3" | base64 -w 0 >&4; } 3>&1); } 4>&1
   read -r ended _ </proc/uptime
+  if [ "$patience" != "$2" ]; then case $status in 124|137) status=cut;; esac; fi
   printf ' %s %s %s\\n' "$status" "$begun" "$ended"
 }
 """
 ANSWER: Final = re.compile(rb"(\d{1,6}) ([A-Za-z0-9+/=]*) (\d{1,3}) (\d{1,12})\.(\d\d) (\d{1,12})\.(\d\d)")
-_SKIPPED: Final = re.compile(rb"(\d{1,6}) skipped")
+_SKIPPED: Final = re.compile(rb"(\d{1,6}) (?:skipped|[A-Za-z0-9+/=]* cut [0-9. ]{1,40})")
 _TIMED_OUT: Final = frozenset({124, 137})
 
 
@@ -60,21 +66,27 @@ class Answer:
 
 def whole(text: str) -> str:
     """Given sh text, return it as text for the stdin of an `sh` that runs all of it or nothing, reading nothing."""
-    return f"tfheal_part() {{\n{text}\n}}\ntfheal_part </dev/null\n"
+    return f"_tfheal_part() {{\n{text}\n}}\n_tfheal_part </dev/null\n"
 
 
 def called_once(body: str, marker: str) -> str:
     """Given the body of a script, return the script as one function that its last line calls."""
-    return f"tfheal_{marker}() {{\n{{\n{body}}} </dev/null\n}}\ntfheal_{marker}\n"
+    return f"_tfheal_{marker}() {{\n{{\n{body}}} </dev/null\n}}\n_tfheal_{marker}\n"
+
+
+def duration(seconds: float) -> str:
+    """Given seconds, return them as `timeout` and the arithmetic of sh want them; nothing is asked without an end."""
+    return f"{max(0.01, seconds):.2f}"
 
 
 def composed(questions: tuple[Question, ...], marker: str, budget: float) -> str:
     """Given questions, a random marker and the seconds for all of them, return the script that asks them in order.
 
-    Questions that the budget leaves no time for are answered as skipped. The reply is written in one piece.
+    The budget holds for all together: a question that it leaves no time for, or cuts short, is answered as skipped.
+    The reply is written in one piece, on lines of its own.
     """
     asked = "".join(
-        f"ask {index} {question.timeout:g} {question.cap} {sh.quote(whole(question.script))}\n"
+        f"ask {index} {duration(question.timeout)} {question.cap} {sh.quote(whole(question.script))}\n"
         for index, question in enumerate(questions)
     )
     body = (
@@ -82,7 +94,7 @@ def composed(questions: tuple[Question, ...], marker: str, budget: float) -> str
         + f"marker={marker}\nread -r now _ </proc/uptime\nlimit=$((${{now%.*}} + {max(1, round(budget))}))\n"
         + _ASK
         + f"reply=$(\n{asked})\n"
-        + 'printf \'%s\\n%s end\\n\' "$reply" "$marker"\n'
+        + 'printf \'\\n%s\\n%s end\\n\' "$reply" "$marker"\n'
     )
     return called_once(body, marker)
 

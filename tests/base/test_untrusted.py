@@ -1,0 +1,71 @@
+"""What comes from a slice becomes text that can be shown, stored and compared, whatever it was."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfheal.base import untrusted
+
+FORBIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+@pytest.mark.parametrize(
+    ("raw", "safe"),
+    [
+        (b"plain \xc3\xa9 \xe6\x97\xa5", "plain é 日"),
+        (b"two\nlines\tand a tab", "two\nlines\tand a tab"),
+        (b"\x1b[31mred\x1b[0m", "\\x1b[31mred\\x1b[0m"),
+        (b"\x1b]0;title\x07", "\\x1b]0;title\\x07"),
+        (b"\xc2\x9b31m", "\\x9b31m"),
+        (b"over\rwritten\x08", "over\\x0dwritten\\x08"),
+        (b"nul\x00", "nul\\x00"),
+        (b"\xff\xfe", "��"),
+        ("bidi \u202e\u2066", "bidi \\u202e\\u2066"),
+        ("join\u200d \ufeff", "join\\u200d \\ufeff"),
+        ("\ud800 alone", "\\ud800 alone"),
+        ("\ue000 private \U000f0000", "\\ue000 private \\uf0000"),
+        ("line\u2028para\u2029", "line\\u2028para\\u2029"),
+        ("", ""),
+    ],
+)
+def test_what_could_mislead_is_shown_as_its_number(raw: bytes | str, safe: str) -> None:
+    """Escape sequences, overwriting, invisible and reordering characters do nothing any more."""
+    assert untrusted.text(raw) == safe
+
+
+@pytest.mark.parametrize(
+    ("raw", "cap", "safe"),
+    [
+        ("abcde", 5, "abcde"),
+        ("abcdef", 5, "abcd…"),
+        ("\x1b\x1b", 8, "\\x1b\\x1b"),
+        ("\x1b\x1b\x1b", 8, "\\x1b\\x1…"),
+        ("a", 0, "…"),
+    ],
+)
+def test_text_is_capped(raw: str, cap: int, safe: str) -> None:
+    """What is cut says so, and what is shown as numbers counts as long as it is shown."""
+    assert untrusted.text(raw, cap) == safe
+
+
+def test_a_line_is_one_line() -> None:
+    """Line breaks and runs of spaces become one space."""
+    assert untrusted.line(b" a\n\n b\t c \n") == "a b c"
+
+
+def test_what_is_hidden_is_masked_while_it_is_whole() -> None:
+    """A value with line breaks, or one at the edge of the cap, leaves nothing behind."""
+    assert untrusted.line("one\ntwo  three", hidden=["one\ntwo  three"]) == "***"
+    assert untrusted.text("x" * 8 + "hush" + "y" * 9, 12, hidden=["hush"]) == "x" * 8 + "***…"
+
+
+@given(raw=st.one_of(st.binary(max_size=200), st.text(max_size=200)), cap=st.integers(1, 60))
+def test_no_character_that_could_mislead_is_left(raw: bytes | str, cap: int) -> None:
+    """Whatever comes in, at most so many harmless characters come out, and again they come out the same."""
+    safe = untrusted.text(raw, cap)
+    assert len(safe) <= cap
+    assert not [one for one in safe if one not in "\n\t" and unicodedata.category(one) in FORBIDDEN]
+    assert untrusted.text(safe, cap) == safe
+    safe.encode()
