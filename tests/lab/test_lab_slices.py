@@ -91,9 +91,10 @@ def test_slices_reach_each_other(lab: RunningLab) -> None:
 
 def test_the_exit_code_of_ssh_is_the_commands(lab: RunningLab) -> None:
     """Scripts can rely on it; words arrive as they were written."""
-    lab.on("s1", "exit 33", check=33)
-    assert lab.on("s1", "printf '%s' \"a  b\"") == "a  b"
-    assert lab.run("lab", "ssh", "s9", "--name", lab.name, "--", "true", check=2).stdout == ""
+    ssh = ("lab", "ssh", "--name", lab.name)
+    lab.run(*ssh, "s1", "--", "exit 33", check=33)
+    assert lab.run(*ssh, "s1", "printf '%s' \"a  b\"").stdout == "a  b"
+    assert lab.run(*ssh, "s9", "--", "true", check=2).stdout == ""
 
 
 def test_a_recreated_slice_is_another_machine(lab: RunningLab) -> None:

@@ -183,8 +183,9 @@ def _let_in(lab: str, name: str, kept: SliceRecord) -> None:
     """Make a slice let in the login key of the lab, if that is not the one it was made with."""
     key = _login_key(lab)
     if key != kept.authorized:
-        machine.enter(lab, name, f"printf '%s\\n' {sh.quote(key)} >> /root/.ssh/authorized_keys")
-        record.save_slice(lab, name, replace(kept, authorized=key))
+        told = machine.enter(lab, name, f"printf '%s\\n' {sh.quote(key)} >> /root/.ssh/authorized_keys")
+        if told.status == 0:
+            record.save_slice(lab, name, replace(kept, authorized=key))
 
 
 def _login_key(lab: str) -> str:

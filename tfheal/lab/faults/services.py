@@ -10,6 +10,8 @@ _START: Final = 'systemctl reset-failed "$unit" 2>/dev/null || true\nsystemctl s
 
 # The unit's own Restart= brings it back; each start counts, until its start limit lets it rest as failed.
 _KILL: Final = r"""
+never() { echo "$unit comes back however often it is killed: it has no start limit" >&2; exit 1; }
+[ "$(systemctl show -P StartLimitIntervalUSec "$unit")" != 0 ] || never
 for attempt in $(seq 50); do
     [ "$(systemctl show -P ActiveState "$unit")" != failed ] || exit 0
     systemctl kill --signal=KILL "$unit" 2>/dev/null || true
@@ -18,8 +20,7 @@ for attempt in $(seq 50); do
     systemctl start --no-block "$unit" 2>/dev/null || true
     sleep 0.1
 done
-echo "$unit comes back however often it is killed: it has no start limit" >&2
-exit 1
+never
 """
 
 KILL_SERVICE: Final = of_scripts(
