@@ -253,6 +253,9 @@ def _sshd_above(pid: int) -> int:
 
 
 def _newest_session(sshd: Sshd) -> int:
-    """Return the process of the connection that was made last."""
-    below = subprocess.run(["pgrep", "-n", "-P", str(sshd.process.pid)], capture_output=True, text=True, check=True)
-    return int(below.stdout)
+    """Return the process that talks on the connection that was made last; OpenSSH 9.8 and later put a monitor above it."""
+    talker = sshd.process.pid
+    for _ in range(2):
+        below = subprocess.run(["pgrep", "-n", "-P", str(talker), "sshd"], capture_output=True, text=True, check=False)
+        talker = int(below.stdout or talker)
+    return talker
