@@ -26,5 +26,7 @@ def demo(
         wiring.tell("demo-down", {"was_there": was_there}, said, as_json=json)
         return 0
     steps = wiring.demo(folder, NAME, slices, yes=yes)
-    output.give("demo", demo_document(steps, folder), lambda _width: demo_words(steps, folder), as_json=json, code=0)
+    called = output.program()
+    document = demo_document(steps, folder)
+    output.give("demo", document, lambda _width: demo_words(steps, folder, called), as_json=json, code=0)
     return 0

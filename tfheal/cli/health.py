@@ -70,7 +70,7 @@ def heal(
         output.give(
             "heal",
             heal_document(result, hands.trips.total),
-            lambda _width: heal_words(result),
+            lambda width: heal_words(result, width),
             as_json=json,
             code=code,
             silent=quiet and not code and not result.taken,

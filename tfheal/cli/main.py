@@ -50,6 +50,9 @@ def _options(
     """Deploy, check and heal applications on slices that their owners keep."""
 
 
+ACTING = frozenset({"demo", "deploy", "heal", "remove"})
+
+
 class Ended(BaseException):
     """Ctrl-C or SIGTERM; not a KeyboardInterrupt, which the library would swallow without a word."""
 
@@ -69,7 +72,7 @@ def run(arguments: Sequence[str]) -> int:
         sys.stderr.close()
         return int(Exit.OK)
     except (Ended, KeyboardInterrupt, typer.Abort) as error:
-        _told(_interruption(), arguments)
+        _told(_interruption(arguments), arguments)
         return int(Exit.TERMINATED if error.args == (signal.SIGTERM,) else Exit.INTERRUPTED)
     except Exception as error:  # noqa: BLE001 (what is not ours is our own mistake, and is told as one)
         told = _ours(error)
@@ -94,10 +97,11 @@ def _end(number: int, _frame: FrameType | None) -> NoReturn:
     raise Ended(number)
 
 
-def _interruption() -> Interrupted:
-    return Interrupted(
-        "interrupted", why="what was begun is in the journal", hint="the same command goes on from there"
-    )
+def _interruption(arguments: Sequence[str]) -> Interrupted:
+    if not ACTING & set(arguments[:1]):
+        return Interrupted("interrupted")
+    why = "what was begun is in the journal"
+    return Interrupted("interrupted", why=why, hint="the same command goes on from there")
 
 
 def _told(error: TfhealError, arguments: Sequence[str]) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 import threading
@@ -81,6 +82,11 @@ def clear(wanted: bool) -> None:
     """Clear the screen if it is a terminal and that is wanted."""
     if wanted and sys.stdout.isatty():
         console().clear()
+
+
+def program() -> str:
+    """Return what to type to call tfheal from anywhere: its name if it is on the path, else its file."""
+    return "tfheal" if shutil.which("tfheal") else os.path.realpath(sys.argv[0])
 
 
 def tell_error(error: TfhealError, command: str, as_json: bool) -> None:

@@ -9,19 +9,20 @@ from tfheal.model.demo import DemoStep
 from tfheal.render.words import table
 
 
-def demo_words(steps: Sequence[DemoStep], folder: str) -> RenderableType:
-    """Given the steps and the folder of the workspace, return them for people, with what to type next."""
+def demo_words(steps: Sequence[DemoStep], folder: str, program: str) -> RenderableType:
+    """Given the steps, the folder of the workspace and how tfheal is called, return them with what to type next."""
     made = table("step", "outcome", "seconds")
     made.columns[2].justify = "right"
     for step in steps:
         made.add_row(step.what, step.outcome, f"{step.seconds:.1f}")
     made.add_row(Text("all of it", style="bold"), "", f"{sum(step.seconds for step in steps):.1f}")
     following = [
-        ("look at it", f"cd {folder} && tfheal status"),
-        ("break and heal it", "tfheal lab faults; tfheal lab break s1 fill-disk --name demo; tfheal heal"),
-        ("read what was done", "tfheal history"),
-        ("use it", "tfheal deploy files says where it answers and how to get its password"),
-        ("take it away", "tfheal demo --down"),
+        ("look at it", f"cd {folder}; {program} status"),
+        ("see its password", f"{program} secret show files admin_password"),
+        ("break it", f"{program} lab break s1 fill-disk --name demo"),
+        ("heal it", f"{program} heal"),
+        ("read what was done", f"{program} history"),
+        ("take it away", f"cd ..; {program} demo --down"),
     ]
     return Group(
         made,

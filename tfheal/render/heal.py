@@ -3,12 +3,13 @@
 from typing import Final
 
 from rich.console import Group, RenderableType
+from rich.table import Table
 from rich.text import Text
 
 from tfheal.model.plan import Plan
 from tfheal.model.record import Incident
 from tfheal.model.results import Healing, Taken
-from tfheal.render.words import rfc3339, table
+from tfheal.render.words import NARROW, rfc3339, table
 
 STYLES: Final = {
     "done": "green",
@@ -35,18 +36,17 @@ def plan_words(plan: Plan) -> RenderableType:
     return made
 
 
-def heal_words(healing: Healing) -> RenderableType:
-    """Given what a heal run did, return it for people."""
+def heal_words(healing: Healing, width: int) -> RenderableType:
+    """Given what a heal run did, return it for a person's screen of that width."""
     parts: list[RenderableType] = [Text(words, style="yellow") for words in healing.locked.values()]
     if not healing.agreed:
-        return Group(*parts, plan_words(healing.plan))
-    made = table("where", "cause", "state", "rung", "outcome", "seconds")
-    for incident in healing.incidents:
-        state = Text(_state(incident, healing), style=STYLES.get(_state(incident, healing), ""))
-        mine: list[Taken | None] = [*_of(healing, incident)]
-        for taken in mine or [None]:
-            made.add_row(_place(incident), incident.cause, state, *_cells(taken))
-    parts.append(made if healing.incidents else Text("nothing to heal", style="green"))
+        return Group(*parts, plan_words(healing.plan), *_unasked(healing))
+    if not healing.incidents:
+        parts.append(Text("nothing to heal", style="green"))
+    elif width < NARROW:
+        parts += [_entry(healing, incident) for incident in healing.incidents]
+    else:
+        parts.append(_table(healing))
     parts += [
         Text(
             f"{_place(_incident(healing.plan, waiting.incident))}: {waiting.rung} waits: {waiting.why}", style="yellow"
@@ -54,6 +54,25 @@ def heal_words(healing: Healing) -> RenderableType:
         for waiting in healing.plan.waiting
     ]
     return Group(*parts, *_unasked(healing))
+
+
+def _table(healing: Healing) -> Table:
+    made = table("where", "cause", "state", "rung", "outcome", "seconds")
+    for incident in healing.incidents:
+        state = _state(incident, healing)
+        mine: list[Taken | None] = [*_of(healing, incident)]
+        for taken in mine or [None]:
+            made.add_row(_place(incident), incident.cause, Text(state, style=STYLES.get(state, "")), *_cells(taken))
+    return made
+
+
+def _entry(healing: Healing, incident: Incident) -> Text:
+    state = _state(incident, healing)
+    entry = Text.assemble((_place(incident), "bold"), f"  {incident.cause}  ", (state, STYLES.get(state, "")))
+    for taken in _of(healing, incident):
+        entry.append(f"\n  {taken.action.rung} {taken.outcome} in {taken.seconds:.1f} s", STYLES.get(taken.outcome, ""))
+        entry.append("" if taken.outcome == "done" else f": {taken.detail}")
+    return entry
 
 
 def heal_document(healing: Healing, round_trips: int) -> dict[str, object]:

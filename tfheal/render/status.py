@@ -11,9 +11,8 @@ from tfheal.model.facts import InstanceFacts, Known, Machine, Observation, Slice
 from tfheal.model.findings import Finding
 from tfheal.model.release import InstanceName
 from tfheal.model.results import Status
-from tfheal.render.words import STYLES, ago, document, rfc3339, said, size, span, table
+from tfheal.render.words import NARROW, STYLES, ago, document, rfc3339, said, size, span, table
 
-NARROW: Final = 90
 _UNKNOWN: Final = {"unknown": "not asked"}
 
 

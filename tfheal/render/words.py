@@ -10,6 +10,7 @@ from rich.table import Table
 from tfheal.model.facts import Fact, Known, Unknown
 
 T = TypeVar("T")
+NARROW: Final = 90  # columns below which tables lose columns or become entries
 STYLES: Final = {
     "healthy": "green",
     "degraded": "yellow",
