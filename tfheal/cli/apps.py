@@ -54,7 +54,7 @@ def remove(
 ) -> int:
     """Remove what tfheal made for an app; the owner's data stays unless --data."""
     from tfheal.base.exits import winning
-    from tfheal.cli import output, wiring
+    from tfheal.cli import asking, output, wiring
     from tfheal.flows.remove import RemoveOptions, chosen
     from tfheal.flows.remove import remove as flow
     from tfheal.render.apps import remove_document, remove_words
@@ -62,7 +62,7 @@ def remove(
     with wiring.wired(workspace, quiet=quiet or json) as hands:
         items = chosen(hands.workspace, tuple(apps), hands.ports)
         if data:
-            wiring.agreed(f"delete the owner's data of {', '.join(apps)} for good?", yes=yes)
+            asking.agreed(f"delete the owner's data of {', '.join(apps)} for good?", yes=yes)
         results = flow(hands.workspace, items, hands.ports, hands.limits, RemoveOptions(packages, data))
         code = int(winning(result.exit for result in results))
         document = remove_document(results, hands.trips.total)

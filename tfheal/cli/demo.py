@@ -23,7 +23,7 @@ def demo(
     if down:
         was_there = wiring.demo_down(folder, NAME)
         said = "the demo is gone" if was_there else "there is no demo"
-        wiring.tell("demo-down", {"was_there": was_there}, said, as_json=json)
+        output.tell("demo-down", {"was_there": was_there}, said, as_json=json)
         return 0
     steps = wiring.demo(folder, NAME, slices, yes=yes)
     called = output.program()

@@ -56,7 +56,7 @@ def heal(
     workspace: Folder = None,
 ) -> int:
     """Find what ails apps and heal it, rung by rung, within budgets; a human is called at the ladder's end."""
-    from tfheal.cli import output, wiring
+    from tfheal.cli import asking, output, wiring
     from tfheal.core.select import selected
     from tfheal.flows.heal import HealOptions
     from tfheal.flows.heal import heal as flow
@@ -64,7 +64,7 @@ def heal(
 
     with wiring.wired(workspace, quiet=quiet or json) as hands:
         names = selected(hands.workspace, selectors or (), excluded or ())
-        agree = wiring.consent_to(lambda shown: output.show(plan_words(shown)), auto=auto)
+        agree = asking.consent_to(lambda shown: output.show(plan_words(shown)), auto=auto)
         result = flow(hands.workspace, names, hands.ports, hands.limits, HealOptions(plan, agree))
         code = int(result.exit)
         output.give(

@@ -4,20 +4,20 @@ from typing import Annotated
 
 import typer
 
+from tfheal.cli.options import Folder, Json
+
 lab_app = typer.Typer(
     help="Throwaway slices on this machine, to try things out and to break them.", no_args_is_help=True
 )
 
-Name = Annotated[str, typer.Option("--name", help="Which lab; several can stand side by side.")]
-Folder = Annotated[str | None, typer.Option("--workspace", envvar="TFHEAL_WORKSPACE", help="The workspace's folder.")]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Name = Annotated[str | None, typer.Option("--name", help="Which lab (default: that of the workspace, else lab).")]
 SliceName = Annotated[str, typer.Argument(metavar="SLICE", help="A slice of the lab: s1, s2, …")]
 
 
 @lab_app.command()
 def up(
     slices: Annotated[int | None, typer.Option(help="How many (default: those that are there, else 3).")] = None,
-    name: Name = "lab",
+    name: Name = None,
     memory: Annotated[str, typer.Option(help="Memory of each new slice.")] = "1G",
     disk: Annotated[str, typer.Option(help="Disk of each new slice.")] = "2G",
     yes: Annotated[bool, typer.Option("--yes", help="Install missing host packages without asking.")] = False,
@@ -25,74 +25,81 @@ def up(
     workspace: Folder = None,
 ) -> None:
     """Make slices, and start those that are off; what is there stays."""
-    from tfheal.cli import wiring
+    from tfheal.cli import output, wiring
     from tfheal.flows import lab as flow
     from tfheal.model.lab import LabSpec
     from tfheal.render import lab as words
 
     wired = wiring.lab(workspace, yes=yes)
     spec = LabSpec(
-        flow.name_of_lab(name), wired.workspace, slices, flow.size("--memory", memory), flow.size("--disk", disk)
+        wiring.name_of_lab(name, workspace),
+        wired.workspace,
+        slices,
+        flow.size("--memory", memory),
+        flow.size("--disk", disk),
     )
     made = flow.up(spec, wired.inventory, wired.cpus, wired.ports)
-    wiring.tell("lab-up", words.lab_document(made), words.lab_table(made), as_json=json)
+    output.give("lab-up", words.lab_document(made), lambda width: words.labs_words([made], width), as_json=json, code=0)
 
 
 @lab_app.command()
 def down(
-    name: Name = "lab",
+    name: Name = None,
     cache: Annotated[bool, typer.Option("--cache", help="Remove the cached base image too.")] = False,
     json: Json = False,
     workspace: Folder = None,
 ) -> None:
     """Take a lab down; nothing of it stays on this machine but the cached base image."""
-    from tfheal.cli import wiring
+    from tfheal.cli import output, wiring
     from tfheal.flows import lab as flow
 
-    wired = wiring.lab(workspace, of=flow.name_of_lab(name))
-    there = flow.down(name, wired.inventory, wired.ports, cache=cache)
-    said = f"lab {name} is gone" if there else f"there is no lab {name}"
-    wiring.tell("lab-down", {"lab": name, "was_there": there}, said, as_json=json)
+    lab = wiring.name_of_lab(name, workspace)
+    wired = wiring.lab(workspace, of=lab)
+    there = flow.down(lab, wired.inventory, wired.ports, cache=cache)
+    said = f"lab {lab} is gone" if there else f"there is no lab {lab}"
+    output.tell("lab-down", {"lab": lab, "was_there": there}, said, as_json=json)
 
 
 @lab_app.command(name="list")
 def list_(json: Json = False) -> None:
     """Show the labs of this machine, their slices and what is broken on them."""
-    from tfheal.cli import wiring
+    from tfheal.cli import output, wiring
     from tfheal.render import lab as words
 
     labs = wiring.lab_hands().host.labs()
-    wiring.tell("lab-list", {"labs": [words.lab_document(lab) for lab in labs]}, words.labs_tables(labs), as_json=json)
+    document = {"labs": [words.lab_document(lab) for lab in labs]}
+    output.give("lab-list", document, lambda width: words.labs_words(labs, width), as_json=json, code=0)
 
 
 @lab_app.command(context_settings={"ignore_unknown_options": True})
 def ssh(
     name_of_slice: SliceName,
     command: Annotated[list[str] | None, typer.Argument(help="What to run there; nothing: a shell.")] = None,
-    name: Name = "lab",
+    name: Name = None,
     workspace: Folder = None,
 ) -> None:
     """Log in to a slice of the lab, or run a command there; its exit code becomes ours."""
-    import os
-
     from tfheal.cli import wiring
     from tfheal.flows import lab as flow
+    from tfheal.flows import slices
 
-    folder, inventory = wiring.inventory(workspace)
-    words = flow.ssh_command(str(folder), name, name_of_slice, inventory, tuple(command or ()))
-    os.execvp(words[0], words)  # noqa: S606  the client takes our place, terminal and all
+    root, inventory = wiring.inventory(workspace)
+    target = flow.listed(wiring.name_of_lab(name, workspace), name_of_slice, inventory)
+    words = slices.ssh_command(target, wiring.login(root, target), tuple(command or ()), wiring.host_keys(root))
+    wiring.become(words)
 
 
 @lab_app.command()
-def recreate(name_of_slice: SliceName, name: Name = "lab", json: Json = False, workspace: Folder = None) -> None:
+def recreate(name_of_slice: SliceName, name: Name = None, json: Json = False, workspace: Folder = None) -> None:
     """Throw a slice's disk away and boot it anew; its new host key is pinned and printed."""
-    from tfheal.cli import wiring
+    from tfheal.cli import output, wiring
     from tfheal.flows import lab as flow
     from tfheal.render import lab as words
 
-    wired = wiring.lab(workspace, of=flow.name_of_lab(name))
-    made = flow.recreate(name, name_of_slice, wired.cpus, wired.ports)
-    wiring.tell("lab-recreate", words.slice_document(made), f"host_key {made.fingerprint}", as_json=json)
+    lab = wiring.name_of_lab(name, workspace)
+    wired = wiring.lab(workspace, of=lab)
+    made = flow.recreate(lab, name_of_slice, wired.cpus, wired.ports)
+    output.tell("lab-recreate", words.slice_document(made), f"host_key {made.fingerprint}", as_json=json)
 
 
 @lab_app.command(name="break")
@@ -102,40 +109,40 @@ def break_(
     app: Annotated[
         str | None, typer.Option(help="Whose instance: APP, or APP/COMPONENT if it has several there.")
     ] = None,
-    name: Name = "lab",
+    name: Name = None,
     json: Json = False,
 ) -> None:
     """Put a fault into a slice, and prove that it landed."""
-    from tfheal.cli import wiring
+    from tfheal.cli import output, wiring
     from tfheal.flows import lab as flow
     from tfheal.render import lab as words
 
-    done = flow.put_fault(flow.name_of_lab(name), name_of_slice, fault, app, wiring.lab_hands())
-    wiring.tell("lab-break", words.report_document(done), words.reports([done]), as_json=json)
+    done = flow.put_fault(wiring.name_of_lab(name), name_of_slice, fault, app, wiring.lab_hands())
+    output.tell("lab-break", words.report_document(done), words.reports([done]), as_json=json)
 
 
 @lab_app.command()
 def mend(
     name_of_slice: SliceName,
     fault: Annotated[str | None, typer.Argument(help="Which fault; none named: all.")] = None,
-    name: Name = "lab",
+    name: Name = None,
     json: Json = False,
 ) -> None:
     """Take a fault away, or all faults of a slice."""
-    from tfheal.cli import wiring
+    from tfheal.cli import output, wiring
     from tfheal.flows import lab as flow
     from tfheal.render import lab as words
 
-    done = flow.mend(flow.name_of_lab(name), name_of_slice, fault, wiring.lab_hands())
-    wiring.tell("lab-mend", {"mended": [words.report_document(one) for one in done]}, words.reports(done), as_json=json)
+    done = flow.mend(wiring.name_of_lab(name), name_of_slice, fault, wiring.lab_hands())
+    output.tell("lab-mend", {"mended": [words.report_document(one) for one in done]}, words.reports(done), as_json=json)
 
 
 @lab_app.command()
 def faults(json: Json = False) -> None:
     """List the faults that can be put into a slice, how each is proven and mended."""
-    from tfheal.cli import wiring
+    from tfheal.cli import output, wiring
     from tfheal.render import lab as words
 
     kinds = wiring.lab_hands().faults.kinds()
     document = {"faults": [words.fault_document(kind) for kind in kinds]}
-    wiring.tell("lab-faults", document, words.faults_table(kinds), as_json=json)
+    output.tell("lab-faults", document, words.faults_table(kinds), as_json=json)

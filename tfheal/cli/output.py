@@ -111,6 +111,18 @@ def bug_report(error: BaseException) -> Bug:
     )
 
 
+class Lines:
+    """Progress on stderr, one line each."""
+
+    def say(self, message: str) -> None:
+        """Tell one thing that happened."""
+        sys.stderr.write(f"{message}\n")
+
+    def step(self, where: str, what: str, done: int = 0, total: int = 0) -> None:
+        """Tell what is under way at a place, and how much of it is done."""
+        sys.stderr.write(f"{where}: {what}{f' ({done}/{total})' if total else ''}\n")
+
+
 class Reports:
     """Progress on stderr: a bar with a count for each place on a terminal, a line now and then in a log."""
 

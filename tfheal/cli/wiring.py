@@ -3,15 +3,15 @@
 import os
 import secrets
 import socket
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from tfheal.cli.output import Reports, tell
+from tfheal.cli.asking import consent
+from tfheal.cli.output import Lines, Reports
 
 if TYPE_CHECKING:
     from tfheal.flows.count import Counted
@@ -19,12 +19,9 @@ if TYPE_CHECKING:
     from tfheal.model.demo import DemoStep
     from tfheal.model.inventory import Inventory, Slice
     from tfheal.model.lab import LabHands, LabPorts
-    from tfheal.model.plan import Plan
     from tfheal.model.ports import HostKeys, InventoryBook, Journal, NewFolder, Ports, SlicePorts, Templates, Vault
     from tfheal.model.slices import Login
     from tfheal.model.workspace import Workspace
-
-__all__ = ["tell"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +44,7 @@ def lab(workspace: str | None, *, yes: bool = False, of: str | None = None) -> W
     made = host.lab(of) if of else None
     folder, listed = _of_lab(Path(made.workspace)) if made and made.workspace else inventory(workspace)
     book, keys = InventoryFile(folder / "inventory.toml"), KnownHosts(folder / "known_hosts")
-    ports = LabPorts(host, book, keys, StandardError(), consent(yes=yes))
+    ports = LabPorts(host, book, keys, Lines(), consent(yes=yes))
     return WiredLab(str(folder), listed, os.cpu_count() or 1, ports)
 
 
@@ -58,13 +55,27 @@ def _of_lab(folder: Path) -> "tuple[Path, Inventory]":
     return inventory(str(folder)) if (folder / "tfheal.toml").is_file() else (folder, Inventory())
 
 
+def name_of_lab(given: str | None, workspace: str | None = None) -> str:
+    """Return which lab is meant: the one given, else the only one in the workspace's inventory, else `lab`."""
+    from tfheal.base.errors import UsageError
+    from tfheal.flows.lab import labs_of, name_of_lab
+
+    if given is not None:
+        return name_of_lab(given)
+    try:
+        found = labs_of(inventory(workspace)[1])
+    except UsageError:  # no workspace here: a lab of this machine can be broken from anywhere
+        found = ()
+    return found[0] if len(found) == 1 else "lab"
+
+
 def lab_hands() -> "LabHands":
     """Return what touches the labs of this machine, where no workspace matters."""
     from tfheal.lab.breaking import Faults
     from tfheal.lab.here import ThisMachine
     from tfheal.model.lab import LabHands
 
-    return LabHands(ThisMachine(StandardError()), Faults(StandardError()))
+    return LabHands(ThisMachine(Lines()), Faults(Lines()))
 
 
 def inventory(workspace: str | None) -> "tuple[Path, Inventory]":
@@ -80,57 +91,6 @@ def find_workspace(given: str | None) -> Path:
     from tfheal.edge.files import find_workspace as found
 
     return found(Path.cwd(), given)
-
-
-def consent(*, yes: bool, otherwise: str = "--yes says yes") -> Callable[[str], bool]:
-    """Return who answers a question: --yes, else the person at the terminal; without one, raise UsageError."""
-    from tfheal.base.errors import UsageError
-
-    def ask(question: str) -> bool:
-        if yes:
-            return True
-        if not sys.stdin.isatty():
-            raise UsageError("a question has to be asked, and there is no terminal", why=question, hint=otherwise)
-        sys.stderr.write(f"{question} [y/N] ")
-        sys.stderr.flush()
-        return sys.stdin.readline().strip().lower() in ("y", "yes")
-
-    return ask
-
-
-def agreed(question: str, *, yes: bool) -> None:
-    """Ask a question that must be answered with yes; raise Refused otherwise."""
-    from tfheal.base.errors import Refused
-
-    if not consent(yes=yes)(question):
-        raise Refused("you said no", hint="nothing was touched")
-
-
-def consent_to(show: "Callable[[Plan], None]", *, auto: bool) -> "Callable[[Plan], bool]":
-    """Return who agrees to a plan: --auto, else the person at the terminal, who is shown it first."""
-    from tfheal.base.errors import UsageError
-
-    def agree(plan: "Plan") -> bool:
-        if auto:
-            return True
-        if not sys.stdin.isatty():
-            raise UsageError("heal has to ask, and there is no terminal", hint="--auto never asks, --plan only shows")
-        show(plan)
-        return consent(yes=False)("do this?")
-
-    return agree
-
-
-class StandardError:
-    """Progress on stderr, one line each."""
-
-    def say(self, message: str) -> None:
-        """Tell one thing that happened."""
-        sys.stderr.write(f"{message}\n")
-
-    def step(self, where: str, what: str, done: int = 0, total: int = 0) -> None:
-        """Tell what is under way at a place, and how much of it is done."""
-        sys.stderr.write(f"{where}: {what}{f' ({done}/{total})' if total else ''}\n")
 
 
 @dataclass(frozen=True, slots=True)

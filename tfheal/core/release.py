@@ -139,6 +139,7 @@ def _release(blueprint: Blueprint, component_name: str, slice_name: str) -> Rele
         ),
         unit=paths.unit(app.app, component_name) if component.service else None,
         start_timeout=component.service.start_timeout if component.service else 60.0,
+        stop_timeout=component.service.stop_timeout if component.service else 30.0,
         checks=tuple(_check(check, rendered, beside) for check in component.checks),
         data=data,
         ladder=component.ladder,

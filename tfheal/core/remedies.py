@@ -28,7 +28,7 @@ def restart(release: Release, secrets: Secrets) -> tuple[Step, ...]:
             check=alive_script(release, secrets),
             apply=apply,
             remove=None,
-            timeout=release.start_timeout + 90,
+            timeout=release.start_timeout + release.stop_timeout + 60,
             check_timeout=20,
             effect="nothing",
         ),

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from tfheal.base import sh
+from tfheal.core.resources.directory import data_paths
 from tfheal.core.resources.packages import packages_removal
 from tfheal.core.resources.step import Step
 from tfheal.model import paths
@@ -36,13 +37,14 @@ def removal(
         if names:
             text = packages_removal(names)
             gone.append(Step(f"remove packages:{','.join(names)}", _ALWAYS, text, None, timeout=300.0))
-    return (*gone, _forgotten(release))
+    return (*gone, _forgotten(release, data=data))
 
 
-def _forgotten(release: Release) -> Step:
+def _forgotten(release: Release, *, data: bool) -> Step:
     home, state = paths.home(release.app, release.component), paths.state(release.app, release.component)
+    kept = not data and any(path.startswith(f"{home}/") for path in data_paths(release))
     lines = [
-        f"rm -rf -- {sh.join(home, state)}",
+        f"rm -rf -- {sh.quote(state) if kept else sh.join(home, state)}",
         f"rmdir -- {sh.join(home.rpartition('/')[0], state.rpartition('/')[0])} 2>/dev/null",
         "exit 0",
     ]

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from tfheal.base.errors import TfhealError, UsageError
-from tfheal.model.inventory import Inventory
+from tfheal.model.inventory import Inventory, Slice
 from tfheal.model.lab import (
     LAB_LABEL,
     LAB_OWNER,
@@ -137,23 +137,18 @@ def of_lab(inventory: Inventory, lab: str) -> list[str]:
     ]
 
 
-def ssh_command(workspace: str, lab: str, name: str, inventory: Inventory, words: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the command line of the OpenSSH client that goes to a slice and accepts its pinned host key alone."""
+def listed(lab: str, name: str, inventory: Inventory) -> Slice:
+    """Given a lab and a slice of it, return it as the inventory has it; raise UsageError if it has none."""
     if name not in of_lab(inventory, lab):
         hint = f"it has: {', '.join(of_lab(inventory, lab)) or 'none'}"
         raise UsageError(f"the inventory has no such slice of the lab {lab}", where=name, hint=hint)
-    options = {
-        "UserKnownHostsFile": f"{workspace}/known_hosts",
-        "GlobalKnownHostsFile": "/dev/null",
-        "HostKeyAlias": name,
-        "StrictHostKeyChecking": "yes",
-        "IdentitiesOnly": "yes",
-        "ConnectTimeout": "10",
-        "LogLevel": "ERROR",
-    }
-    flags = [word for option, value in options.items() for word in ("-o", f"{option}={value}")]
-    key, place = f"{workspace}/{key_path(lab)}", f"root@{inventory.slices[name].address}"
-    return ("ssh", "-F", "/dev/null", "-i", key, *flags, place, *(("--", *words) if words else ()))
+    return inventory.slice(name)
+
+
+def labs_of(inventory: Inventory) -> tuple[str, ...]:
+    """Return the names of the labs that the inventory has slices of."""
+    found = (entry.labels.get(LAB_LABEL) for entry in inventory.slices.values() if entry.owner == LAB_OWNER)
+    return tuple(sorted({name for name in found if name}))
 
 
 def name_of_lab(written: str) -> str:

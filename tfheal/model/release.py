@@ -52,6 +52,7 @@ class Release(Strict):
     resources: tuple[Resource, ...]
     unit: str | None = Field(default=None, description="the service unit, if the component runs one")
     start_timeout: float = 60.0
+    stop_timeout: float = 30.0
     checks: tuple[Check, ...] = ()
     data: tuple[DataSet, ...] = ()
     ladder: tuple[Rung, ...]

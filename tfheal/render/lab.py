@@ -3,32 +3,40 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
 from tfheal.model.lab import FaultKind, FaultReport, Lab, LabSlice
-
-_MIB = 1 << 20
-
-
-def lab_table(lab: Lab) -> str:
-    """Given a lab, return its slices as a table."""
-    head = ("SLICE", "STATE", "ADDRESS", "IPV4", "MEMORY", "DISK", "FAULTS")
-    rows = [
-        (
-            each.name,
-            each.condition,
-            each.address,
-            each.address4,
-            f"{each.memory // _MIB}M",
-            f"{each.disk // _MIB}M",
-            ", ".join(each.faults) or "-",
-        )
-        for each in lab.slices
-    ]
-    return f"lab {lab.name}, workspace {lab.workspace or 'unknown'}, network {lab.network}\n{table(head, rows)}"
+from tfheal.render.words import NARROW, size, table
 
 
-def labs_tables(labs: Sequence[Lab]) -> str:
-    """Given labs, return their tables, or the word that there is none."""
-    return "\n\n".join(lab_table(lab) for lab in labs) or "no lab on this machine"
+def labs_words(labs: Sequence[Lab], width: int) -> RenderableType:
+    """Given labs, return their slices for a screen of that width, or the word that there is none."""
+    if not labs:
+        return Text("no lab on this machine")
+    parts: list[RenderableType] = []
+    for lab in labs:
+        head = f"lab {lab.name}, workspace {lab.workspace or 'unknown'}, network {lab.network}"
+        parts += [Text(head, style="bold"), _slices(lab, narrow=width < NARROW), Text("")]
+    return Group(*parts[:-1])
+
+
+def _slices(lab: Lab, *, narrow: bool) -> Table:
+    made = (
+        table("slice", "state", "faults")
+        if narrow
+        else table("slice", "state", "address", "ipv4", "memory", "disk", "faults")
+    )
+    for each in lab.slices:
+        faults = ", ".join(each.faults) or "-"
+        if narrow:
+            made.add_row(each.name, each.condition, faults)
+        else:
+            made.add_row(
+                each.name, each.condition, each.address, each.address4, size(each.memory), size(each.disk), faults
+            )
+    return made
 
 
 def faults_table(kinds: Sequence[FaultKind]) -> str:
@@ -70,10 +78,3 @@ def fault_document(kind: FaultKind) -> dict[str, object]:
     """Given a kind of fault, return it as scripts read it."""
     document = asdict(kind)
     return {"fault": document.pop("name"), **document}
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Given a head and rows of text, return them in columns."""
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in (head, *rows))
-    return "\n".join(line.rstrip() for line in lines)
