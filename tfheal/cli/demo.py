@@ -6,13 +6,12 @@ import typer
 
 from tfheal.cli.options import Json
 
-NAME = "demo"
-
 
 def demo(
     down: Annotated[bool, typer.Option("--down", help="Take the demo away: its slices and its folder.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Install missing host packages without asking.")] = False,
     folder: Annotated[str, typer.Option("--folder", help="The workspace to make.")] = "tfheal-demo",
+    name: Annotated[str, typer.Option("--name", help="The name of its lab.")] = "demo",
     slices: Annotated[int, typer.Option("--slices", min=1, max=50, help="How many slices to boot.")] = 3,
     json: Json = False,
 ) -> int:
@@ -21,12 +20,12 @@ def demo(
     from tfheal.render.demo import demo_document, demo_words
 
     if down:
-        was_there = wiring.demo_down(folder, NAME)
+        was_there = wiring.demo_down(folder, name)
         said = "the demo is gone" if was_there else "there is no demo"
         output.tell("demo-down", {"was_there": was_there}, said, as_json=json)
         return 0
-    steps = wiring.demo(folder, NAME, slices, yes=yes)
+    steps = wiring.demo(folder, name, slices, yes=yes)
     called = output.program()
     document = demo_document(steps, folder)
-    output.give("demo", document, lambda _width: demo_words(steps, folder, called), as_json=json, code=0)
+    output.give("demo", document, lambda _width: demo_words(steps, folder, called, name), as_json=json, code=0)
     return 0

@@ -9,8 +9,8 @@ from tfheal.model.demo import DemoStep
 from tfheal.render.words import table
 
 
-def demo_words(steps: Sequence[DemoStep], folder: str, program: str) -> RenderableType:
-    """Given the steps, the folder of the workspace and how tfheal is called, return them with what to type next."""
+def demo_words(steps: Sequence[DemoStep], folder: str, program: str, lab: str) -> RenderableType:
+    """Given the steps, the folder of the workspace, how tfheal is called and the lab's name, return them with what to type next."""
     made = table("step", "outcome", "seconds")
     made.columns[2].justify = "right"
     for step in steps:
@@ -19,10 +19,13 @@ def demo_words(steps: Sequence[DemoStep], folder: str, program: str) -> Renderab
     following = [
         ("look at it", f"cd {folder}; {program} status"),
         ("see its password", f"{program} secret show files admin_password"),
-        ("break it", f"{program} lab break s1 fill-disk --name demo"),
+        ("break it", f"{program} lab break s1 fill-disk"),
         ("heal it", f"{program} heal"),
         ("read what was done", f"{program} history"),
-        ("take it away", f"cd ..; {program} demo --down"),
+        (
+            "take it away",
+            f"cd ..; {program} demo --down" + ("" if lab == "demo" else f" --folder {folder} --name {lab}"),
+        ),
     ]
     return Group(
         made,
