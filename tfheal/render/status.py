@@ -95,12 +95,12 @@ def _slices(status: Status, *, narrow: bool) -> Table:
         if narrow:
             made.add_row(name, disk, age, failed)
         else:
-            memory = f"{said(machine.memory_used, size)} of {said(machine.memory_total, size)}"
+            most = f" of {said(machine.memory_total, size)}" if isinstance(machine.memory_total, Known) else ""
             made.add_row(
                 name,
                 said(machine.cpus, str),
                 said(machine.load, lambda load: f"{load:.2f}"),
-                memory if isinstance(machine.memory_used, Known) else "-",
+                said(machine.memory_used, size) + most,
                 disk,
                 age,
                 failed,

@@ -30,8 +30,11 @@ else
     if [ -r $group/memory.current ]; then read -r used <$group/memory.current; read -r most <$group/memory.max
     elif [ -r $group/memory.usage_in_bytes ]; then read -r used <$group/memory.usage_in_bytes; read -r most <$group/memory.limit_in_bytes
     else continue; fi
-    [ "${{#most}}" -lt 16 ] && [ "$most" != max ] && echo "memory $most $used"; break
+    [ "${{#most}}" -lt 16 ] && [ "$most" != max ] && echo "memory $most $used" && accounted=yes; break
   done
+  # Without accounting of its own, a container's memory is what its processes share of it, each page counted once.
+  [ -n "${{accounted-}}" ] || cat /proc/[0-9]*/smaps_rollup 2>/dev/null | {{
+    sum=0; while read -r name kib _; do [ "$name" != Pss: ] || sum=$((sum + kib)); done; echo "used $((sum * 1024))"; }}
 fi
 df -B1 --output=used,avail {paths.DISKS} 2>/dev/null | while read -r used free; do echo "disk $used $free"; done
 df --output=iused,iavail {paths.DISKS} 2>/dev/null | while read -r used free; do echo "inodes $used $free"; done
@@ -84,7 +87,7 @@ def machine(answer: Answer | None, updates: Answer | None, sent: float, received
         cpus=_one(said, "cpus", _NUMBER, int),
         load=_one(said, "load", _DECIMAL, float) if "load" in said else Unknown("a container shows its host's load"),
         memory_total=Known(memory[0]) if memory else no_memory,
-        memory_used=Known(memory[1]) if memory else no_memory,
+        memory_used=Known(memory[1]) if memory else _one(said, "used", _NUMBER, int),
         disk_total=Known(sum(fullest)) if fullest else _NOT_SAID,
         disk_free=Known(fullest[1]) if fullest else _NOT_SAID,
         inodes_free_share=Known(min(map(_free_share, nodes))) if nodes else _NOT_SAID,
