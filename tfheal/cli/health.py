@@ -31,7 +31,7 @@ def status(
             hands.trips.reset()
             seen = flow(hands.workspace, names, slices, hands.ports, hands.limits)
             code = int(seen.exit)
-            document = status_document(seen, owners, hands.trips.by_slice)
+            document = status_document(seen, owners, hands.trips.by_slice, hands.workspace.inventory.slices)
             output.clear(again and not json)
             output.give(
                 "status",

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from tfheal.model.facts import InstanceFacts, Known, Machine, Observation, SliceFacts, Unasked
 from tfheal.model.findings import Finding
+from tfheal.model.inventory import SliceEntry
 from tfheal.model.release import InstanceName
 from tfheal.model.results import Status
 from tfheal.render.words import NARROW, STYLES, ago, document, rfc3339, said, size, span, table
@@ -31,14 +32,19 @@ def status_words(status: Status, owners: Mapping[str, tuple[str, str, str]], wid
 
 
 def status_document(
-    status: Status, owners: Mapping[str, tuple[str, str, str]], round_trips: Mapping[str, int]
+    status: Status,
+    owners: Mapping[str, tuple[str, str, str]],
+    round_trips: Mapping[str, int],
+    slices: Mapping[str, SliceEntry],
 ) -> dict[str, object]:
-    """Given a status and (owner, playbook, version) by app, return it as scripts read it: schema tfheal/status/1."""
+    """Given a status, (owner, playbook, version) by app and the inventory's slices, return it as scripts read it."""
     return {
         "health": _worst(status),
         "round_trips": sum(round_trips.values()),
         "apps": [_app(status, app, owners[app]) for app in status.apps],
-        "slices": [_slice(name, seen, round_trips.get(name, 0)) for name, seen in status.seen.items()],
+        "slices": [
+            _slice(name, slices[name].owner, seen, round_trips.get(name, 0)) for name, seen in status.seen.items()
+        ],
         "findings": [_finding_document(finding) for finding in status.diagnosis.findings],
     }
 
@@ -164,12 +170,13 @@ def _checks(facts: InstanceFacts | None) -> list[dict[str, object]]:
     ]
 
 
-def _slice(name: str, seen: Observation, trips: int) -> dict[str, object]:
+def _slice(name: str, owner: str, seen: Observation, trips: int) -> dict[str, object]:
     if isinstance(seen, Unasked):
         why = {"unknown": seen.reason}
         facts: dict[str, Any] = dict.fromkeys(Machine.__dataclass_fields__, why)
         return {
             "slice": name,
+            "owner": owner,
             "reachable": False,
             "reason": seen.reason,
             "cause": seen.cause,
@@ -180,7 +187,7 @@ def _slice(name: str, seen: Observation, trips: int) -> dict[str, object]:
     for absent in ("hands_off_since", "identity"):
         if facts[absent] is None:
             facts[absent] = False
-    return {"slice": name, "reachable": True, "round_trips": trips, "facts": facts}
+    return {"slice": name, "owner": owner, "reachable": True, "round_trips": trips, "facts": facts}
 
 
 def _finding_document(finding: Finding) -> dict[str, object]:
