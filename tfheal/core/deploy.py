@@ -1,7 +1,8 @@
 """What a deploy would change on each instance: the reply of the check trip, read as a plan."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from typing import Final
 
 from tfheal.core.apply import Secrets, alive_script, wait_script
 from tfheal.core.resources.step import Step
@@ -10,17 +11,23 @@ from tfheal.model.plan import Certainty, Change, InstancePlan, Reason
 from tfheal.model.record import Deployed
 from tfheal.model.release import Release
 
+_MISSING: Final = "missing"
 
-def generation(wanted: Iterable[Release], deployed: Iterable[Deployed], told: Iterable[SliceState]) -> int:
-    """Given the wanted releases, what is deployed and what slices told, return the generation of the placement.
 
-    It grows when the placement differs from the deployed one, and is never below what a slice has seen.
+def generation(
+    wanted: Iterable[Release], deployed: Collection[Deployed], told: Iterable[SliceState], asked: Collection[str]
+) -> int:
+    """Given the wanted releases, what is deployed, what slices told and which were asked, return the placement's generation.
+
+    It grows when the placement differs from the deployed one, and is never below what a slice has seen. What is on a
+    slice that could not be asked has no part in it: it will differ when that slice is there.
     """
     known = [item.generation for item in deployed] + [state.generation for state in told]
     if not known:
         return 1
-    before = {item.instance for item in deployed}
-    return max(known) + (1 if before and before != {release.instance for release in wanted} else 0)
+    before = {item.instance for item in deployed if item.instance.slice in asked}
+    after = {release.instance for release in wanted if release.slice in asked}
+    return max(known) + (1 if before and before != after else 0)
 
 
 def state_of(seen: Observation | None, release: Release) -> SliceState | None:
@@ -32,14 +39,23 @@ def state_of(seen: Observation | None, release: Release) -> SliceState | None:
 
 
 def planned(
-    release: Release, steps: tuple[Step, ...], seen: Observation | None, deployed: Deployed | None, number: int
+    release: Release,
+    steps: tuple[Step, ...],
+    seen: Observation | None,
+    deployed: Deployed | None,
+    number: int,
+    *,
+    reached: bool,
 ) -> InstancePlan:
-    """Given a release and its steps, what was seen, what the journal has and the generation, return the plan."""
+    """Given a release and its steps, what was seen, what the journal has and the generation, return the plan.
+
+    A slice that was `reached` before and has lost its marker of identity was wiped since.
+    """
     instance = release.instance
     if seen is None or isinstance(seen, Unasked):
         why = seen.reason if isinstance(seen, Unasked) else "not asked"
         return InstancePlan(instance, release.id, release.version, "unasked", detail=why)
-    if deployed and isinstance(seen.machine.identity, Known) and seen.machine.identity.value is None:
+    if reached and isinstance(seen.machine.identity, Known) and seen.machine.identity.value is None:
         why = "deployed here before, but the machine has lost its marker of identity"
         return InstancePlan(instance, release.id, release.version, "wiped", detail=why)
     facts = seen.instances[instance.on_slice]
@@ -97,6 +113,8 @@ def _changes(steps: tuple[Step, ...], facts: InstanceFacts) -> tuple[Change, ...
 def _diff(step: Step, fact: ResourceFact) -> str:
     if step.diff is None or fact.state != "differs":
         return ""
+    if fact.current is None and fact.detail != _MISSING:
+        return ""  # its mode or owner differs, or it is too large to show
     path, text = step.diff
     before = (fact.current or "").splitlines()
     lines = difflib.unified_diff(before, text.splitlines(), f"{path} (on the slice)", f"{path} (wanted)", lineterm="")

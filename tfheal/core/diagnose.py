@@ -5,17 +5,47 @@ dead component those that need it. What is not known is `unknown` and never a re
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
 
 from tfheal.core.order import stages
-from tfheal.model.facts import InstanceFacts, Known, Machine, Observation, ResourceFact, SliceFacts, Unasked, Unknown
+from tfheal.model.facts import (
+    InstanceFacts,
+    Known,
+    Machine,
+    Observation,
+    ResourceFact,
+    SliceFacts,
+    SliceState,
+    Unasked,
+    UnitFact,
+    Unknown,
+)
 from tfheal.model.findings import Cause, Diagnosis, Finding, Health
-from tfheal.model.record import Expected
+from tfheal.model.playbook import Rung
+from tfheal.model.record import Expected, HealthSince, Incident
 from tfheal.model.release import InstanceName, Release
 from tfheal.model.resources import Directory, resource_id
 
-CLOCK_TOLERANCE = 5.0  # seconds; TLS and signed requests begin to fail at minutes, logs mislead at seconds
-DATA_GONE = "missing, and it held data"
+CLOCK_TOLERANCE: Final = 5.0  # seconds; TLS and signed requests begin to fail at minutes, logs mislead at seconds
+CRASH_LOOP: Final = 3  # restarts by systemd after which a service that is starting gets no more patience
+# The causes of one family are one incident: a service that changes from silent to dead under repair is the same trouble.
+FAMILY: Final[Mapping[Cause, str]] = {"unit-failed": "service", "unit-stopped": "service", "not-alive": "service"}
+_SERVING: Final = frozenset({"not-ready", "inconsistent"})
+_ILL: Final = frozenset({"down", "degraded", "blocked"})
+_RUNNING: Final = frozenset({"active", "reloading", "refreshing"})
+_WORST_FIRST: Final[tuple[Health, ...]] = ("unknown", "paused")
+_FIRST_FEW: Final = 5  # fit on a screen
+
+
+@dataclass(frozen=True, slots=True)
+class _Judgement:
+    """The health of one instance, what is wrong with it, and how its service is whatever we may do about it."""
+
+    health: Health
+    findings: tuple[Finding, ...] = ()
+    service: Health = "unknown"
 
 
 def diagnosed(
@@ -23,22 +53,64 @@ def diagnosed(
 ) -> Diagnosis:
     """Given what is deployed, where apps are placed, what was seen by slice and the share of a full disk, return the judgement."""
     meant = {item.release.instance: item for item in expected}
-    findings = [
-        finding for slice_name, facts in seen.items() for finding in _of_slice(slice_name, facts, meant, full_share)
+    of_slices = [finding for name, facts in seen.items() for finding in _of_slice(name, facts, meant, full_share)]
+    full = {finding.slice for finding in of_slices if finding.cause == "disk-full"}
+    judged = {name: _of_instance(item, seen.get(name.slice)) for name, item in meant.items()}
+    waiting = _blocked(meant, judged)
+    findings = of_slices + [
+        replace(finding, entry=None) if name.slice in full else finding
+        for name, judgement in judged.items()
+        for finding in judgement.findings
+        if name not in waiting or not _is_symptom(finding.cause)
     ]
-    full = {finding.slice for finding in findings if finding.cause == "disk-full"}
     healths: dict[InstanceName, Health] = dict.fromkeys(placed, "absent")
-    for instance, item in meant.items():
-        health, found = _of_instance(item, seen.get(instance.slice), hushed=instance.slice in full)
-        healths[instance] = health
-        findings += found
-    blocked, blocking = _blocked(meant, healths)
-    healths |= dict.fromkeys(blocked, "blocked")
-    findings = [
-        finding for finding in findings if finding.instance not in blocked or finding.entry in {None, "redeploy"}
-    ]
-    findings += blocking
+    healths |= {name: judgement.health for name, judgement in judged.items()}
+    healths |= {name: health for name, (health, _) in waiting.items()}
+    findings += [finding for _, finding in waiting.values()]
     return Diagnosis(tuple(findings), dict(sorted(healths.items())), _apps(healths))
+
+
+def family(cause: Cause) -> str:
+    """Return what all causes of one incident have in common."""
+    return FAMILY.get(cause, cause)
+
+
+def _is_symptom(cause: Cause) -> bool:
+    return family(cause) == "service" or cause in _SERVING
+
+
+def place(finding: Finding | Incident) -> str:
+    """Return where a finding or an incident is: its instance, else its slice."""
+    return str(finding.instance or finding.slice)
+
+
+def dated(
+    findings: Iterable[Finding], incidents: Iterable[Incident], since: Mapping[InstanceName, HealthSince]
+) -> tuple[Finding, ...]:
+    """Given findings, the open incidents and the health of instances over time, return the findings, each since when.
+
+    Where neither tells, it is not said.
+    """
+    opened = {(place(incident), family(incident.cause)): incident.opened for incident in incidents}
+    told = [opened.get((place(finding), family(finding.cause))) or _ill_since(finding, since) for finding in findings]
+    return tuple(
+        replace(finding, since=finding.since or _rfc3339(moment))
+        for finding, moment in zip(findings, told, strict=True)
+    )
+
+
+def _ill_since(finding: Finding, since: Mapping[InstanceName, HealthSince]) -> datetime | None:
+    """Return since when the health of an instance is what the finding explains, or of any on a slice that is silent."""
+    if finding.cause in {"slice-unreachable", "unasked", "host-key-changed"}:
+        silent = [one.since for name, one in since.items() if name.slice == finding.slice and one.health == "unknown"]
+        return min(silent, default=None)
+    explains = _is_symptom(finding.cause) or finding.cause in {"blocked", "slice-wiped"}
+    known = since.get(finding.instance) if finding.instance and explains else None
+    return known.since if known and known.health in {*_ILL, "unknown"} else None
+
+
+def _rfc3339(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z") if moment else None
 
 
 def _of_slice(
@@ -49,15 +121,23 @@ def _of_slice(
         return [_unasked(facts)]
     machine = facts.machine
     found = []
-    if isinstance(machine.hands_off_since, Known) and machine.hands_off_since.value:
-        found.append(Finding("paused-by-owner", "info", name, f"hands off since {machine.hands_off_since.value}"))
-    if (full := _full_disk(machine, full_share)) and here:
-        found.append(Finding("disk-full", "critical", name, full, here[0], "free-disk"))
-    elif full:
-        found.append(Finding("disk-full", "warning", name, full))
+    if paused := _paused(machine):
+        since = machine.hands_off_since.value if isinstance(machine.hands_off_since, Known) else None
+        found.append(Finding("paused-by-owner", "info", name, paused, since=since or None))
+    if full := _full_disk(machine, full_share):
+        instance = here[0] if here else None
+        entry: Rung | None = "free-disk" if here and not paused else None
+        found.append(Finding("disk-full", "critical" if here else "warning", name, full, instance, entry))
     if isinstance(machine.clock_offset, Known) and abs(machine.clock_offset.value) > CLOCK_TOLERANCE:
         found.append(Finding("clock-off", "warning", name, f"its clock is off by {machine.clock_offset.value:.1f} s"))
     return found
+
+
+def _paused(machine: Machine) -> str:
+    said = machine.hands_off_since
+    if isinstance(said, Unknown) or said.value is None:
+        return ""
+    return f"hands off since {said.value or 'an unknown time'}"
 
 
 def _unasked(facts: Unasked) -> Finding:
@@ -80,72 +160,87 @@ def _full_disk(machine: Machine, full_share: float) -> str:
     return ""
 
 
-def _of_instance(item: Expected, seen: Observation | None, *, hushed: bool) -> tuple[Health, list[Finding]]:
-    release, instance = item.release, item.release.instance
-    if seen is None or isinstance(seen, Unasked):
-        return "unknown", []
-    facts = seen.instances.get(instance.on_slice)
-    if facts is None:
-        return "unknown", []
-    if isinstance(seen.machine.hands_off_since, Known) and seen.machine.hands_off_since.value:
-        return "paused", []
-    if wiped := _wiped(seen, facts, release):
-        return "down", wiped
-    if stale := _superseded(item, facts):
-        return _service_health(facts), stale
-    findings = _state_findings(item, facts)
-    health = _service_health(facts)
-    findings += _health_findings(release, facts, drifted=any(finding.cause == "drift" for finding in findings))
-    if hushed:
-        findings = [replace(finding, entry=None) for finding in findings]
-    return health, findings
+def _of_instance(item: Expected, seen: Observation | None) -> _Judgement:
+    release = item.release
+    facts = seen.instances.get(release.instance.on_slice) if isinstance(seen, SliceFacts) else None
+    if not isinstance(seen, SliceFacts) or facts is None:
+        return _Judgement("unknown")
+    service = _service_health(release, facts)
+    if _paused(seen.machine):
+        return _Judgement("paused", service=service)
+    if wiped := _wiped(item, seen.machine, facts):
+        return _Judgement("down", (_finding(release, "slice-wiped", wiped),), "down")
+    if elsewhere := _deployed_elsewhere(item, facts):
+        return _Judgement("unknown" if elsewhere.cause == "foreign-release" else service, (elsewhere,), service)
+    cause = _state_findings(item, facts)
+    ails = _health_findings(release, facts, hushed=bool(cause))
+    return _Judgement(service, (*cause, *ails, *_unsure(release, facts)), service)
 
 
 def _finding(release: Release, cause: Cause, detail: str) -> Finding:
     return Finding(cause, "critical", release.slice, detail, release.instance)
 
 
-def _wiped(seen: SliceFacts, facts: InstanceFacts, release: Release) -> list[Finding]:
-    if isinstance(seen.machine.identity, Known) and seen.machine.identity.value is None:
-        gone = "the marker of identity is gone: this is not the machine that was deployed to"
-        return [_finding(release, "slice-wiped", gone)]
-    if lost := _missing_data(release, facts):
-        return [_finding(release, "slice-wiped", f"the owner's data is gone: {', '.join(lost)}")]
-    return []
+def _wiped(item: Expected, machine: Machine, facts: InstanceFacts) -> str:
+    """Return why the machine is not the one that was deployed to; one that nothing ever reached cannot be wiped."""
+    if item.reached and isinstance(machine.identity, Known) and machine.identity.value is None:
+        return "the marker of identity is gone: this is not the machine that was deployed to"
+    gone = _missing_data(item, facts)
+    return f"the owner's data is gone: {', '.join(gone)}" if gone else ""
 
 
-def _missing_data(release: Release, facts: InstanceFacts) -> list[str]:
-    if not isinstance(facts.resources, Known) or not isinstance(facts.state, Known) or facts.state.value is None:
+def _missing_data(item: Expected, facts: InstanceFacts) -> list[str]:
+    if not isinstance(facts.resources, Known):
         return []
-    data = {resource_id(item): item.path for item in release.resources if isinstance(item, Directory) and item.data}
+    release = item.release
+    data = {resource_id(one): one.path for one in release.resources if isinstance(one, Directory) and one.data}
+    # While a deploy is under way a folder may not be there yet; once it held data the slice itself says so.
+    told = "missing" if item.deployed.phase == "deployed" else "missing, and it held data"
     return [
         data[fact.resource]
         for fact in facts.resources.value
-        if fact.resource in data and fact.state == "differs" and fact.detail.startswith(DATA_GONE)
+        if fact.resource in data and fact.state == "differs" and fact.detail.startswith(told)
     ]
 
 
-def _superseded(item: Expected, facts: InstanceFacts) -> list[Finding]:
-    if not isinstance(facts.state, Known) or facts.state.value is None:
-        return []
-    known = facts.state.value
-    if known.generation <= item.deployed.generation:
-        return []
-    detail = f"the slice knows generation {known.generation}, written by {known.writer}; this workspace has {item.deployed.generation}"
-    return [Finding("newer-generation", "warning", item.release.slice, detail, item.release.instance)]
+def _deployed_elsewhere(item: Expected, facts: InstanceFacts) -> Finding | None:
+    """Return the finding that another workspace has the say there: healing by our older knowledge would undo its work."""
+    known = facts.state.value if isinstance(facts.state, Known) else None
+    if known is None:
+        return None
+    if known.generation > item.deployed.generation:
+        detail = f"the slice knows generation {known.generation}, {_written(known)}; this workspace has {item.deployed.generation}"
+        return replace(_finding(item.release, "newer-generation", detail), severity="warning")
+    if item.deployed.phase == "deployed" and known.release not in {item.deployed.release, item.release.id}:
+        detail = f"release {known.release} (version {known.version}) is there, {_written(known)}; this workspace has {item.deployed.release}"
+        return replace(_finding(item.release, "foreign-release", detail), severity="warning")
+    return None
 
 
-def _state_findings(item: Expected, facts: InstanceFacts) -> list[Finding]:
+def _written(state: SliceState) -> str:
+    return f"written by {state.writer or 'nobody knows whom'} at {state.at or 'an unknown time'}"
+
+
+def _state_findings(item: Expected, facts: InstanceFacts) -> tuple[Finding, ...]:
     release = item.release
     if item.deployed.phase != "deployed":
         verb = "deploy" if item.deployed.phase == "deploying" else "remove"
-        return [replace(_finding(release, "interrupted", f"a {verb} did not come to its end"), entry="redeploy")]
-    drift = drifted(release, facts)
-    if not drift:
-        return []
-    told = "; ".join(f"{fact.resource}: {fact.detail}" for fact in drift[:5])
-    more = f" and {len(drift) - 5} more" if len(drift) > 5 else ""  # noqa: PLR2004 (five fit on a screen)
-    return [replace(_finding(release, "drift", told + more), entry="redeploy")]
+        interrupted = _finding(release, "interrupted", f"a {verb} did not come to its end")
+        return (replace(interrupted, entry="redeploy"),)
+    told = [f"{fact.resource}: {fact.detail}" for fact in drifted(release, facts)]
+    if isinstance(facts.state, Known) and facts.state.value is None:
+        told.append("what tfheal keeps about it on the slice is gone")
+    if not told:
+        return ()
+    more = f" and {len(told) - _FIRST_FEW} more" if len(told) > _FIRST_FEW else ""
+    return (replace(_finding(release, "drift", "; ".join(told[:_FIRST_FEW]) + more), entry="redeploy"),)
+
+
+def _unsure(release: Release, facts: InstanceFacts) -> tuple[Finding, ...]:
+    """Return the finding that something of it could not be asked: then it is not known to be as it was put there."""
+    asked = (facts.state, facts.resources, *([facts.unit] if release.unit else []))
+    reasons = [fact.reason for fact in asked if isinstance(fact, Unknown)]
+    return (replace(_finding(release, "unasked", reasons[0]), severity="warning"),) if reasons else ()
 
 
 def drifted(release: Release, facts: InstanceFacts) -> list[ResourceFact]:
@@ -160,89 +255,102 @@ def drifted(release: Release, facts: InstanceFacts) -> list[ResourceFact]:
     ]
 
 
-def _service_health(facts: InstanceFacts) -> Health:
-    active = facts.unit.value.active if isinstance(facts.unit, Known) else None
-    runs_none = isinstance(facts.unit, Unknown) and "no service" in facts.unit.reason
-    if active is None and not runs_none:
+def _service_health(release: Release, facts: InstanceFacts) -> Health:
+    if release.unit and isinstance(facts.unit, Unknown):
         return "unknown"
-    if active not in {None, "active", "reloading"}:
+    if release.unit and isinstance(facts.unit, Known) and facts.unit.value.active not in _RUNNING:
         return "down"
-    verdicts = {
-        kind: [check.verdict for check in facts.checks if check.kind == kind]
-        for kind in ("alive", "ready", "consistent")
-    }
-    if "fail" in verdicts["alive"]:
+    alive = {check.verdict for check in facts.checks if check.kind == "alive"}
+    serving = {check.verdict for check in facts.checks if check.kind != "alive"}
+    if "fail" in alive:
         return "down"
-    if "unknown" in verdicts["alive"]:
+    if "unknown" in alive:
         return "unknown"
-    if "fail" in verdicts["ready"] + verdicts["consistent"]:
+    if "fail" in serving:
         return "degraded"
-    return "unknown" if "unknown" in verdicts["ready"] + verdicts["consistent"] else "healthy"
+    return "unknown" if "unknown" in serving else "healthy"
 
 
-def _health_findings(release: Release, facts: InstanceFacts, *, drifted: bool) -> list[Finding]:
+def _health_findings(release: Release, facts: InstanceFacts, *, hushed: bool) -> tuple[Finding, ...]:
+    """Return what ails the service; hushed is what something else causes, or what is only starting: nothing is done."""
     failing = [check for check in facts.checks if check.verdict == "fail"]
-    found = []
-    unit = facts.unit.value if isinstance(facts.unit, Known) else None
-    if unit and unit.active not in {"active", "reloading"}:
+    alive = [check for check in failing if check.kind == "alive"]
+    if release.unit and isinstance(facts.unit, Unknown):
+        return ()
+    unit = facts.unit.value if release.unit and isinstance(facts.unit, Known) else None
+    if unit and unit.active not in _RUNNING:
         cause: Cause = "unit-stopped" if unit.active in {"inactive", "deactivating"} else "unit-failed"
         detail = f"{release.unit} is {unit.active} ({unit.sub}, result {unit.result})"
-        found.append(replace(_finding(release, cause, detail), entry="restart"))
-    elif alive := [check for check in failing if check.kind == "alive"]:
-        found.append(replace(_finding(release, "not-alive", f"{alive[0].check}: {alive[0].detail}"), entry="restart"))
+        found = [replace(_finding(release, cause, detail), entry="restart")]
+    elif alive:
+        found = [replace(_finding(release, "not-alive", f"{alive[0].check}: {alive[0].detail}"), entry="restart")]
     else:
         causes: dict[str, Cause] = {"ready": "not-ready", "consistent": "inconsistent"}
-        found += [
+        found = [
             replace(_finding(release, causes[check.kind], f"{check.check}: {check.detail}"), entry="page")
             for check in failing
         ]
-    # What drifted is put back first: a unit that fails of a garbled file is not helped by a restart.
-    return [replace(finding, entry=None) for finding in found] if drifted else found
+    if found and unit and _starts(unit, release):
+        found = [replace(one, detail=f"{one.detail}; it is starting", entry=None) for one in found]
+    return tuple(replace(one, entry=None) for one in found) if hushed else tuple(found)
+
+
+def _starts(unit: UnitFact, release: Release) -> bool:
+    """Return whether a service is within its start time: to restart it now would only make it begin again."""
+    if unit.restarts >= CRASH_LOOP:
+        return False
+    if unit.active == "activating":
+        return unit.sub.startswith("start")
+    return unit.active_for is not None and unit.active_for < release.start_timeout
 
 
 def _blocked(
-    meant: Mapping[InstanceName, Expected], healths: Mapping[InstanceName, Health]
-) -> tuple[set[InstanceName], list[Finding]]:
-    blocked: set[InstanceName] = set()
-    found = []
+    meant: Mapping[InstanceName, Expected], judged: Mapping[InstanceName, _Judgement]
+) -> dict[InstanceName, tuple[Health, Finding]]:
+    """Return the instances that are ill while what they need is dead, or could not be asked, each with its finding."""
+    found: dict[InstanceName, tuple[Health, Finding]] = {}
     for app in sorted({name.app for name in meant}):
-        ours = [item.release for item in meant.values() if item.release.app == app]
-        needs = {release.component: release.needs for release in ours}
-        dead: dict[str, str] = {}
-        for stage in stages(needs):
-            for component in stage:
-                states = {
-                    release.instance: healths[release.instance] for release in ours if release.component == component
-                }
-                cause = next((dead[need] for need in needs[component] if need in dead), None)
-                ill = {name for name, health in states.items() if health in {"down", "degraded"}}
-                if cause:
-                    blocked |= ill
-                    found += [
-                        Finding("blocked", "warning", name.slice, f"waits for {cause}", name) for name in sorted(ill)
-                    ]
-                if states and not any(
-                    health in {"healthy", "degraded", "unknown", "paused"} for health in states.values()
-                ):
-                    dead[component] = cause or component
-    return blocked, found
+        ours = {name: judgement for name, judgement in judged.items() if name.app == app}
+        needs = {name.component: meant[name].release.needs for name in ours}
+        missing: dict[str, tuple[Health, str]] = {}
+        for component in (component for stage in stages(needs) for component in stage):
+            states = {name: judgement for name, judgement in ours.items() if name.component == component}
+            waits = [missing[need] for need in needs[component] if need in missing]
+            health, cause = next((one for one in waits if one[0] == "blocked"), waits[0] if waits else ("healthy", ""))
+            if cause:
+                ill = [name for name, judgement in states.items() if judgement.health in _ILL]
+                found |= {name: (health, Finding("blocked", "warning", name.slice, cause, name)) for name in ill}
+            if own := _missing(component, {judgement.service for judgement in states.values()}):
+                missing[component] = (health, cause) if cause else own
+    return found
+
+
+def _missing(component: str, services: set[Health]) -> tuple[Health, str] | None:
+    """Return what becomes of those that need a component in none of whose instances anything works, and the words."""
+    if services & {"healthy", "degraded"}:
+        return None
+    return (
+        ("unknown", f"waits for {component}, which could not be asked")
+        if "unknown" in services
+        else ("blocked", f"waits for {component}")
+    )
 
 
 def _apps(healths: Mapping[InstanceName, Health]) -> dict[str, Health]:
-    apps: dict[str, dict[str, list[Health]]] = {}
+    apps: dict[str, dict[str, set[Health]]] = {}
     for name, health in healths.items():
-        apps.setdefault(name.app, {}).setdefault(name.component, []).append(health)
-    return {app: _app_health(components) for app, components in sorted(apps.items())}
+        of_component = apps.setdefault(name.app, {}).setdefault(name.component, set())
+        of_component |= {health} - {"absent"}
+    return {app: _app_health(components.values()) for app, components in sorted(apps.items())}
 
 
-def _app_health(components: Mapping[str, list[Health]]) -> Health:
-    every = [health for healths in components.values() for health in healths]
-    if all(health == "absent" for health in every):
+def _app_health(components: Iterable[set[Health]]) -> Health:
+    deployed = [healths for healths in components if healths]
+    every = set().union(*deployed)
+    if not every:
         return "absent"
-    if any(set(healths) <= {"down", "blocked"} for healths in components.values()):
+    if any(healths <= _ILL for healths in deployed):
         return "down"
-    if "paused" in every:
-        return "paused"
-    if all(health in {"healthy", "absent"} for health in every):
-        return "healthy"
-    return "degraded" if set(every) & {"degraded", "down", "blocked"} else "unknown"
+    if every & _ILL:
+        return "degraded"
+    return next((health for health in _WORST_FIRST if health in every), "healthy")

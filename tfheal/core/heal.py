@@ -5,24 +5,30 @@ The numbers and their sources stand in `HealPolicy`; the rules in `tfheal explai
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from tfheal.model.findings import Cause, Diagnosis, Finding
+from tfheal.core.diagnose import family, place
+from tfheal.model.findings import Cause, Diagnosis, Finding, Health
 from tfheal.model.plan import Action, Plan, Waiting
-from tfheal.model.playbook import Rung
+from tfheal.model.playbook import SHIPPED_LADDER, Rung
 from tfheal.model.record import ActionRecord, Incident
 from tfheal.model.release import InstanceName, Release
 from tfheal.model.workspace import HealPolicy
 
-# The causes of one family are one incident: a service that changes from silent to dead under repair is the same trouble.
-FAMILY: Final[Mapping[Cause, str]] = {"unit-failed": "service", "unit-stopped": "service", "not-alive": "service"}
 # What is freed or put back first; a human is called last.
 ORDER: Final[tuple[Rung, ...]] = ("free-disk", "redeploy", "restart", "page")
 FOR_HUMANS: Final[frozenset[Cause]] = frozenset({"slice-wiped", "host-key-changed"})
+# What an instance has to be before an incident of it is over; of other causes it is enough that the finding is gone.
+_WELL: Final[Mapping[str, frozenset[Health | None]]] = {
+    "service": frozenset({"healthy", "degraded"}),
+    "not-ready": frozenset({"healthy"}),
+    "inconsistent": frozenset({"healthy"}),
+}
 JITTER: Final = 0.25  # Nomad's
+_MOST_DOUBLINGS: Final = 30
 DAY: Final = timedelta(days=1)
 
 
@@ -40,16 +46,18 @@ class Situation:
 
 def actionable(diagnosis: Diagnosis) -> dict[tuple[str, str], Finding]:
     """Return the findings that ask for a remedy or a human, by place and family of the cause."""
-    return {
-        (place(finding), FAMILY.get(finding.cause, finding.cause)): finding
-        for finding in diagnosis.findings
-        if finding.entry or finding.cause in FOR_HUMANS
-    }
+    return {_key(finding): finding for finding in diagnosis.findings if _asks(finding)}
 
 
-def place(finding: Finding) -> str:
-    """Return where a finding is: its instance, else its slice."""
-    return str(finding.instance or finding.slice)
+def only(diagnosis: Diagnosis, confirmed: Collection[tuple[str, str]]) -> Diagnosis:
+    """Given a diagnosis and what every ask confirmed, return it with nothing else to act on."""
+    kept = []
+    for finding in diagnosis.findings:
+        if _key(finding) in confirmed or not _asks(finding):
+            kept.append(finding)
+        elif finding.cause not in FOR_HUMANS:
+            kept.append(replace(finding, entry=None, detail=f"{finding.detail}; not every ask found it so"))
+    return replace(diagnosis, findings=tuple(kept))
 
 
 def planned(diagnosis: Diagnosis, asked: Iterable[str], situation: Situation) -> Plan:
@@ -57,8 +65,9 @@ def planned(diagnosis: Diagnosis, asked: Iterable[str], situation: Situation) ->
 
     Of each component at most one instance is acted on at a time. A healed fleet gives no action.
     """
-    incidents = _updated(actionable(diagnosis), set(asked), situation)
-    incidents += _chronic(situation)
+    incidents = _updated(diagnosis, set(asked), situation) + _chronic(situation)
+    hushed = {_key(finding): finding for finding in diagnosis.findings}
+    asking = actionable(diagnosis)
     actions: list[Action] = []
     waiting: list[Waiting] = []
     busy: set[tuple[str, str]] = set()
@@ -67,7 +76,10 @@ def planned(diagnosis: Diagnosis, asked: Iterable[str], situation: Situation) ->
         if incident.state != "open":
             result.append(incident)
             continue
-        step = _next(incident, situation)
+        if incident.cause != "chronic" and _key(incident) not in asking:
+            step: Action | Waiting = Waiting(incident.id, incident.rung or "page", _why_hushed(incident, hushed))
+        else:
+            step = _next(incident, situation)
         component = (incident.app, incident.instance.component if incident.instance else incident.slice)
         if isinstance(step, Action) and step.rung != "page" and component in busy:
             step = Waiting(incident.id, step.rung, "another instance of the component, or another cause, goes first")
@@ -80,19 +92,38 @@ def planned(diagnosis: Diagnosis, asked: Iterable[str], situation: Situation) ->
     return Plan(tuple(actions), tuple(waiting), tuple(result))
 
 
-def _updated(findings: Mapping[tuple[str, str], Finding], asked: set[str], situation: Situation) -> list[Incident]:
-    now, policy = situation.now, situation.policy
+def _why_hushed(incident: Incident, hushed: Mapping[tuple[str, str], Finding]) -> str:
+    finding = hushed.get(_key(incident))
+    return f"left for now: {finding.detail}" if finding else "another cause goes first"
+
+
+def _updated(diagnosis: Diagnosis, asked: set[str], situation: Situation) -> list[Incident]:
+    """Return the incidents of now: those of findings, and earlier ones of which the slice said how it is now."""
+    findings = actionable(diagnosis)
     known = {_key(incident): incident for incident in situation.incidents if incident.cause != "chronic"}
     updated = [_seen(known.get(key), finding, situation) for key, finding in findings.items()]
+    still = {_key(finding) for finding in diagnosis.findings}
+    unsure = {finding.instance for finding in diagnosis.findings if finding.cause == "unasked" and finding.instance}
     for key, incident in known.items():
-        if key in findings or incident.state == "resolved" or incident.slice not in asked:
+        if key in findings or incident.state == "resolved":
             continue
-        since = incident.healthy_since or now
-        if (now - since).total_seconds() >= policy.healthy_for:
-            updated.append(replace(incident, state="resolved", healthy_since=since, closed=now))
+        health = diagnosis.instances.get(incident.instance) if incident.instance else "healthy"
+        if incident.instance and incident.instance not in situation.releases:
+            updated.append(replace(incident, state="resolved", closed=situation.now))
+        elif incident.slice not in asked or incident.instance in unsure or health in {"unknown", "paused"}:
+            continue
+        elif key in still or health not in _WELL.get(key[1], {health}):
+            updated.append(replace(incident, state="open", last_seen=situation.now, healthy_since=None))
         else:
-            updated.append(replace(incident, state="watching", healthy_since=since))
+            updated.append(_recovered(incident, situation))
     return updated
+
+
+def _recovered(incident: Incident, situation: Situation) -> Incident:
+    since = incident.healthy_since or situation.now
+    if (situation.now - since).total_seconds() < situation.policy.healthy_for:
+        return replace(incident, state="watching", healthy_since=since)
+    return replace(incident, state="resolved", healthy_since=since, closed=situation.now)
 
 
 def _seen(known: Incident | None, finding: Finding, situation: Situation) -> Incident:
@@ -111,8 +142,12 @@ def _seen(known: Incident | None, finding: Finding, situation: Situation) -> Inc
     return _opened(finding, now)
 
 
-def _key(incident: Incident) -> tuple[str, str]:
-    return str(incident.instance or incident.slice), FAMILY.get(incident.cause, incident.cause)
+def _asks(finding: Finding) -> bool:
+    return finding.entry is not None or finding.cause in FOR_HUMANS
+
+
+def _key(item: Finding | Incident) -> tuple[str, str]:
+    return place(item), family(item.cause)
 
 
 def _chronic(situation: Situation) -> list[Incident]:
@@ -121,12 +156,13 @@ def _chronic(situation: Situation) -> list[Incident]:
     healed = Counter(
         action.instance
         for action in situation.actions
-        if action.instance and action.incident and action.outcome == "done" and action.verb != "page"
-        if now - action.started < DAY
+        if action.instance in situation.releases and action.incident and action.outcome == "done"
+        if action.verb != "page" and now - action.started < DAY
     )
     known = {incident.instance: incident for incident in situation.incidents if incident.cause == "chronic"}
-    found = []
-    for instance, count in sorted(healed.items()):
+    over = [one for one in known.values() if one.state == "open" and healed[one.instance] < situation.policy.chronic]
+    found = [replace(incident, state="resolved", closed=now) for incident in over]
+    for instance, count in sorted((name, count) for name, count in healed.items() if name):
         incident = known.get(instance)
         told = incident is not None and incident.paged is not None and now - incident.paged < DAY
         if count < situation.policy.chronic or told:
@@ -156,24 +192,29 @@ def _opened(finding: Finding, now: datetime) -> Incident:
 
 def _next(incident: Incident, situation: Situation) -> Action | Waiting:
     """Return the next step of an open incident: the first rung from its present one that is allowed and has budget."""
-    ladder = _ladder(incident, situation)
-    forbidden = []
-    for rung in ladder:
+    policy, forbidden = situation.policy, []
+    for rung in _ladder(incident, situation):
         if rung == "page":
             break
         if rung not in situation.allow.get(incident.app, ()):
             forbidden.append(rung)
             continue
         tries = _tries(incident, rung, situation)
-        if tries and tries[-1].incident == incident.id and tries[-1].outcome == "failed":
+        if refused := _refused(incident, tries, situation):
+            return Waiting(incident.id, rung, f"it was refused: {tries[-1].detail}", refused)
+        tries = [action for action in tries if action.outcome != "refused"]
+        failed_hard = bool(tries) and tries[-1].incident == incident.id and tries[-1].outcome == "failed"
+        if failed_hard or len(tries) >= policy.budget:
             continue
-        if len(tries) >= situation.policy.budget:
-            continue
-        if tries and (until := tries[-1].started + _backoff(incident, len(tries), situation.policy)) > situation.now:
-            return Waiting(
-                incident.id, rung, f"try {len(tries) + 1} of {situation.policy.budget} waits for its back-off", until
-            )
+        if tries and (until := tries[-1].started + _backoff(incident, len(tries), policy)) > situation.now:
+            why = f"try {len(tries) + 1} of {policy.budget} waits for its back-off"
+            return Waiting(incident.id, rung, why, until)
         return _action(incident, rung, situation)
+    return _call(incident, forbidden, situation)
+
+
+def _call(incident: Incident, forbidden: Sequence[Rung], situation: Situation) -> Action | Waiting:
+    """Return the call for a human, once for an incident; one that did not get out is made again later."""
     if incident.paged:
         why = f"needs a human, called {incident.paged:%Y-%m-%d %H:%M} UTC"
         return Waiting(incident.id, "page", why + (f"; not allowed: {', '.join(forbidden)}" if forbidden else ""))
@@ -184,31 +225,46 @@ def _next(incident: Incident, situation: Situation) -> Action | Waiting:
 
 
 def _ladder(incident: Incident, situation: Situation) -> tuple[Rung, ...]:
-    release = situation.releases.get(incident.instance) if incident.instance else None
+    """Return the rungs of the playbook from where the incident is; a full disk is freed, and nothing else is."""
     start = incident.rung or "page"
-    if release is None or start not in release.ladder:
-        return (start,)
-    return release.ladder[release.ladder.index(start) :]
+    release = situation.releases.get(incident.instance) if incident.instance else None
+    rungs: tuple[Rung, ...] = release.ladder if release else ("page",)
+    if start in rungs:
+        rungs = rungs[rungs.index(start) :]
+    else:
+        later = SHIPPED_LADDER[SHIPPED_LADDER.index(start) :]
+        rungs = tuple(rung for rung in rungs if rung in later)
+    return tuple(rung for rung in rungs if rung == "page" or (rung == "free-disk") == (incident.cause == "disk-full"))
 
 
 def _tries(incident: Incident, rung: Rung, situation: Situation) -> list[ActionRecord]:
+    """Return the tries of a rung within its budget's window; to finish a removal is to redeploy what is to be gone."""
     window = timedelta(seconds=situation.policy.budget_window)
+    verbs = {rung, "remove"} if rung == "redeploy" else {rung}
     return [
         action
         for action in situation.actions
-        if action.verb == rung
+        if action.verb in verbs
         and action.incident
         and action.slice == incident.slice
         and action.instance == incident.instance
         and situation.now - action.started < window
-        and action.outcome != "refused"
     ]
+
+
+def _refused(incident: Incident, tries: Sequence[ActionRecord], situation: Situation) -> datetime | None:
+    """Return until when a refusal stands: it takes nothing from the budget, but is not asked for again at once."""
+    if not tries or tries[-1].outcome != "refused" or tries[-1].incident != incident.id:
+        return None
+    until = tries[-1].started + _backoff(incident, 1, situation.policy)
+    return until if until > situation.now else None
 
 
 def _backoff(incident: Incident, tries: int, policy: HealPolicy) -> timedelta:
     digest = hashlib.sha256(f"{incident.id}{tries}".encode()).digest()
     jitter = 1 + JITTER * (digest[0] / 127.5 - 1)
-    return timedelta(seconds=min(policy.backoff * 2 ** (tries - 1), policy.backoff_limit) * jitter)
+    doubled = policy.backoff * 2 ** min(tries - 1, _MOST_DOUBLINGS)
+    return timedelta(seconds=min(doubled, policy.backoff_limit) * jitter)
 
 
 def _action(incident: Incident, rung: Rung, situation: Situation) -> Action:

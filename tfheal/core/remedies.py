@@ -5,6 +5,7 @@ from typing import Final
 from tfheal.base import sh
 from tfheal.core.apply import Secrets, alive_script, wait_script
 from tfheal.core.resources.step import Step
+from tfheal.model import paths
 from tfheal.model.release import Release
 
 _KEPT_JOURNAL: Final = "16M"
@@ -35,33 +36,41 @@ def restart(release: Release, secrets: Secrets) -> tuple[Step, ...]:
     )
 
 
-def free_disk(full_share: float) -> tuple[Step, ...]:
-    """Given the used share that counts as full, return the step that frees caches, journals and old releases, never data."""
-    check = "\n".join(
-        [
-            "for place in / /srv; do",
-            "  [ -d $place ] || continue",
-            "  df -PB1024 $place | { read -r _; read -r _ size used free _;",
-            f"    [ $((100 * used)) -lt $(({round(full_share * 100)} * (used + free))) ] ||",
-            '      { echo "$place is full: $((free / 1024)) MiB free"; exit 1; }; } || exit 1',
-            "done",
-        ]
-    )
-    apply = "\n".join(
-        [
-            "apt-get clean",
-            f"journalctl --rotate --vacuum-size={_KEPT_JOURNAL} 2>&1 | tail -n 1",
-            # All but the release that `current` points to: a way back is worth less than a disk that takes writes.
-            "for home in /opt/tfheal/*/*/; do",
-            '  [ -L "${home}current" ] || continue',
-            '  now=$(readlink -f "${home}current")',
-            '  for release in "${home}releases"/*/; do',
-            '    [ -d "$release" ] || continue',
-            '    [ "$(readlink -f "$release")" = "$now" ] || rm -rf -- "$release"',
-            "  done",
-            "done",
-            "exit 0",
-        ]
-    )
+def free_disk(app: str, full_share: float) -> tuple[Step, ...]:
+    """Given the app that acts and the used share that counts as full, return the step that frees caches, journals and old releases.
+
+    The owner's data is never touched, nor what another run is just putting there.
+    """
+    most = round(full_share * 100)
+    check = f"""\
+df -B1024 --output=used,avail {paths.DISKS} 2>/dev/null | {{ while read -r used free; do
+  case $used$free in *[!0-9]*) continue;; esac
+  [ $((100 * used)) -lt $(({most} * (used + free))) ] || {{ echo "a disk is full: $((free / 1024)) MiB free"; exit 1; }}
+done; }} || exit 1
+df --output=iused,iavail {paths.DISKS} 2>/dev/null | {{ while read -r used free; do
+  case $used$free in *[!0-9]*|00) continue;; esac
+  [ $((100 * used)) -lt $(({most} * (used + free))) ] || {{ echo "a disk is full: $free inodes free"; exit 1; }}
+done; }} || exit 1
+"""
+    # All but the release that `current` points to: a way back is worth less than a disk that takes writes. The lock of
+    # our own app is ours already; of another app it says that a run may be putting a release there just now.
+    apply = f"""\
+apt-get clean
+journalctl --rotate --vacuum-size={_KEPT_JOURNAL} 2>&1 | tail -n 1
+for home in /opt/tfheal/*/*/; do
+  [ -L "${{home}}current" ] && [ -d "${{home}}current" ] || continue
+  other=${{home#/opt/tfheal/}}
+  other=${{other%%/*}}
+  (
+    [ "$other" = {sh.quote(app)} ] || flock -n 8 || exit 0
+    now=$(readlink -f "${{home}}current")
+    for release in "${{home}}releases"/*/; do
+      [ -d "$release" ] || continue
+      [ "$(readlink -f "$release")" = "$now" ] || rm -rf -- "$release"
+    done
+  ) 8>>"{paths.RUN}/$other.lock"
+done
+exit 0
+"""
     step = Step(id="free-disk", check=check, apply=apply, remove=None, timeout=120, check_timeout=10, effect="nothing")
     return (step,)

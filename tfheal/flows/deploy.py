@@ -11,8 +11,8 @@ from tfheal.flows.act import Done, Work, act, act_everywhere
 from tfheal.flows.fleet import Limits
 from tfheal.flows.observe import Asked, asked, observed
 from tfheal.flows.recover import close_unfinished
-from tfheal.flows.releases import make_secrets, wanted
-from tfheal.model.facts import Observation
+from tfheal.flows.releases import make_secrets, reached, wanted
+from tfheal.model.facts import Observation, Unasked
 from tfheal.model.inventory import Slice
 from tfheal.model.plan import InstancePlan
 from tfheal.model.ports import Ports
@@ -83,8 +83,8 @@ def _deploy(
     stopped = ""
     for components in stages(needs):
         due = [name for name in plans if name.component in components and name not in results]
-        for name, result in _apply_stage(trip, plans, due, stopped).items():
-            results[name] = result
+        waiting = {} if stopped else _waiting(plans, due, needs, results)
+        results |= waiting | _apply_stage(trip, plans, [name for name in due if name not in waiting], stopped)
         failed = [name for name in due if results[name].outcome in {"failed", "refused", "skipped"}]
         stopped = stopped or (str(failed[0]) if failed else "")
     return _finished(trip, tuple(results[name] for name in plans))
@@ -98,23 +98,34 @@ def _check_trip(workspace: Workspace, app: str, ports: Ports, limits: Limits, ru
     known = {item.instance: item for item in ports.journal.deployed(app)}
     told = [state for release in releases if (state := state_of(seen.get(release.slice), release))]
     items = {item.release.instance: item for ours in questions.values() for item in ours}
-    number = generation(releases, known.values(), told)
+    answered = [name for name, facts in seen.items() if not isinstance(facts, Unasked)]
+    number = generation(releases, known.values(), told, answered)
     return _Trip(workspace, ports, limits, run, app, items, seen, known, number)
+
+
+def _reached(trip: _Trip, name: InstanceName) -> bool:
+    return name in trip.known and reached(trip.known[name], trip.ports)
 
 
 def _plans(trip: _Trip) -> dict[InstanceName, InstancePlan]:
     return {
-        name: planned(item.release, item.steps, trip.seen.get(name.slice), trip.known.get(name), trip.generation)
+        name: planned(
+            item.release,
+            item.steps,
+            trip.seen.get(name.slice),
+            trip.known.get(name),
+            trip.generation,
+            reached=_reached(trip, name),
+        )
         for name, item in trip.items.items()
     }
 
 
 def _result(trip: _Trip) -> AppResult:
     outcomes: Mapping[str, InstanceOutcome] = {"unchanged": "unchanged", "unasked": "unasked", "wiped": "refused"}
-    plans = _plans(trip).values()
-    return AppResult(
-        trip.app, tuple(InstanceResult(plan, outcomes.get(plan.reason, "planned"), plan.detail) for plan in plans)
-    )
+    plans = _plans(trip)
+    shown = (InstanceResult(plan, outcomes.get(plan.reason, "planned"), plan.detail) for plan in plans.values())
+    return AppResult(trip.app, tuple(shown), refused=_refusal(trip, plans, DeployOptions(onto_empty=True)))
 
 
 def _refusal(trip: _Trip, plans: Mapping[InstanceName, InstancePlan], options: DeployOptions) -> str:
@@ -127,6 +138,21 @@ def _refusal(trip: _Trip, plans: Mapping[InstanceName, InstancePlan], options: D
             f"{wiped[0].instance}: {wiped[0].detail} (its data is gone from there; --onto-empty starts with empty data)"
         )
     return ""
+
+
+def _waiting(
+    plans: Mapping[InstanceName, InstancePlan],
+    due: list[InstanceName],
+    needs: Mapping[str, tuple[str, ...]],
+    results: Mapping[InstanceName, InstanceResult],
+) -> dict[InstanceName, InstanceResult]:
+    """Return the instances that are left for later, because no instance of a component that they need was reached."""
+    reached = {name.component for name, result in results.items() if result.outcome != "unasked"}
+    found = {}
+    for name in due:
+        if missing := [need for need in needs[name.component] if need not in reached]:
+            found[name] = InstanceResult(plans[name], "unasked", f"waits for {missing[0]}, which could not be asked")
+    return found
 
 
 def _apply_stage(
@@ -146,14 +172,15 @@ def _apply_stage(
     for slice_name, dones in act_everywhere(targets, apply_here, trip.limits).items():
         for name in slices[slice_name]:
             if isinstance(dones, TfhealError):
-                results[name] = InstanceResult(plans[name], "failed", str(dones))
+                outcome: InstanceOutcome = "refused" if isinstance(dones, Refused) else "failed"
+                results[name] = InstanceResult(plans[name], outcome, str(dones))
             else:
                 results[name] = _judged(plans[name], dones[name])
     return results
 
 
 def _apply(trip: _Trip, name: InstanceName, plan: InstancePlan, target: Slice) -> Done:
-    item = trip.items[name]
+    item, known = trip.items[name], _reached(trip, name)
     trip.ports.journal.save_release(item.release, trip.ports.clock.now())
     _note(trip, name, "deploying")
     work = Work(
@@ -164,7 +191,7 @@ def _apply(trip: _Trip, name: InstanceName, plan: InstancePlan, target: Slice) -
         why=f"deploy: {plan.reason}",
         run=trip.run,
         generation=trip.generation,
-        identity=f"{target.name} {trip.ports.marker()}",
+        identity=None if known and plan.reason != "wiped" else f"{target.name} {trip.ports.marker()}",
     )
     done = act(work, target, trip.ports)
     if done.outcome == "done":

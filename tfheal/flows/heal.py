@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import assert_never
 
 from tfheal.base.errors import Refused, TfhealError
 from tfheal.core import remedies
 from tfheal.core.deploy import liveness
-from tfheal.core.heal import DAY, Situation, actionable, planned
+from tfheal.core.heal import DAY, Situation, actionable, only, planned
 from tfheal.core.resources import steps
 from tfheal.core.resources.step import Step
 from tfheal.flows.act import Work, act, act_everywhere
@@ -23,7 +24,7 @@ from tfheal.model.inventory import Slice
 from tfheal.model.plan import Action, Plan
 from tfheal.model.ports import Ports
 from tfheal.model.record import ActionRecord, Expected, Incident, Outcome
-from tfheal.model.release import InstanceName
+from tfheal.model.release import InstanceName, Release
 from tfheal.model.results import Healing, Taken
 from tfheal.model.workspace import Workspace
 
@@ -80,11 +81,21 @@ def _heal(run: _Run, options: HealOptions) -> Healing:
         taken += _act(run, found.meant, plan)
         found, diagnosis = _confirmed(run)
         plan = _plan(run, found, diagnosis)
+    now = run.ports.clock.now()
+    if agreed:
+        _keep(run, plan.incidents)
     if not options.plan_only:
-        run.ports.journal.note_health(diagnosis.instances, run.ports.clock.now())
+        run.ports.journal.note_health(diagnosis.instances, now)
+    return Healing(now, _shown(run, plan, taken), plan, tuple(taken), {}, diagnosis, found.seen, agreed)
+
+
+def _shown(run: _Run, plan: Plan, taken: Iterable[Taken]) -> tuple[Incident, ...]:
+    """Return the incidents that are not over, and those that this run acted on, as they are now."""
     touched = {item.action.incident for item in taken}
-    shown = tuple(item for item in plan.incidents if item.state != "resolved" or item.id in touched)
-    return Healing(run.ports.clock.now(), shown, plan, tuple(taken), {}, diagnosis, found.seen, agreed)
+    now = {incident.id: incident for incident in plan.incidents}
+    before = run.ports.journal.incidents() if touched - now.keys() else []
+    past = [incident for incident in before if incident.id in touched - now.keys()]
+    return (*past, *(incident for incident in plan.incidents if incident.state != "resolved" or incident.id in touched))
 
 
 def _confirmed(run: _Run) -> tuple[Look, Diagnosis]:
@@ -102,8 +113,7 @@ def _confirmed(run: _Run) -> tuple[Look, Diagnosis]:
         found = replace(found, seen={**found.seen, **again.seen})
         diagnosis = judged(run.workspace, run.apps, found)
         confirmed &= set(actionable(diagnosis))
-    dismissed = [finding for key, finding in actionable(diagnosis).items() if key not in confirmed]
-    return found, replace(diagnosis, findings=tuple(item for item in diagnosis.findings if item not in dismissed))
+    return found, only(diagnosis, confirmed)
 
 
 def _plan(run: _Run, found: Look, diagnosis: Diagnosis) -> Plan:
@@ -142,7 +152,8 @@ def _act(run: _Run, meant: tuple[Expected, ...], plan: Plan) -> list[Taken]:
     taken: list[Taken] = []
     for name, done in act_everywhere(targets, act_here, run.limits).items():
         if isinstance(done, TfhealError):
-            taken += [Taken(action, "failed", str(done), 0.0) for action in remote[name]]
+            outcome = "refused" if isinstance(done, Refused) else "failed"
+            taken += [Taken(action, outcome, str(done), 0.0) for action in remote[name]]
         else:
             taken += done
     incidents = {incident.id: incident for incident in plan.incidents}
@@ -155,7 +166,7 @@ def _take(run: _Run, action: Action, have: Mapping[InstanceName, Expected], targ
         return Taken(action, "refused", "nothing is deployed there", 0.0)
     run.ports.reporter.say(f"{action.instance}  {action.rung}: {action.why}")
     if item.deployed.phase == "removing":
-        done = finish_removal(item, target, run.ports, run.run)
+        done = finish_removal(item, target, run.ports, run.run, action.incident)
     else:
         done = act(_work(run, action, item), target, run.ports)
         if done.outcome == "done" and action.rung == "redeploy" and item.deployed.phase == "deploying":
@@ -166,21 +177,31 @@ def _take(run: _Run, action: Action, have: Mapping[InstanceName, Expected], targ
 def _work(run: _Run, action: Action, item: Expected) -> Work:
     release = item.release
     secrets = secret_values(release, run.ports)
-    made: Mapping[str, tuple[Step, ...]] = {
-        "restart": remedies.restart(release, secrets),
-        "free-disk": remedies.free_disk(run.workspace.provider.heal.disk_full_share),
-        "redeploy": steps(release, secrets) + liveness(release, secrets),
-    }
     return Work(
         verb=action.rung,
         release=release,
-        steps=made[action.rung],
+        steps=_remedy(run, action, release, secrets),
         secrets=secrets,
         why=action.why,
         run=run.run,
         generation=item.deployed.generation,
         incident=action.incident,
+        identity=None if item.reached else f"{release.slice} {run.ports.marker()}",
     )
+
+
+def _remedy(run: _Run, action: Action, release: Release, secrets: Mapping[tuple[str, int], str]) -> tuple[Step, ...]:
+    match action.rung:
+        case "restart":
+            return remedies.restart(release, secrets)
+        case "free-disk":
+            return remedies.free_disk(release.app, run.workspace.provider.heal.disk_full_share)
+        case "redeploy":
+            return steps(release, secrets) + liveness(release, secrets)
+        case "page":
+            return ()
+        case _:
+            assert_never(action.rung)
 
 
 def _page(run: _Run, action: Action, incident: Incident) -> Taken:

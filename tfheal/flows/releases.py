@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from tfheal.core.release import Blueprint, releases
 from tfheal.model.ports import Ports
-from tfheal.model.record import Expected
+from tfheal.model.record import Deployed, Expected
 from tfheal.model.release import InstanceName, Release
 from tfheal.model.workspace import Workspace
 
@@ -44,8 +44,20 @@ def expected(apps: Iterable[str], ports: Ports) -> tuple[Expected, ...]:
         for deployed in ports.journal.deployed(app):
             release = ports.journal.release(deployed.release)
             if release is not None:
-                found.append(Expected(deployed, release))
+                found.append(Expected(deployed, release, reached(deployed, ports)))
     return tuple(found)
+
+
+def reached(deployed: Deployed, ports: Ports) -> bool:
+    """Return whether anything ever came to its end on the slice of an instance since it was deployed first."""
+    if deployed.phase != "deploying":
+        return True
+    done = [
+        action.verb
+        for action in ports.journal.actions(deployed.instance.app)
+        if action.instance == deployed.instance and action.outcome == "done" and action.verb != "page"
+    ]
+    return bool(done) and done[-1] != "remove"
 
 
 def placed(workspace: Workspace, apps: Iterable[str]) -> tuple[InstanceName, ...]:

@@ -29,6 +29,15 @@ class RemoveOptions:
     data: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """Which run removes, what goes besides, and the incident if healing finishes what was begun."""
+
+    run: str
+    options: RemoveOptions
+    incident: str | None = None
+
+
 def remove(
     workspace: Workspace, chosen: tuple[Expected, ...], ports: Ports, limits: Limits, options: RemoveOptions
 ) -> tuple[Removal, ...]:
@@ -40,7 +49,7 @@ def remove(
         try:
             with ports.leases.hold(app, "remove", run):
                 close_unfinished(app, ports)
-                results.append(Removal(app, _removed(workspace, ours, ports, limits, (run, options))))
+                results.append(Removal(app, _removed(workspace, ours, ports, limits, _Order(run, options))))
         except Refused as refusal:
             results.append(Removal(app, refused=str(refusal)))
     ports.journal.end_run(run, int(winning(result.exit for result in results)), ports.clock.now())
@@ -63,27 +72,29 @@ def chosen(workspace: Workspace, names: tuple[str, ...], ports: Ports) -> tuple[
     return tuple(found)
 
 
-def finish_removal(item: Expected, target: Slice, ports: Ports, run: str) -> Done:
-    """Given an instance whose removal was interrupted, finish it; data and packages stay."""
-    return _remove_one(item, target, ports, (run, RemoveOptions()))
+def finish_removal(item: Expected, target: Slice, ports: Ports, run: str, incident: str) -> Done:
+    """Given an instance whose removal was interrupted and its incident, finish it; data and packages stay."""
+    return _remove_one(item, target, ports, _Order(run, RemoveOptions(), incident))
 
 
 def _removed(
-    workspace: Workspace, ours: tuple[Expected, ...], ports: Ports, limits: Limits, order: tuple[str, RemoveOptions]
+    workspace: Workspace, ours: tuple[Expected, ...], ports: Ports, limits: Limits, order: _Order
 ) -> tuple[Removed, ...]:
     needs = {item.release.component: item.release.needs for item in ours}
     results: list[Removed] = []
     for components in reversed(stages(needs)):
         due = [item for item in ours if item.release.component in components]
-        if any(result.outcome != "done" for result in results):
-            results += [Removed(item.release.instance, "skipped", "what needs it is still there", 0.0) for item in due]
+        left = {result.outcome for result in results} - {"done"}
+        if left:
+            outcome = "unknown" if left == {"unknown"} else "skipped"
+            results += [Removed(item.release.instance, outcome, "what needs it is still there", 0.0) for item in due]
         else:
             results += _stage_removed(workspace, due, ports, limits, order)
     return tuple(results)
 
 
 def _stage_removed(
-    workspace: Workspace, due: list[Expected], ports: Ports, limits: Limits, order: tuple[str, RemoveOptions]
+    workspace: Workspace, due: list[Expected], ports: Ports, limits: Limits, order: _Order
 ) -> list[Removed]:
     slices = by_slice(item.release for item in due)
     targets = [workspace.inventory.slice(name) for name in slices]
@@ -103,9 +114,8 @@ def _stage_removed(
     return results
 
 
-def _remove_one(item: Expected, target: Slice, ports: Ports, order: tuple[str, RemoveOptions]) -> Done:
-    run, options = order
-    release = item.release
+def _remove_one(item: Expected, target: Slice, ports: Ports, order: _Order) -> Done:
+    release, options = item.release, order.options
     ports.journal.set_deployed(replace(item.deployed, phase="removing", at=ports.clock.now()))
     secrets = secret_values(release, ports)
     others = [other for other in _all_expected(ports) if other.release.instance != release.instance]
@@ -116,7 +126,7 @@ def _remove_one(item: Expected, target: Slice, ports: Ports, order: tuple[str, R
         for resource in other.release.resources
     }
     gone = removal(release, steps(release, secrets), claimed, data=options.data, packages=options.packages)
-    work = Work("remove", release, gone, secrets, "remove", run, item.deployed.generation)
+    work = Work("remove", release, gone, secrets, "remove", order.run, item.deployed.generation, order.incident)
     done = act(work, target, ports)
     if done.outcome == "done":
         ports.journal.drop_deployed(release.instance)
@@ -131,5 +141,5 @@ def _all_expected(ports: Ports) -> tuple[Expected, ...]:
 
 def _result(item: Expected, done: Done | TfhealError) -> Removed:
     if isinstance(done, TfhealError):
-        return Removed(item.release.instance, "failed", str(done), 0.0)
+        return Removed(item.release.instance, "refused" if isinstance(done, Refused) else "failed", str(done), 0.0)
     return Removed(item.release.instance, done.outcome, done.detail, done.seconds)

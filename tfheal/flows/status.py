@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from tfheal.core.diagnose import dated
 from tfheal.flows.fleet import Limits
 from tfheal.flows.look import Scope, judged, look
 from tfheal.flows.releases import wanted
@@ -17,15 +18,17 @@ def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], p
     """Given names of apps and of the slices to look at, return their status."""
     found = look(workspace, Scope(apps, frozenset(slices)), ports, limits)
     diagnosis = judged(workspace, apps, found)
-    diagnosis = replace(diagnosis, findings=diagnosis.findings + _not_deployed(workspace, apps, found.meant, ports))
     now = ports.clock.now()
     ports.journal.note_health(diagnosis.instances, now)
+    since = ports.journal.health_since()
+    findings = diagnosis.findings + _not_deployed(workspace, apps, found.meant, ports)
+    diagnosis = replace(diagnosis, findings=dated(findings, ports.journal.incidents(open_only=True), since))
     healed = {
         action.instance: action.started
         for action in ports.journal.actions()
         if action.instance and action.incident and action.outcome == "done" and action.verb != "page"
     }
-    return Status(now, apps, found.meant, found.seen, diagnosis, ports.journal.health_since(), healed)
+    return Status(now, apps, found.meant, found.seen, diagnosis, since, healed)
 
 
 def _not_deployed(

@@ -79,10 +79,11 @@ class Deployed:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What one instance is meant to be."""
+    """What one instance is meant to be, and whether anything ever came to its end there: before, its slice is new."""
 
     deployed: Deployed
     release: Release
+    reached: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ EXITS: Final[Mapping[str, Exit]] = {
     "planned": Exit.FINDINGS,
 }
 DATA_AT_RISK: Final = frozenset({"slice-wiped", "host-key-changed"})
+ILL: Final = frozenset({"down", "degraded", "blocked"})
 NOT_ASKED: Final = frozenset({"slice-unreachable", "unasked", "foreign-release"})
 
 
@@ -93,8 +94,8 @@ class Status:
     def exit(self) -> Exit:
         """Return the exit code: information never changes it, and what could not be asked gives UNKNOWN alone."""
         found = [finding for finding in self.diagnosis.findings if finding.severity != "info"]
-        codes = [_code(finding) for finding in found if not _only_unknown(finding, self.seen)]
-        unknown = any(health == "unknown" for health in self.diagnosis.instances.values())
+        codes = [_code(finding, self.diagnosis) for finding in found]
+        unknown = "unknown" in self.diagnosis.instances.values()
         return winning([*codes, Exit.UNKNOWN] if unknown else codes)
 
 
@@ -130,9 +131,13 @@ class Healing:
             if incident.state in {"open", "refused"}
             for code in self._codes(incident)
         ]
-        if self.locked or "paused" in self.diagnosis.instances.values():
+        healths = set(self.diagnosis.instances.values())
+        causes = {finding.cause for finding in self.diagnosis.findings}
+        if self.locked or "paused" in healths or "newer-generation" in causes:
             codes.append(Exit.REFUSED)
-        if "unknown" in self.diagnosis.instances.values():
+        if healths & ILL:
+            codes.append(Exit.FINDINGS)
+        if "unknown" in healths or causes & NOT_ASKED:
             codes.append(Exit.UNKNOWN)
         return winning(codes)
 
@@ -148,15 +153,12 @@ class Healing:
         return codes
 
 
-def _code(finding: Finding) -> Exit:
-    if finding.cause in NOT_ASKED:
+def _code(finding: Finding, diagnosis: Diagnosis) -> Exit:
+    blocked = finding.instance if finding.cause == "blocked" else None
+    # What is blocked only by what could not be asked is itself unknown, not a finding of its own.
+    if finding.cause in NOT_ASKED or (blocked and diagnosis.instances.get(blocked) == "unknown"):
         return Exit.UNKNOWN
     return Exit.HUMAN if finding.cause in DATA_AT_RISK else Exit.FINDINGS
-
-
-def _only_unknown(finding: Finding, seen: Mapping[str, Observation]) -> bool:
-    # What is blocked only by an unreachable slice is itself unknown, not a finding of its own.
-    return finding.cause == "blocked" and finding.slice not in seen
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Status in words: apps, instances, slices and findings."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from rich.console import Group, RenderableType
@@ -118,11 +119,10 @@ def _slices(status: Status, *, narrow: bool) -> Table:
 
 def _finding(finding: Finding, status: Status) -> Text:
     where = str(finding.instance or finding.slice)
-    since = status.since.get(finding.instance) if finding.instance else None
     line = Text.assemble((f"{finding.severity:8}", STYLES[finding.severity]), f" {where}  ", (finding.cause, "bold"))
     line.append(f"  {finding.detail}")
-    if since and finding.severity != "info":
-        line.append(f" (for {ago(since.since, status.at)})", style="dim")
+    if finding.since:
+        line.append(f" (for {ago(datetime.fromisoformat(finding.since), status.at)})", style="dim")
     return line
 
 
@@ -197,6 +197,6 @@ def _finding_document(finding: Finding) -> dict[str, object]:
         "app": finding.instance.app if finding.instance else {"unknown": "a finding of the slice"},
         "instance": str(finding.instance) if finding.instance else {"unknown": "a finding of the slice"},
         "slice": finding.slice,
-        "since": finding.since or _UNKNOWN,
+        "since": finding.since or {"unknown": "not recorded"},
         "detail": finding.detail,
     }

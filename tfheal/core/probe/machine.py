@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final, TypeVar
 
 from tfheal.base import untrusted
@@ -67,6 +68,7 @@ _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _DECIMAL: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
 _UNIT: Final = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
 _BOOT: Final = re.compile(r"[0-9a-f-]{36}")
+_MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _NOT_SAID: Final = Unknown("the slice did not say")
 _NO_TIME: Final = Unknown("no time was left to ask")
 
@@ -96,7 +98,7 @@ def machine(answer: Answer | None, updates: Answer | None, sent: float, received
         failed_units=_failed_units(said),
         security_updates=_updates(updates),
         clock_offset=_offset(said, sent, received),
-        hands_off_since=_or_none(said, "hands-off"),
+        hands_off_since=_hands_off(said),
         identity=_or_none(said, "identity"),
     )
 
@@ -153,6 +155,19 @@ def _or_none(said: dict[str, list[str]], word: str) -> Fact[str | None]:
     if len(values) != 1:
         return _NOT_SAID
     return Known(None if values[0] == "no" else untrusted.line(values[0], 200))
+
+
+def _hands_off(said: dict[str, list[str]]) -> Fact[str | None]:
+    """Return since when the owner says stop, None if they do not; a stop without a time is a stop all the same."""
+    since = _or_none(said, "hands-off")
+    return since if isinstance(since, Unknown) or since.value is None or _is_moment(since.value) else Known("")
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return _MOMENT.fullmatch(text) is not None and datetime.fromisoformat(text) is not None
+    except ValueError:
+        return False
 
 
 def _offset(said: dict[str, list[str]], sent: float, received: float) -> Fact[float]:
