@@ -77,7 +77,9 @@ def planned(diagnosis: Diagnosis, asked: Iterable[str], situation: Situation) ->
             result.append(incident)
             continue
         if incident.cause != "chronic" and _key(incident) not in asking:
-            step: Action | Waiting = Waiting(incident.id, incident.rung or "page", _why_hushed(incident, hushed))
+            step: Action | Waiting = Waiting(
+                incident.id, incident.rung or "page", _why_hushed(incident, hushed, diagnosis)
+            )
         else:
             step = _next(incident, situation)
         component = (incident.app, incident.instance.component if incident.instance else incident.slice)
@@ -92,7 +94,10 @@ def planned(diagnosis: Diagnosis, asked: Iterable[str], situation: Situation) ->
     return Plan(tuple(actions), tuple(waiting), tuple(result))
 
 
-def _why_hushed(incident: Incident, hushed: Mapping[tuple[str, str], Finding]) -> str:
+def _why_hushed(incident: Incident, hushed: Mapping[tuple[str, str], Finding], diagnosis: Diagnosis) -> str:
+    health = diagnosis.instances.get(incident.instance) if incident.instance else None
+    if health in {"unknown", "paused"}:
+        return "it could not be asked" if health == "unknown" else "paused by the owner"
     finding = hushed.get(_key(incident))
     return f"left for now: {finding.detail}" if finding else "another cause goes first"
 
@@ -111,7 +116,7 @@ def _updated(diagnosis: Diagnosis, asked: set[str], situation: Situation) -> lis
         if incident.instance and incident.instance not in situation.releases:
             updated.append(replace(incident, state="resolved", closed=situation.now))
         elif incident.slice not in asked or incident.instance in unsure or health in {"unknown", "paused"}:
-            continue
+            updated.append(incident)
         elif key in still or health not in _WELL.get(key[1], {health}):
             updated.append(replace(incident, state="open", last_seen=situation.now, healthy_since=None))
         else:

@@ -77,7 +77,7 @@ def _deploy(
         name: InstanceResult(plan, "unasked", plan.detail) for name, plan in plans.items() if plan.reason == "unasked"
     }
     for name in results:
-        if plans[name].reason == "unchanged":
+        if plans[name].reason == "unchanged" and not _is_noted(trip, name):
             _note(trip, name, "deployed")
     needs = {item.release.component: item.release.needs for item in trip.items.values()}
     stopped = ""
@@ -201,16 +201,18 @@ def _apply(trip: _Trip, name: InstanceName, plan: InstancePlan, target: Slice) -
     return done
 
 
+def _is_noted(trip: _Trip, name: InstanceName) -> bool:
+    known, release = trip.known.get(name), trip.items[name].release
+    return known is not None and (known.release, known.phase, known.generation) == (
+        release.id,
+        "deployed",
+        trip.generation,
+    )
+
+
 def _note(trip: _Trip, name: InstanceName, phase: Phase) -> None:
     release = trip.items[name].release
     now = trip.ports.clock.now()
-    known = trip.known.get(name)
-    if (
-        phase == "deployed"
-        and known
-        and (known.release, known.phase, known.generation) == (release.id, phase, trip.generation)
-    ):
-        return
     trip.ports.journal.save_release(release, now)
     trip.ports.journal.set_deployed(Deployed(name, release.id, release.version, trip.generation, phase, now))
 

@@ -142,13 +142,14 @@ class Healing:
         return winning(codes)
 
     def _codes(self, incident: Incident) -> list[Exit]:
-        codes = [Exit.FINDINGS]
+        unknown = incident.instance and self.diagnosis.instances.get(incident.instance) == "unknown"
+        codes = [Exit.UNKNOWN if unknown else Exit.FINDINGS]
         mine = [taken for taken in self.taken if taken.action.incident == incident.id]
         if any(taken.outcome == "failed" for taken in mine if taken.action.rung != "page"):
             codes.append(Exit.FAILED)
         if any(taken.outcome == "refused" for taken in mine if taken.action.rung != "page"):
             codes.append(Exit.REFUSED)
-        if incident.rung == "page":
+        if incident.rung == "page" and not unknown:
             codes.append(Exit.HUMAN)
         return codes
 

@@ -42,7 +42,8 @@ def heal_words(healing: Healing, width: int) -> RenderableType:
     if not healing.agreed:
         return Group(*parts, plan_words(healing.plan), *_unasked(healing))
     if not healing.incidents:
-        parts.append(Text("nothing to heal", style="green"))
+        asked = [health for health in healing.diagnosis.instances.values() if health != "unknown"]
+        parts += [Text("nothing to heal", style="green")] if asked else []
     elif width < NARROW:
         parts += [_entry(healing, incident) for incident in healing.incidents]
     else:
