@@ -271,7 +271,7 @@ def report(
             continue
         rest = line[len(head) :]
         if refusal := _REFUSED.fullmatch(rest):
-            return Report((), (), refused=_refusal(refusal))
+            return Report((), (), refused=_refusal(refusal, secrets))
         if match := re.fullmatch(rb"check (.*)", rest):
             facts.append(_check(match[1], asked, len(facts), secrets))
         elif isinstance(step := progress(line, steps, secrets, marker), StepReport):
@@ -291,8 +291,8 @@ def _check(line: bytes, asked: tuple[Check, ...], position: int, secrets: Secret
     return checks.fact(asked[position], secrets, answer_of(match))
 
 
-def _refusal(match: re.Match[bytes]) -> str:
-    detail = untrusted.line(sh.unencoded(match[2]) or b"", 300)
+def _refusal(match: re.Match[bytes], secrets: Secrets) -> str:
+    detail = untrusted.line(sh.unencoded(match[2]) or b"", 300, secrets.values())
     return {
         b"paused": f"paused by the owner {detail} (they lift it by removing {paths.HANDS_OFF})",
         b"busy": f"another run is at work on the slice: {detail}",

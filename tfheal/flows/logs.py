@@ -1,12 +1,12 @@
 """`tfheal logs`: the newest journal lines of an app's services, from every slice at once."""
 
 import difflib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tfheal.base import sh, untrusted
 from tfheal.base.errors import TfhealError, UsageError
 from tfheal.base.exits import Exit
-from tfheal.base.secret import masked
 from tfheal.core.probe.script import Question, answers, composed
 from tfheal.flows.fleet import Limits, ask_all
 from tfheal.flows.releases import expected, secret_values
@@ -25,6 +25,7 @@ class _Wanted:
 
     items: tuple[Expected, ...]
     lines: int
+    hidden: tuple[str, ...]
 
 
 def logs(workspace: Workspace, target: str, lines: int, ports: Ports, limits: Limits) -> tuple[LogLines, ...]:
@@ -43,7 +44,8 @@ def logs(workspace: Workspace, target: str, lines: int, ports: Ports, limits: Li
         for name in {item.release.slice for item in items}
     }
     slices = [workspace.inventory.slice(name) for name in sorted(here)]
-    found = ask_all(slices, lambda one: _read(one, _Wanted(here[one.name], lines), ports), limits)
+    secrets = _secrets((*workspace.apps, app), here, ports)
+    found = ask_all(slices, lambda one: _read(one, _Wanted(here[one.name], lines, secrets[one.name]), ports), limits)
     result: list[LogLines] = []
     for name, read in found.items():
         if isinstance(read, TfhealError):
@@ -51,6 +53,15 @@ def logs(workspace: Workspace, target: str, lines: int, ports: Ports, limits: Li
         else:
             result += read
     return tuple(result)
+
+
+def _secrets(apps: Iterable[str], slices: Iterable[str], ports: Ports) -> dict[str, tuple[str, ...]]:
+    """Return what must not be shown of each slice: also the secrets of the other apps there, which know no walls."""
+    found: dict[str, tuple[str, ...]] = dict.fromkeys(slices, ())
+    for item in expected(apps, ports):
+        if item.release.slice in found:
+            found[item.release.slice] += tuple(secret_values(item.release, ports).values())
+    return found
 
 
 def _read(target: Slice, wanted: _Wanted, ports: Ports) -> tuple[LogLines, ...]:
@@ -65,11 +76,10 @@ def _read(target: Slice, wanted: _Wanted, ports: Ports) -> tuple[LogLines, ...]:
     )
     marker = ports.marker()
     reply = ports.transport.run(target, composed(questions, marker, 30), timeout=60, cap=2 * CAP)
-    told = answers(reply.stdout, questions, marker)
+    told = answers(reply.stdout, questions, marker, wanted.hidden)
     entries = []
     for item in wanted.items:
         answer = told[str(item.release.instance)]
-        text = untrusted.text(answer.output, CAP) if answer else ""
-        values = secret_values(item.release, ports).values()
-        entries.append(LogLines(str(item.release.instance), masked(text, values), "", Exit.OK))
+        text = untrusted.text(answer.output, CAP, wanted.hidden) if answer else ""
+        entries.append(LogLines(str(item.release.instance), text, "", Exit.OK))
     return tuple(entries)

@@ -84,16 +84,25 @@ def _ask(target: Slice, items: tuple[Asked, ...], ports: Ports) -> SliceFacts:
     sent = ports.clock.now()
     reply = ports.transport.run(target, script, timeout=QUESTIONS_BUDGET + _SLACK, cap=REPLY_CAP)
     received = ports.clock.now()
-    told = answers(reply.stdout, questions, marker)
+    every = _secrets(items)
+    told = answers(reply.stdout, questions, marker, every.values())
     return SliceFacts(
         slice=target.name,
         at=received.isoformat(),
         machine=machine.machine(told["machine"], told["updates"], sent.timestamp(), received.timestamp()),
         instances={
-            item.release.instance.on_slice: instance.facts(item.release, item.steps, item.secrets, told)
-            for item in items
+            item.release.instance.on_slice: instance.facts(item.release, item.steps, every, told) for item in items
         },
     )
+
+
+def _secrets(items: tuple[Asked, ...]) -> dict[tuple[str, int], str]:
+    """Return the secrets of all apps of a slice: it knows them all, and may say any of them anywhere."""
+    return {
+        (f"{item.release.app} {name}", version): value
+        for item in items
+        for (name, version), value in item.secrets.items()
+    }
 
 
 def _unasked(name: str, error: TfhealError) -> Unasked:

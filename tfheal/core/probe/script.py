@@ -6,12 +6,13 @@ process list. Each line of the reply carries the random marker of this run, so t
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tfheal.base import sh
 from tfheal.base.errors import BadReply
+from tfheal.base.secret import MASK
 
 PRELUDE: Final = """\
 LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -39,6 +40,7 @@ ask() {
 ANSWER: Final = re.compile(rb"(\d{1,6}) ([A-Za-z0-9+/=]*) (\d{1,3}) (\d{1,12})\.(\d\d) (\d{1,12})\.(\d\d)")
 _SKIPPED: Final = re.compile(rb"(\d{1,6}) (?:skipped|[A-Za-z0-9+/=]* cut [0-9. ]{1,40})")
 _TIMED_OUT: Final = frozenset({124, 137})
+_HIDEABLE: Final = 6  # characters; the figures of a machine are not masked because somebody's secret is 42
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +102,14 @@ def composed(questions: tuple[Question, ...], marker: str, budget: float) -> str
     return called_once(body, marker)
 
 
-def answers(reply: bytes, questions: tuple[Question, ...], marker: str) -> dict[str, Answer | None]:
+def answers(
+    reply: bytes, questions: tuple[Question, ...], marker: str, hidden: Iterable[str] = ()
+) -> dict[str, Answer | None]:
     """Given a reply, return the answers by question, None for a skipped one; raise BadReply if it is not whole.
 
-    Lines without the marker are noise (a login banner, say) and are passed over.
+    Lines without the marker are noise (a login banner, say) and are passed over. Values in `hidden` are masked.
     """
+    values = sorted((value.encode() for value in hidden if len(value) >= _HIDEABLE), key=len, reverse=True)
     found: dict[str, Answer | None] = {}
     complete = False
     for rest in framed(reply, marker):
@@ -113,7 +118,7 @@ def answers(reply: bytes, questions: tuple[Question, ...], marker: str) -> dict[
         elif match := _SKIPPED.fullmatch(rest):
             _put(found, questions, int(match[1]), None)
         elif match := ANSWER.fullmatch(rest):
-            _put(found, questions, int(match[1]), answer_of(match))
+            _put(found, questions, int(match[1]), _hushed(answer_of(match), values))
         else:
             raise BadReply("the reply does not parse", why="a line with our marker is not an answer")
     if not complete or len(found) != len(questions):
@@ -134,6 +139,13 @@ def _put(found: dict[str, Answer | None], questions: tuple[Question, ...], index
     if index >= len(questions) or questions[index].key in found:
         raise BadReply("the reply answers what was not asked", why=f"answer number {index}")
     found[questions[index].key] = answer
+
+
+def _hushed(answer: Answer, values: list[bytes]) -> Answer:
+    output = answer.output
+    for value in values:
+        output = output.replace(value, MASK.encode())
+    return replace(answer, output=output)
 
 
 def answer_of(match: re.Match[bytes]) -> Answer:
