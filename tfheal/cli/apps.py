@@ -44,7 +44,10 @@ def deploy(
 
 
 def remove(
-    apps: Annotated[list[str], typer.Argument(metavar="APP...", help="Apps, or instances as app/component@slice.")],
+    apps: Annotated[
+        list[str],
+        typer.Argument(metavar="SELECTOR...", help="Apps as for deploy, or instances as app/component@slice."),
+    ],
     data: Annotated[bool, typer.Option("--data", help="The owner's data too; asks first.")] = False,
     packages: Annotated[bool, typer.Option("--packages", help="Packages too that tfheal installed.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Answer the question with yes.")] = False,

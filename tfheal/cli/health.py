@@ -26,7 +26,7 @@ def status(
         names = selected(hands.workspace, selectors or (), excluded or ())
         specs = hands.workspace.apps
         owners = {name: (specs[name].owner, specs[name].playbook, specs[name].version) for name in names}
-        slices = slices_of(hands.workspace, names) if selectors or excluded else tuple(hands.workspace.inventory.slices)
+        slices = slices_of(hands.workspace, names, selectors or (() if excluded else ("slice:*",)))
         for again in output.repeated(every if watch else None):
             hands.trips.reset()
             seen = flow(hands.workspace, names, slices, hands.ports, hands.limits)

@@ -3,12 +3,14 @@
 import difflib
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from typing import Final
 
 from tfheal.base.errors import UsageError
 from tfheal.model.app import AppSpec
 from tfheal.model.workspace import Workspace
 
-KINDS = ("owner", "slice", "label", "playbook")
+KINDS: Final = ("owner", "slice", "label", "playbook")
+_HINT: Final = "tfheal status lists the apps, tfheal slice list the slices"
 
 
 def selected(workspace: Workspace, selectors: Iterable[str], excluded: Iterable[str] = ()) -> tuple[str, ...]:
@@ -18,10 +20,9 @@ def selected(workspace: Workspace, selectors: Iterable[str], excluded: Iterable[
     """
     wanted, unwanted = tuple(selectors), tuple(excluded)
     for selector in wanted + unwanted:
-        if not any(_matches(workspace, app, selector) for app in workspace.apps.values()):
-            raise UsageError(
-                f"nothing matches {selector}", why=_why(workspace, selector), hint="tfheal status lists the apps"
-            )
+        apps = any(_matches(workspace, app, selector) for app in workspace.apps.values())
+        if not apps and not any(_is_meant(workspace, name, selector) for name in workspace.inventory.slices):
+            raise UsageError(f"nothing matches {selector}", why=_why(workspace, selector), hint=_HINT)
     return tuple(
         name
         for name, app in workspace.apps.items()
@@ -30,35 +31,52 @@ def selected(workspace: Workspace, selectors: Iterable[str], excluded: Iterable[
     )
 
 
-def slices_of(workspace: Workspace, apps: Iterable[str]) -> tuple[str, ...]:
-    """Given names of apps, return the slices that they are placed on, in the order of the inventory."""
+def slices_of(workspace: Workspace, apps: Iterable[str], selectors: Iterable[str] = ()) -> tuple[str, ...]:
+    """Given names of apps and selectors, return the slices of these apps and those meant themselves, in inventory order."""
     placed = {name for app in apps for slices in workspace.apps[app].place.values() for name in slices}
-    return tuple(name for name in workspace.inventory.slices if name in placed)
+    meant = tuple(selectors)
+    return tuple(
+        name
+        for name in workspace.inventory.slices
+        if name in placed or any(_is_meant(workspace, name, selector) for selector in meant)
+    )
 
 
 def _matches(workspace: Workspace, app: AppSpec, selector: str) -> bool:
     kind, colon, pattern = selector.partition(":")
     if not colon:
         return fnmatchcase(app.app, selector)
-    placed = {name for slices in app.place.values() for name in slices}
     match kind:
         case "owner":
             return fnmatchcase(app.owner, pattern)
         case "playbook":
             return fnmatchcase(app.playbook, pattern)
-        case "slice":
-            return any(fnmatchcase(name, pattern) for name in placed)
-        case "label":
-            key, _, value = pattern.partition("=")
-            slices = workspace.inventory.slices
-            return any(
-                fnmatchcase(slices[name].labels.get(key, ""), value or "?*") for name in placed if name in slices
-            )
+        case "slice" | "label":
+            placed = {name for slices in app.place.values() for name in slices}
+            return any(_is_meant(workspace, name, selector) for name in placed)
     raise UsageError(f"{selector} is not a selector", why=f"{kind} is none of {', '.join(KINDS)}")
 
 
+def _is_meant(workspace: Workspace, name: str, selector: str) -> bool:
+    """Return whether a selector means this slice itself, whatever runs there."""
+    kind, _, pattern = selector.partition(":")
+    if kind == "slice":
+        return fnmatchcase(name, pattern)
+    if kind != "label" or name not in workspace.inventory.slices:
+        return False
+    key, _, value = pattern.partition("=")
+    return fnmatchcase(workspace.inventory.slices[name].labels.get(key, ""), value or "?*")
+
+
 def _why(workspace: Workspace, selector: str) -> str:
-    near = difflib.get_close_matches(selector, list(workspace.apps), n=1)
+    kind, colon, pattern = selector.partition(":")
+    of_kind: dict[str, Iterable[str]] = {
+        "owner": workspace.inventory.owners,
+        "slice": workspace.inventory.slices,
+        "playbook": workspace.playbooks,
+    }
+    known = of_kind.get(kind, ()) if colon else workspace.apps
+    near = difflib.get_close_matches(pattern if colon else selector, list(known), n=1)
     if near:
-        return f"did you mean {near[0]}?"
+        return f"did you mean {kind + colon if colon else ''}{near[0]}?"
     return f"the apps are {', '.join(workspace.apps)}" if workspace.apps else "there are no apps yet"

@@ -1,13 +1,13 @@
 """`tfheal remove`: the intention first, then each instance in the reverse order of needs; begun is finished, never undone."""
 
-import difflib
 from dataclasses import dataclass, replace
 
-from tfheal.base.errors import Refused, TfhealError, UsageError
+from tfheal.base.errors import Refused, TfhealError
 from tfheal.base.exits import winning
 from tfheal.core.order import stages
 from tfheal.core.remove import removal
 from tfheal.core.resources import steps
+from tfheal.core.select import selected
 from tfheal.flows.act import Done, Work, act, act_everywhere
 from tfheal.flows.fleet import Limits
 from tfheal.flows.recover import close_unfinished
@@ -56,18 +56,18 @@ def remove(
     return tuple(results)
 
 
-def chosen(workspace: Workspace, names: tuple[str, ...], ports: Ports) -> tuple[Expected, ...]:
-    """Given names of apps or of instances, return what is deployed of them; raise UsageError for a name that is neither."""
+def chosen(workspace: Workspace, selectors: tuple[str, ...], ports: Ports) -> tuple[Expected, ...]:
+    """Given selectors, names of instances, or apps that have no spec any more, return what is deployed of them.
+
+    Raise UsageError for a word that is none of these.
+    """
     have = _all_expected(ports)
     found: list[Expected] = []
-    for name in names:
-        mine = [item for item in have if name in {item.release.app, str(item.release.instance)}]
-        if not mine and name not in workspace.apps:
-            known = sorted({*workspace.apps, *(str(item.release.instance) for item in have)})
-            near = difflib.get_close_matches(name, known, n=1)
-            raise UsageError(
-                f"there is no app or instance {name}", hint=f"did you mean {near[0]}?" if near else "tfheal status"
-            )
+    for word in selectors:
+        mine = [item for item in have if word in {item.release.app, str(item.release.instance)}]
+        if not mine:
+            apps = selected(workspace, (word,))
+            mine = [item for item in have if item.release.app in apps]
         found += [item for item in mine if item not in found]
     return tuple(found)
 

@@ -1,0 +1,77 @@
+"""Selectors are the same everywhere: what each matches, and what is said of one that matches nothing."""
+
+import pytest
+
+from tfheal.base.errors import UsageError
+from tfheal.core.select import selected, slices_of
+from tfheal.model.app import AppSpec
+from tfheal.model.inventory import Inventory, Owner, SliceEntry
+from tfheal.model.workspace import Provider, Workspace
+
+
+def _slice(owner: str, role: str) -> SliceEntry:
+    return SliceEntry(owner=owner, address="::1", labels={"role": role})
+
+
+def _app(name: str, owner: str, playbook: str, place: tuple[str, ...]) -> AppSpec:
+    return AppSpec(app=name, owner=owner, playbook=playbook, version="1", place={"web": place})
+
+
+FLEET = Workspace(
+    root=".",
+    provider=Provider(),
+    inventory=Inventory(
+        owners={"acme": Owner(), "beta": Owner()},
+        slices={"acme-1": _slice("acme", "web"), "acme-2": _slice("acme", "spare"), "beta-1": _slice("beta", "web")},
+    ),
+    apps={
+        "acme-files": _app("acme-files", "acme", "copyparty", ("acme-1",)),
+        "beta-files": _app("beta-files", "beta", "copyparty", ("beta-1",)),
+        "beta-crm": _app("beta-crm", "beta", "tryton", ("beta-1",)),
+    },
+    playbooks={},
+)
+
+
+@pytest.mark.parametrize(
+    ("selectors", "excluded", "apps"),
+    [
+        ((), (), ("acme-files", "beta-files", "beta-crm")),
+        (("acme-files",), (), ("acme-files",)),
+        (("*-files",), (), ("acme-files", "beta-files")),
+        (("owner:beta",), (), ("beta-files", "beta-crm")),
+        (("owner:beta",), ("playbook:tryton",), ("beta-files",)),
+        (("slice:acme-*",), (), ("acme-files",)),
+        (("label:role=web",), ("owner:acme",), ("beta-files", "beta-crm")),
+        (("label:role=spare",), (), ()),
+        (("beta-crm", "acme-files"), (), ("acme-files", "beta-crm")),
+        ((), ("owner:*",), ()),
+    ],
+)
+def test_what_is_selected(selectors: tuple[str, ...], excluded: tuple[str, ...], apps: tuple[str, ...]) -> None:
+    """Any of the selectors and none of the excluded, in the order of the workspace."""
+    assert selected(FLEET, selectors, excluded) == apps
+
+
+@pytest.mark.parametrize(
+    ("selector", "why"),
+    [
+        ("acme-file", "did you mean acme-files?"),
+        ("owner:acne", "did you mean owner:acme?"),
+        ("slice:acme-11", "did you mean slice:acme-1?"),
+        ("label:role=db", "the apps are acme-files, beta-files, beta-crm"),
+        ("color:red", "color is none of owner, slice, label, playbook"),
+        ("", "the apps are acme-files, beta-files, beta-crm"),
+    ],
+)
+def test_what_matches_nothing(selector: str, why: str) -> None:
+    """It is an error that names the nearest right word."""
+    with pytest.raises(UsageError) as told:
+        selected(FLEET, (selector,))
+    assert told.value.why == why
+
+
+def test_a_slice_can_be_meant_itself() -> None:
+    """A spare has no app, and can be looked at all the same."""
+    assert slices_of(FLEET, ("beta-crm",), ("slice:acme-2",)) == ("acme-2", "beta-1")
+    assert slices_of(FLEET, (), ("label:role=spare",)) == ("acme-2",)
