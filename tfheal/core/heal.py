@@ -65,8 +65,8 @@ def planned(diagnosis: Diagnosis, asked: Iterable[str], situation: Situation) ->
 
     Of each component at most one instance is acted on at a time. A healed fleet gives no action.
     """
-    incidents = _updated(diagnosis, set(asked), situation) + _chronic(situation)
-    hushed = {_key(finding): finding for finding in diagnosis.findings}
+    known = set(asked)
+    incidents = _updated(diagnosis, known, situation) + _chronic(situation)
     asking = actionable(diagnosis)
     actions: list[Action] = []
     waiting: list[Waiting] = []
@@ -77,9 +77,7 @@ def planned(diagnosis: Diagnosis, asked: Iterable[str], situation: Situation) ->
             result.append(incident)
             continue
         if incident.cause != "chronic" and _key(incident) not in asking:
-            step: Action | Waiting = Waiting(
-                incident.id, incident.rung or "page", _why_hushed(incident, hushed, diagnosis)
-            )
+            step: Action | Waiting = Waiting(incident.id, incident.rung or "page", _why_not(incident, known, diagnosis))
         else:
             step = _next(incident, situation)
         component = (incident.app, incident.instance.component if incident.instance else incident.slice)
@@ -94,12 +92,21 @@ def planned(diagnosis: Diagnosis, asked: Iterable[str], situation: Situation) ->
     return Plan(tuple(actions), tuple(waiting), tuple(result))
 
 
-def _why_hushed(incident: Incident, hushed: Mapping[tuple[str, str], Finding], diagnosis: Diagnosis) -> str:
+def _why_not(incident: Incident, asked: Collection[str], diagnosis: Diagnosis) -> str:
+    """Return why nothing is done about an open incident for which no finding asks."""
     health = diagnosis.instances.get(incident.instance) if incident.instance else None
-    if health in {"unknown", "paused"}:
-        return "it could not be asked" if health == "unknown" else "paused by the owner"
-    finding = hushed.get(_key(incident))
-    return f"left for now: {finding.detail}" if finding else "another cause goes first"
+    if health == "paused":
+        return "paused by the owner"
+    if incident.slice not in asked or health == "unknown" or incident.instance in _unsure(diagnosis):
+        return "it could not be asked"
+    hushed = [finding.detail for finding in diagnosis.findings if _key(finding) == _key(incident)]
+    return f"left for now: {hushed[0]}" if hushed else "another cause goes first"
+
+
+def _unsure(diagnosis: Diagnosis) -> frozenset[InstanceName]:
+    """Return the instances of which something could not be asked."""
+    found = (finding.instance for finding in diagnosis.findings if finding.cause == "unasked")
+    return frozenset(instance for instance in found if instance)
 
 
 def _updated(diagnosis: Diagnosis, asked: set[str], situation: Situation) -> list[Incident]:
@@ -108,7 +115,7 @@ def _updated(diagnosis: Diagnosis, asked: set[str], situation: Situation) -> lis
     known = {_key(incident): incident for incident in situation.incidents if incident.cause != "chronic"}
     updated = [_seen(known.get(key), finding, situation) for key, finding in findings.items()]
     still = {_key(finding) for finding in diagnosis.findings}
-    unsure = {finding.instance for finding in diagnosis.findings if finding.cause == "unasked" and finding.instance}
+    unsure = _unsure(diagnosis)
     for key, incident in known.items():
         if key in findings or incident.state == "resolved":
             continue

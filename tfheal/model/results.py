@@ -142,7 +142,10 @@ class Healing:
         return winning(codes)
 
     def _codes(self, incident: Incident) -> list[Exit]:
-        unknown = incident.instance and self.diagnosis.instances.get(incident.instance) == "unknown"
+        unknown = incident.instance and (
+            self.diagnosis.instances.get(incident.instance) == "unknown"
+            or incident.instance in {found.instance for found in self.diagnosis.findings if found.cause == "unasked"}
+        )
         codes = [Exit.UNKNOWN if unknown else Exit.FINDINGS]
         mine = [taken for taken in self.taken if taken.action.incident == incident.id]
         if any(taken.outcome == "failed" for taken in mine if taken.action.rung != "page"):
