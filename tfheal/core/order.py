@@ -13,7 +13,8 @@ def stages(needs: Mapping[str, Iterable[str]]) -> list[tuple[str, ...]]:
     try:
         sorter.prepare()
     except CycleError as error:
-        raise ValueError(" needs ".join(error.args[1])) from error
+        # The library tells the circle from what is needed to what needs it.
+        raise ValueError(" needs ".join(reversed(error.args[1]))) from error
     result = []
     while sorter.is_active():
         ready = tuple(sorted(sorter.get_ready()))
