@@ -26,7 +26,7 @@ from tfheal.model.findings import Cause, Diagnosis, Finding, Health
 from tfheal.model.playbook import Rung
 from tfheal.model.record import Expected, HealthSince, Incident
 from tfheal.model.release import InstanceName, Release
-from tfheal.model.resources import Directory, resource_id
+from tfheal.model.resources import Directory, Postgres, resource_id
 
 CLOCK_TOLERANCE: Final = 5.0  # seconds; TLS and signed requests begin to fail at minutes, logs mislead at seconds
 CRASH_LOOP: Final = 3  # restarts by systemd after which a service that is starting gets no more patience
@@ -194,6 +194,7 @@ def _missing_data(item: Expected, facts: InstanceFacts) -> list[str]:
         return []
     release = item.release
     data = {resource_id(one): one.path for one in release.resources if isinstance(one, Directory) and one.data}
+    data |= {resource_id(one): one.database for one in release.resources if isinstance(one, Postgres)}
     # While a deploy is under way a folder may not be there yet; once it held data the slice itself says so.
     told = "missing" if item.deployed.phase == "deployed" else "missing, and it held data"
     return [

@@ -137,7 +137,7 @@ def _release(blueprint: Blueprint, component_name: str, slice_name: str) -> Rele
             *resources,
             *_unit(app, component_name, component, rendered),
         ),
-        unit=paths.unit(app.app, component_name) if component.service else None,
+        unit=paths.unit(app.app, component_name) if component.service else rendered(component.unit),
         start_timeout=component.service.start_timeout if component.service else 60.0,
         stop_timeout=component.service.stop_timeout if component.service else 30.0,
         checks=tuple(_check(check, rendered, beside) for check in component.checks),

@@ -38,6 +38,7 @@ PATTERNS: Final = {
     r"^[0-9A-Za-z][0-9A-Za-z.+~-]{0,40}$": "a version (letters, digits and . + ~ -, at most 41)",
     r"^[a-z0-9][a-z0-9+.-]*(=[A-Za-z0-9.+:~-]+)?$": "a Debian package (name, or name=version)",
     r"^[a-z_][a-z0-9_-]{0,31}$": "a user name",
+    r"^[0-9]{2}/[a-z][a-z0-9_]{0,30}$": "a cluster of PostgreSQL (17/main)",
     r"^https?://[^\s]+$": "a URL (https://…)",
     r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$": "a host name in lower case",
 }

@@ -107,10 +107,20 @@ class Component(Strict):
     packages: tuple[PackageName, ...] = Field(default=(), description="short for a first resource of kind packages")
     resources: tuple[Resource, ...] = Field(default=(), description="what shall be on the slice, in this order")
     service: Service | None = Field(default=None, description="the process that runs, if one does")
+    unit: Text | None = Field(
+        default=None, description="in place of a service: a unit that the packages bring, watched and restarted"
+    )
     checks: tuple[Check, ...] = Field(default=(), description="the questions about its health")
     data: tuple[DataSet, ...] = Field(default=(), description="the folders of the owner's data")
     ladder: tuple[Rung, ...] = Field(default=SHIPPED_LADDER, min_length=1, description="the remedies, in order")
     url: Text | None = Field(default=None, description="where the app answers, told at the end of a deploy")
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> "Component":
+        if self.service is not None and self.unit is not None:
+            msg = "a component has a service of its own, or names a unit of its packages, not both"
+            raise ValueError(msg)
+        return self
 
 
 class Playbook(Strict):

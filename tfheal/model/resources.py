@@ -104,6 +104,19 @@ class Firewall(Strict):
     )
 
 
+class Postgres(Strict):
+    """A role of PostgreSQL and its database, which the named peers reach over TLS with the password, and nobody else."""
+
+    kind: Literal["postgres"]
+    database: Text = Field(description="the database, in UTF-8; it holds data: kept by `remove` unless --data")
+    role: Text = Field(description="the role that owns the database")
+    password: Text = Field(description="the role's password, a secret: {{ secrets.NAME }}")
+    peers: tuple[Text, ...] = Field(default=(), description="addresses or networks; none means the slice alone")
+    cluster: Annotated[str, StringConstraints(pattern=r"^[0-9]{2}/[a-z][a-z0-9_]{0,30}$")] = Field(
+        default="17/main", description="the cluster of Debian's that it is in, 17 or newer"
+    )
+
+
 class Command(Strict):
     """A command with a guard that says when it is already done."""
 
@@ -115,7 +128,9 @@ class Command(Strict):
     timeout: Duration = Field(default=300.0, description="how long it may take")
 
 
-Resource = Annotated[Packages | Directory | File | User | Unit | Venv | Firewall | Command, Field(discriminator="kind")]
+Resource = Annotated[
+    Packages | Directory | File | User | Unit | Venv | Firewall | Postgres | Command, Field(discriminator="kind")
+]
 
 
 def resource_id(resource: Resource) -> str:
@@ -127,5 +142,7 @@ def resource_id(resource: Resource) -> str:
             return f"{resource.kind}:{resource.path}"
         case Venv():
             return f"venv:{resource.home}"
+        case Postgres():
+            return f"postgres:{resource.database}"
         case User() | Unit() | Firewall() | Command():
             return f"{resource.kind}:{resource.name}"

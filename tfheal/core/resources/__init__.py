@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import assert_never
 
-from tfheal.core.resources import command, directory, file, firewall, packages, unit, user, venv
+from tfheal.core.resources import command, directory, file, firewall, packages, postgres, unit, user, venv
 from tfheal.core.resources.step import Step
 from tfheal.model.release import Release
-from tfheal.model.resources import Command, Directory, File, Firewall, Packages, Resource, Unit, User, Venv
+from tfheal.model.resources import Command, Directory, File, Firewall, Packages, Postgres, Resource, Unit, User, Venv
 
 __all__ = ["Step", "steps"]
 
@@ -36,6 +36,8 @@ def _step(resource: Resource, release: Release, secrets: Mapping[tuple[str, int]
             return venv.step(resource, release)
         case Firewall():
             return firewall.step(resource, release)
+        case Postgres():
+            return postgres.step(resource, release, secrets)
         case Command():
             return command.step(resource, secrets)
         case _:

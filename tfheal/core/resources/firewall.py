@@ -140,7 +140,12 @@ def _peers(opening: Allow) -> list[Network] | None:
     """Return the networks that an opening names, None for everybody; a template may have named none, which is nobody."""
     if not opening.peers:
         return None
-    return [_network(word) for peer in opening.peers for word in peer.replace(",", " ").split()]
+    return networks(opening.peers)
+
+
+def networks(peers: Iterable[str]) -> list[Network]:
+    """Given addresses and networks as written, several in one text too, return them; raise UsageError for none of these."""
+    return [_network(word) for peer in peers for word in peer.replace(",", " ").split()]
 
 
 def _network(written: str) -> Network:
