@@ -105,3 +105,18 @@ def test_mistaken_command_is_a_mistake_of_usage() -> None:
         assert told.returncode == 2, words
         assert words[-1] in told.stderr
         assert "Traceback" not in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "help_at"),
+    [
+        (("status", "--nope"), "tfheal status --help"),
+        (("deploy",), "tfheal deploy --help"),
+        (("lab", "up", "--nope"), "tfheal lab up --help"),
+        (("lab", "brek"), "tfheal lab --help"),
+        (("stauts",), "tfheal --help"),
+    ],
+)
+def test_mistake_of_usage_names_the_help_that_answers_it(words: tuple[str, ...], help_at: str) -> None:
+    """Who mistypes an option is sent to the help of that command, not to the list of all commands."""
+    assert f"do:  {help_at} " in ran(words, before=["-m", "tfheal"]).stderr

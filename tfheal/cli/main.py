@@ -89,8 +89,15 @@ def _ours(error: Exception) -> TfhealError:
         if error.format_message().startswith("Usage: "):  # no command at all: the message is the help
             sys.stderr.write(error.format_message() + "\n")
             return UsageError("")
-        return UsageError(error.format_message(), hint="tfheal --help lists the commands")
+        return UsageError(error.format_message(), hint=_where_help_is(error))
     return bug_report(error)
+
+
+def _where_help_is(error: TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    if context is None or context.parent is None or hasattr(context.command, "commands"):
+        return f"{context.command_path if context else 'tfheal'} --help lists the commands"
+    return f"{context.command_path} --help shows how it is used"
 
 
 def _end(number: int, _frame: FrameType | None) -> NoReturn:

@@ -57,6 +57,8 @@ def deploy_document(results: Sequence[AppResult], round_trips: int) -> dict[str,
 
 def remove_words(results: Sequence[Removal]) -> RenderableType:
     """Given the results of a removal, return them for people."""
+    if not any(result.refused or result.instances for result in results):
+        return Text("nothing to remove")
     made = table("instance", "outcome", "seconds", "detail")
     for result in results:
         if result.refused:
