@@ -1,5 +1,6 @@
 """Each fault of the lab goes round: broken, named, healed or rightly left alone, mended, healthy, and then idle."""
 
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -12,7 +13,10 @@ pytestmark = pytest.mark.lab
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """What a fault is called by status, with which codes status and heal end, and the rungs that heal takes."""
+    """What a fault is called by status, with which codes status and heal end, and the rungs that heal takes.
+
+    `serves` says that the customer is served all the while.
+    """
 
     fault: str
     finding: str
@@ -20,6 +24,7 @@ class Cycle:
     heal: int
     rungs: tuple[str, ...]
     of_app: bool = True
+    serves: bool = False
 
 
 CYCLES = (
@@ -30,7 +35,13 @@ CYCLES = (
     Cycle("fill-disk", "disk-full", 3, 0, ("free-disk",), of_app=False),
     Cycle("partition", "slice-unreachable", 4, 4, (), of_app=False),
     Cycle("power-off", "slice-unreachable", 4, 4, (), of_app=False),
+    Cycle("disable-service", "drift", 3, 0, ("redeploy",), serves=True),
+    Cycle("mask-service", "drift", 3, 0, ("redeploy",)),
+    Cycle("drop-ssh", "slice-unreachable", 4, 4, (), of_app=False, serves=True),
+    Cycle("sshd-hangs", "slice-unreachable", 4, 4, (), of_app=False, serves=True),
+    Cycle("freeze", "slice-unreachable", 4, 4, (), of_app=False),
 )
+DEADLINE = 30.0  # seconds for a look at a slice that does not answer: one greeting that does not come, and our own time
 
 
 @pytest.mark.parametrize("cycle", CYCLES, ids=lambda cycle: cycle.fault)
@@ -39,18 +50,44 @@ def test_a_fault_is_named_healed_and_forgotten(cycle: Cycle, shop: RunningLab, c
     of_app = ("--app", "files") if cycle.of_app else ()
     assert shop.do("break", "s1", cycle.fault, *of_app)["fault"] == cycle.fault
 
+    begun = time.monotonic()
     seen = document(shop, "status", check=cycle.status)
+    assert time.monotonic() - begun < DEADLINE
     assert cycle.finding in findings(seen)
     assert [slice_["reachable"] for slice_ in seen["slices"] if slice_["slice"] != "s1"] == [True, True]
 
     healed = document(shop, "heal", "--auto", check=cycle.heal)
     assert actions(healed) == [(rung, "done") for rung in cycle.rungs]
+    if cycle.serves:
+        assert customer.get("kept.txt") == b"what the customer keeps\n" * 1000
 
     shop.do("mend", "s1")
     assert document(shop, "status", check=0)["health"] == "healthy"
     assert customer.get("kept.txt") == b"what the customer keeps\n" * 1000
     customer.put("written-after.txt", b"it takes files again")
 
+    assert actions(document(shop, "heal", "--auto", check=0)) == []
+
+
+def test_for_a_taken_port_a_human_is_called_once(shop: RunningLab, customer: Customer) -> None:
+    """Each rung is tried once and fails, a human hears of it, then nothing more is tried; once the port is free all is well."""
+    shop.do("break", "s1", "port-taken", "--app", "files")
+    assert "unit-failed" in findings(document(shop, "status", check=3))
+
+    taken, code = [], 0
+    for _ in range(20):  # a run ends while systemd itself tries again to start the service
+        healed = document(shop, "heal", "--auto", check=None)
+        taken += actions(healed)
+        code = healed["exit"]
+        assert code in {3, 5, 7}
+        if code == 7:
+            break
+    assert code == 7
+    assert taken == [("restart", "failed"), ("redeploy", "failed"), ("page", "done")]
+
+    shop.do("mend", "s1")
+    assert document(shop, "status", check=0)["health"] == "healthy"
+    assert customer.get("kept.txt") == b"what the customer keeps\n" * 1000
     assert actions(document(shop, "heal", "--auto", check=0)) == []
 
 

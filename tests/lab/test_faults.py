@@ -17,7 +17,7 @@ cat > {HOME}/releases/r1/run <<'END'
 #!/bin/sh
 . {HOME}/config/settings
 [ "$ready" = yes ] || exit 1
-exec sleep 100000
+exec systemd-socket-activate --listen=7070 sleep 100000
 END
 chmod 755 {HOME}/releases/r1/run
 echo ready=yes > {HOME}/config/settings
@@ -32,15 +32,25 @@ StartLimitBurst=4
 ExecStart={HOME}/current/run
 Restart=always
 RestartSec=1
+[Install]
+WantedBy=multi-user.target
 END
 systemctl daemon-reload
+systemctl --quiet enable {UNIT}
 systemctl start {UNIT}
 """
-REMOVE = f"""systemctl stop {UNIT}; systemctl reset-failed; rm -rf /opt/tfheal /srv/tfheal /etc/systemd/system/{UNIT}
+REMOVE = f"""systemctl disable --now {UNIT}; systemctl reset-failed; rm -rf /opt/tfheal /srv/tfheal /etc/systemd/system/{UNIT}
 systemctl daemon-reload
 """
 STATE = f"systemctl show -P ActiveState {UNIT}"
-LOST = ("kill-service", "corrupt-config", "delete-release")
+SETTLES = {
+    "kill-service": "failed",
+    "stop-service": "inactive",
+    "mask-service": "inactive",
+    "port-taken": "failed",
+    "corrupt-config": "failed",
+    "delete-release": "failed",
+}
 
 
 @pytest.fixture(scope="module")
@@ -59,20 +69,44 @@ def shop(service: RunningLab) -> Iterator[RunningLab]:
     assert service.slices()[SLICE]["faults"] == []
 
 
-@pytest.mark.parametrize("fault", ["kill-service", "stop-service", "corrupt-config", "delete-release"])
+@pytest.mark.parametrize("fault", SETTLES)
 def test_a_fault_of_a_service_lands_holds_and_is_mended(shop: RunningLab, fault: str) -> None:
     """It is proven, the service does not come back by itself, and mending brings it back, data untouched."""
     done = shop.do("break", SLICE, fault)
     assert (done["fault"], done["instance"]) == (fault, "shop/web")
     assert done["detail"]
     assert shop.slices()[SLICE]["faults"] == [f"{fault} shop/web"]
-    assert _settled(shop) == ("inactive" if fault == "stop-service" else "failed")
+    assert _settled(shop) == SETTLES[fault]
     assert shop.do("break", SLICE, fault)["detail"].startswith("there already: ")
     assert [each["fault"] for each in shop.do("mend", SLICE)["mended"]] == [fault]
     assert shop.on(SLICE, f"{STATE}; cat /srv/tfheal/shop/web/data") == "active\nprecious\n"
     assert shop.on(SLICE, f"stat -c %a {HOME}/config/settings; cat {HOME}/current/../../config/settings") == (
         "640\nready=yes\n"
     )
+
+
+def test_a_disabled_service_runs_until_the_slice_boots(shop: RunningLab) -> None:
+    """It is seen by nobody who only asks whether the service runs; a second time, or after an uninstall, it is nothing."""
+    shop.do("break", SLICE, "disable-service")
+    assert shop.on(SLICE, f"{STATE}; systemctl is-enabled {UNIT} || true") == "active\ndisabled\n"
+    shop.do("mend", SLICE)
+    assert shop.on(SLICE, f"{STATE}; systemctl is-enabled {UNIT}") == "active\nenabled\n"
+    shop.on(SLICE, f"systemctl --quiet disable {UNIT}")
+    assert f"{UNIT} is not enabled" in shop.do("break", SLICE, "disable-service", check=5)["error"]["why"]
+    shop.on(SLICE, f"systemctl --quiet enable {UNIT}")
+
+
+def test_a_port_is_held_by_a_stranger_until_he_leaves(shop: RunningLab) -> None:
+    """The service cannot be started while he is there, and it can as soon as he is gone."""
+    assert "listens on port 7070" in shop.do("break", SLICE, "port-taken")["detail"]
+    assert _settled(shop) == "failed"
+    shop.on(SLICE, f"systemctl reset-failed {UNIT}; systemctl start {UNIT}")
+    assert _settled(shop) == "failed"
+    shop.on(SLICE, f"systemctl stop stranger-of-{UNIT}; systemctl reset-failed {UNIT}; systemctl start {UNIT}")
+    assert shop.do("mend", SLICE)["mended"][0]["detail"] == "was healed already, now forgotten"
+    shop.on(SLICE, f"systemctl stop {UNIT}")
+    assert f"{UNIT} does not run" in shop.do("break", SLICE, "port-taken", check=5)["error"]["why"]
+    shop.on(SLICE, f"systemctl start {UNIT}")
 
 
 def _settled(shop: RunningLab) -> str:
@@ -135,6 +169,37 @@ def test_a_partitioned_slice_goes_on_unseen(shop: RunningLab) -> None:
     assert shop.on(SLICE, "stat -c %Z /proc/1") == age
 
 
+@pytest.mark.parametrize("fault", ["drop-ssh", "sshd-hangs", "freeze"])
+def test_nobody_logs_in_and_nothing_is_lost(shop: RunningLab, fault: str) -> None:
+    """No greeting comes, `lab up` does not hang on it, and afterwards the slice is the same."""
+    age = shop.on(SLICE, "stat -c %Z /proc/1")
+    assert shop.do("break", SLICE, fault)["detail"]
+    address = shop.slices()[SLICE]["address"]
+    with pytest.raises(TimeoutError), socket.create_connection((address, 22), timeout=1) as connection:
+        connection.recv(1)
+    if fault == "freeze":
+        error = shop.do("break", SLICE, "stop-service", check=5)["error"]
+        assert (error["what"], error["do"]) == ("the slice is frozen", f"tfheal lab mend {SLICE} freeze lets it go on")
+    else:
+        with socket.create_connection((address, 7070), timeout=1):
+            pass
+    shop.do("up")
+    assert (shop.slices()[SLICE]["condition"], shop.slices()[SLICE]["faults"]) == ("running", [fault])
+    assert shop.do("break", SLICE, fault)["detail"].startswith("there already: ")
+    assert shop.do("mend", SLICE)["mended"][0]["detail"].startswith("mended: ")
+    assert shop.on(SLICE, f"stat -c %Z /proc/1; {STATE}") == f"{age}active\n"
+
+
+def test_a_boot_ends_what_only_its_processes_had(shop: RunningLab) -> None:
+    """A frozen slice whose sshd hangs can be switched off; once it is on, a firewall on the way is still there."""
+    for fault in ("sshd-hangs", "drop-ssh", "freeze", "power-off"):
+        shop.do("break", SLICE, fault)
+    shop.do("up")
+    assert shop.slices()[SLICE]["faults"] == ["drop-ssh"]
+    assert [each["fault"] for each in shop.do("mend", SLICE)["mended"]] == ["drop-ssh"]
+    assert shop.on(SLICE, STATE) == "active\n"
+
+
 def test_a_slice_without_power_stays_off_until_it_is_started(shop: RunningLab) -> None:
     """It loses what ran, not what is on its disk; `lab up` or mending starts it, and the fault is forgotten."""
     shop.on(SLICE, "echo kept > /root/kept; sync")
@@ -151,9 +216,10 @@ def test_a_slice_without_power_stays_off_until_it_is_started(shop: RunningLab) -
 
 def test_several_faults_are_mended_together(shop: RunningLab) -> None:
     """First the slice is reached again, then what is inside it is put right."""
-    for fault in ("delete-release", "fill-disk", "partition"):
+    order = ("freeze", "partition", "drop-ssh", "fill-disk", "delete-release")
+    for fault in reversed(order):
         shop.do("break", SLICE, fault)
-    assert [each["fault"] for each in shop.do("mend", SLICE)["mended"]] == ["partition", "fill-disk", "delete-release"]
+    assert [each["fault"] for each in shop.do("mend", SLICE)["mended"]] == list(order)
     assert shop.on(SLICE, STATE) == "active\n"
     assert shop.do("mend", SLICE)["mended"] == []
 
@@ -187,8 +253,7 @@ def test_of_two_instances_one_has_to_be_named(shop: RunningLab) -> None:
 def test_every_fault_is_listed_with_its_words(shop: RunningLab) -> None:
     """People and scripts see the same."""
     listed = shop.do("faults")["faults"]
-    assert {"kill-service", "stop-service", "fill-disk", "partition", "power-off", *LOST} == {
-        each["fault"] for each in listed
-    }
+    whole = {"fill-disk", "partition", "power-off", "drop-ssh", "sshd-hangs", "freeze"}
+    assert {each["fault"] for each in listed} == {*SETTLES, "disable-service", *whole}
     said = shop.run("lab", "faults").stdout
     assert all(each[key] in said for each in listed for key in ("fault", "does", "proven", "mended"))

@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Final
 
 from tfheal.base.errors import ActionFailed, UsageError
-from tfheal.lab import groups, instances, places, record
-from tfheal.lab.faults import files, machines, services
+from tfheal.lab import groups, instances, machine, places, record
+from tfheal.lab.faults import files, logins, machines, services
 from tfheal.lab.faults.fault import Fault, Target
 from tfheal.model.lab import FaultKind, FaultReport
 from tfheal.model.ports import Reporter
 
 # In this order they are mended: a slice must run and be reached before anything inside it can be.
-_TABLE: Final = (*machines.FAULTS, *files.FAULTS, *services.FAULTS)
+_TABLE: Final = (*machines.FAULTS, *logins.FAULTS, *files.FAULTS, *services.FAULTS)
 _PATIENCE: Final = 30.0
 
 
@@ -65,6 +65,10 @@ class Faults:
         if proof := fault.seen(target):
             raise ActionFailed(f"{fault.kind.name} does not go away", where=target.slice, why=proof)
         record.forget(target.folder)
+        if fault is machines.POWER_OFF:
+            forget_ended(target.lab, target.slice)
+        if fault.silences:
+            _await_sshd(target)
         detail = f"mended: {fault.kind.mended}" if there else "was healed already, now forgotten"
         return _report(fault, target, detail, begun)
 
@@ -115,6 +119,12 @@ def _await_proof(fault: Fault, target: Target) -> str:
     return proof
 
 
+def _await_sshd(target: Target) -> None:
+    """Wait until a slice that runs is heard again, if no other fault forbids it."""
+    if groups.leader(target.lab, target.slice) is not None and not is_silenced(target.lab, target.slice):
+        machine.wait(target.lab, target.slice, target.kept.number)
+
+
 def _report(fault: Fault, target: Target, detail: str, begun: float) -> FaultReport:
     return FaultReport(target.slice, fault.kind.name, target.instance, detail, round(time.monotonic() - begun, 2))
 
@@ -125,6 +135,14 @@ def names_of(folder: Path) -> tuple[str, ...]:
     return tuple(name.replace("~", " ", 1).replace("~", "/") for name in names)
 
 
-def forget_power_off(lab: str, name: str) -> None:
-    """Forget that a slice was switched off: it was started again."""
-    record.forget(places.faults_folder(lab, name) / machines.POWER_OFF.kind.name)
+def is_silenced(lab: str, name: str) -> bool:
+    """Return whether a fault that is remembered keeps the sshd of a slice from being heard."""
+    folder = places.faults_folder(lab, name)
+    return any((folder / fault.kind.name).is_dir() for fault in _TABLE if fault.silences)
+
+
+def forget_ended(lab: str, name: str) -> None:
+    """Forget the faults that a boot has ended."""
+    for fault in _TABLE:
+        if not fault.outlives_boot:
+            record.forget(places.faults_folder(lab, name) / fault.kind.name)

@@ -94,6 +94,27 @@ def kept(lab: str, name: str) -> bool:
     return any(_alive(keeper) for keeper in keepers)
 
 
+def freeze(lab: str, name: str, *, frozen: bool) -> None:
+    """Stop every process of a slice where it stands, or let all go on; raise ActionFailed."""
+    _put(_of_version_2(lab, name) / "cgroup.freeze", "1" if frozen else "0")
+
+
+def is_frozen(lab: str, name: str) -> bool:
+    """Return whether every process of a slice stands still."""
+    try:
+        return "frozen 1" in (_of_version_2(lab, name) / "cgroup.events").read_text().splitlines()
+    except FileNotFoundError:
+        return False
+
+
+def _of_version_2(lab: str, name: str) -> Path:
+    """Return the group that can be frozen as a whole, and of which a frozen process can still be killed."""
+    mount = hierarchies().get("unified")
+    if mount is None:
+        raise ActionFailed("no control groups of version 2 are mounted", where="this machine")
+    return mount / places.group(lab, name)
+
+
 def end(lab: str, name: str) -> None:
     """Kill every process of a slice, wait until they are gone, and remove its groups; raise ActionFailed."""
     deadline = time.monotonic() + _PATIENCE

@@ -93,9 +93,9 @@ class ThisMachine:
             self._reporter.step(name, "booting")
             groups.end(lab.name, name)
             machine.start(lab.name, name, kept)
-            breaking.forget_power_off(lab.name, name)
-        if network.is_cut(lab.name, name):
-            self._reporter.step(name, "is cut off by a fault; tfheal lab mend takes it away")
+            breaking.forget_ended(lab.name, name)
+        if breaking.is_silenced(lab.name, name):
+            self._reporter.step(name, "is kept from answering by a fault; tfheal lab mend takes it away")
         else:
             machine.wait(lab.name, name, kept.number)
             _let_in(lab.name, name, kept)
@@ -111,6 +111,7 @@ class ThisMachine:
         groups.end(lab, name)
         record.forget(places.faults_folder(lab, name))
         network.join(lab, name)
+        network.join(lab, name, "cut_ssh")
         fresh = _sow(known, name, kept)
         machine.start(lab, name, fresh)
         machine.wait(lab, name, fresh.number)
@@ -166,7 +167,7 @@ def _told(found: LabSlice | None, name: str) -> LabSlice:
 def _condition(lab: str, name: str, number: int) -> SliceCondition:
     if groups.leader(lab, name) is None:
         return "off"
-    return "running" if network.is_cut(lab, name) or machine.answers(lab, number) else "starting"
+    return "running" if breaking.is_silenced(lab, name) or machine.answers(lab, number) else "starting"
 
 
 def _sow(lab: LabRecord, name: str, kept: SliceRecord) -> SliceRecord:

@@ -93,6 +93,8 @@ def enter(lab: str, name: str, script: str, *, timeout: float = 60.0, files: hos
     leader = groups.leader(lab, name)
     if leader is None:
         raise ActionFailed("the slice does not run", where=name, hint="tfheal lab up starts it")
+    if groups.is_frozen(lab, name):
+        raise ActionFailed("the slice is frozen", where=name, hint=f"tfheal lab mend {name} freeze lets it go on")
     namespaces = ("--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--root", "--wd")
     clean = ("env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "LC_ALL=C.UTF-8")
     argv = ("nsenter", "--target", str(leader), *namespaces, *clean, "sh", "-c", script)

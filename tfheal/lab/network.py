@@ -4,11 +4,14 @@ import json
 from contextlib import suppress
 from ipaddress import IPv4Network, ip_network
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from tfheal.base.errors import ActionFailed
 from tfheal.lab import host, places, record
 
+# What of the packets to and from a slice is dropped: all, or those to its sshd. So the sets of nftables are called.
+Cut = Literal["cut", "cut_ssh"]
+_SSH: Final = 22
 _FORWARD: Final = "net.ipv4.ip_forward"
 _INOTIFY: Final = "fs.inotify.max_user_instances"
 _IPV4_FAMILIES: Final = ("ip", "inet")
@@ -94,6 +97,7 @@ flush chain inet {table} postrouting
 add rule inet {table} postrouting ip saddr {inside} oifname != "{bridge}" masquerade
 add table bridge {table}
 add set bridge {table} cut {{ type ifname; }}
+add set bridge {table} cut_ssh {{ type ifname; }}
 add chain bridge {table} input {{ type filter hook input priority -200; }}
 add chain bridge {table} forward {{ type filter hook forward priority -200; }}
 add chain bridge {table} output {{ type filter hook output priority -200; }}
@@ -104,25 +108,27 @@ add rule bridge {table} input iifname @cut drop
 add rule bridge {table} forward iifname @cut drop
 add rule bridge {table} forward oifname @cut drop
 add rule bridge {table} output oifname @cut drop
+add rule bridge {table} forward oifname @cut_ssh tcp dport {_SSH} drop
+add rule bridge {table} output oifname @cut_ssh tcp dport {_SSH} drop
 """
 
 
-def cut(lab: str, name: str) -> None:
-    """Let nothing pass between a slice and anybody else."""
+def cut(lab: str, name: str, what: Cut = "cut") -> None:
+    """Let nothing pass between a slice and anybody else, or nothing to its sshd."""
     element = f"{{ {places.link(lab, name)} }}"
-    host.run("nft", "add", "element", "bridge", places.table(lab), "cut", element)
+    host.run("nft", "add", "element", "bridge", places.table(lab), what, element)
 
 
-def join(lab: str, name: str) -> None:
+def join(lab: str, name: str, what: Cut = "cut") -> None:
     """Undo `cut`."""
-    if is_cut(lab, name):
+    if is_cut(lab, name, what):
         element = f"{{ {places.link(lab, name)} }}"
-        host.run("nft", "delete", "element", "bridge", places.table(lab), "cut", element)
+        host.run("nft", "delete", "element", "bridge", places.table(lab), what, element)
 
 
-def is_cut(lab: str, name: str) -> bool:
-    """Return whether a slice is cut off."""
-    listed = host.ask("nft", "list", "set", "bridge", places.table(lab), "cut")
+def is_cut(lab: str, name: str, what: Cut = "cut") -> bool:
+    """Return whether a slice, or its sshd, is cut off."""
+    listed = host.ask("nft", "list", "set", "bridge", places.table(lab), what)
     return f'"{places.link(lab, name)}"' in listed.stdout.decode()
 
 

@@ -41,7 +41,8 @@ class Target:
 class Fault:
     """One fault: words for people, and three functions.
 
-    `seen` returns the proof, or nothing while it is not there. A fault from `outside` needs no running slice.
+    `seen` returns the proof, or nothing while it is not there. A fault from `outside` needs no running slice. While one
+    that `silences` is there, the slice's sshd is not heard; one that does not outlive a boot is gone with it.
     """
 
     kind: FaultKind
@@ -49,6 +50,8 @@ class Fault:
     seen: Callable[[Target], str]
     mend: Callable[[Target], None]
     outside: bool = False
+    silences: bool = False
+    outlives_boot: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Faults of a whole slice: nobody reaches it, or it has no power. They are made on this side of its link."""
+"""Faults of a whole slice: it has no power, stands still, or nobody reaches it. They are made on this side of its link."""
 
 from typing import Final
 
@@ -19,8 +19,6 @@ def _is_cut(target: Target) -> str:
 
 def _join(target: Target) -> None:
     network.join(target.lab, target.slice)
-    if groups.leader(target.lab, target.slice) is not None:
-        machine.wait(target.lab, target.slice, target.kept.number)
 
 
 def _power_off(target: Target) -> None:
@@ -35,8 +33,19 @@ def _power_on(target: Target) -> None:
     if not groups.kept(target.lab, target.slice):
         groups.end(target.lab, target.slice)
         machine.start(target.lab, target.slice, target.kept)
-    if not network.is_cut(target.lab, target.slice):
-        machine.wait(target.lab, target.slice, target.kept.number)
+
+
+def _freeze(target: Target) -> None:
+    groups.freeze(target.lab, target.slice, frozen=True)
+
+
+def _is_frozen(target: Target) -> str:
+    return "all its processes stand still" if groups.is_frozen(target.lab, target.slice) else ""
+
+
+def _thaw(target: Target) -> None:
+    if groups.leader(target.lab, target.slice) is not None:
+        groups.freeze(target.lab, target.slice, frozen=False)
 
 
 PARTITION: Final = Fault(
@@ -51,6 +60,7 @@ PARTITION: Final = Fault(
     _is_cut,
     _join,
     outside=True,
+    silences=True,
 )
 
 POWER_OFF: Final = Fault(
@@ -65,6 +75,23 @@ POWER_OFF: Final = Fault(
     _is_off,
     _power_on,
     outside=True,
+    silences=True,
+    outlives_boot=False,
 )
 
-FAULTS: Final[tuple[Fault, ...]] = (POWER_OFF, PARTITION)
+FREEZE: Final = Fault(
+    FaultKind(
+        "freeze",
+        does="stops every process of the slice where it stands; connections still come about, and nothing answers",
+        proven="its control group is `frozen`",
+        mended="all processes go on",
+        of_app=False,
+    ),
+    _freeze,
+    _is_frozen,
+    _thaw,
+    silences=True,
+    outlives_boot=False,
+)
+
+FAULTS: Final[tuple[Fault, ...]] = (POWER_OFF, FREEZE, PARTITION)

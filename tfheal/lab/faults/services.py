@@ -1,4 +1,4 @@
-"""Faults of a service: it dies, or somebody stops it."""
+"""Faults of a service: it dies, or somebody stops it, disables it, masks it, or takes its port."""
 
 from typing import Final
 
@@ -6,6 +6,9 @@ from tfheal.lab.faults.fault import Fault, Scripts, of_scripts
 from tfheal.model.lab import FaultKind
 
 _STATE: Final = '$(systemctl show -P ActiveState "$unit") ($(systemctl show -P Result "$unit"))'
+_ENABLED: Final = '"$(systemctl show -P UnitFileState "$unit")"'
+_FOLDER: Final = "/etc/systemd/system"
+_FILE: Final = f'"{_FOLDER}/$unit"'
 _START: Final = 'systemctl reset-failed "$unit" 2>/dev/null || true\nsystemctl start "$unit"\n'
 
 # The unit's own Restart= brings it back; each start counts, until its start limit lets it rest as failed.
@@ -53,4 +56,83 @@ STOP_SERVICE: Final = of_scripts(
     ),
 )
 
-FAULTS: Final[tuple[Fault, ...]] = (KILL_SERVICE, STOP_SERVICE)
+DISABLE_SERVICE: Final = of_scripts(
+    FaultKind(
+        "disable-service",
+        does="disables the service: it runs on, and will not come back when the slice boots",
+        proven="its unit is `disabled`",
+        mended="the unit is enabled",
+        of_app=True,
+    ),
+    Scripts(
+        put=f"""[ {_ENABLED} = enabled ] || {{ echo "$unit is not enabled" >&2; exit 1; }}
+systemctl --quiet disable "$unit"
+""",
+        seen=f'[ {_ENABLED} = disabled ] && echo "$unit is disabled, and {_STATE}"',
+        mend=f'[ {_ENABLED} != disabled ] || systemctl --quiet enable "$unit"',
+    ),
+)
+
+# `systemctl mask` spares a unit file of /etc; whoever wants such a service gone lays the link over it.
+MASK_SERVICE: Final = of_scripts(
+    FaultKind(
+        "mask-service",
+        does="stops the service, and lays a link to /dev/null over its unit file: nobody can start it",
+        proven="its unit is `masked`",
+        mended="the unit file is put back as it was, and the service is started",
+        of_app=True,
+    ),
+    Scripts(
+        save=f'[ -f {_FILE} ] || {{ echo "no unit file {_FILE}" >&2; exit 1; }}\ntar -C {_FOLDER} -cf - "$unit"',
+        put=f"""systemctl stop "$unit"
+ln -sf /dev/null {_FILE}
+systemctl daemon-reload
+""",
+        seen=f'[ "$(systemctl show -P LoadState "$unit")" = masked ] && echo "$unit is masked, and {_STATE}"',
+        mend=f"""[ "$(readlink {_FILE})" = /dev/null ] || exit 0
+rm -f {_FILE}
+tar -C {_FOLDER} -xpf -
+systemctl daemon-reload
+{_START}""",
+    ),
+)
+
+# Of the TCP sockets that listen, the ports of those that a process among the given ones holds.
+_PORTS: Final = r"""
+stranger=stranger-of-$unit
+ports() { for process; do ss -Hltnp | awk -v held="pid=$process," 'index($0, held) { sub(/.*:/, "", $4); print $4 }'; done | sort -un; }
+taken() { ports "$(systemctl show -P MainPID "$stranger")"; }
+"""
+
+PORT_TAKEN: Final = of_scripts(
+    FaultKind(
+        "port-taken",
+        does="stops the service, has a stranger's process take the ports it listens on, and starts it until it is given up",
+        proven="a stranger listens on the service's port",
+        mended="the stranger ends, and the service is started",
+        of_app=True,
+    ),
+    Scripts(
+        put=rf"""{_PORTS}
+group=$(systemctl show -P ControlGroup "$unit")
+[ -n "$group" ] || {{ echo "$unit does not run" >&2; exit 1; }}
+wanted=$(ports $(find "/sys/fs/cgroup$group" -name cgroup.procs -exec cat {{}} +))
+[ -n "$wanted" ] || {{ echo "$unit listens on no TCP port" >&2; exit 1; }}
+systemctl stop "$unit"
+systemd-run --quiet --collect --unit="$stranger" systemd-socket-activate --accept     $(printf ' --listen=%s' $wanted) /bin/false
+for attempt in $(seq 50); do [ "$(taken)" != "$wanted" ] || break; sleep 0.1; done
+for attempt in $(seq 10); do
+    [ "$(systemctl show -P ActiveState "$unit")" != failed ] || break
+    timeout 15 systemctl start "$unit" 2>/dev/null || true
+    sleep 0.2
+done
+""",
+        seen=f'{_PORTS} held=$(taken) && [ -n "$held" ] && echo "a stranger listens on port" $held", $unit is {_STATE}"',
+        mend=f"""{_PORTS}
+[ -n "$(taken)" ] || exit 0
+systemctl stop "$stranger"
+{_START}""",
+    ),
+)
+
+FAULTS: Final[tuple[Fault, ...]] = (KILL_SERVICE, STOP_SERVICE, DISABLE_SERVICE, MASK_SERVICE, PORT_TAKEN)
