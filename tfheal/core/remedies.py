@@ -64,9 +64,9 @@ for home in /opt/tfheal/*/*/; do
   (
     [ "$other" = {sh.quote(app)} ] || flock -n 8 || exit 0
     now=$(readlink -f "${{home}}current")
-    for release in "${{home}}releases"/*/; do
-      [ -d "$release" ] || continue
-      [ "$(readlink -f "$release")" = "$now" ] || rm -rf -- "$release"
+    for release in "${{home}}releases"/*; do
+      [ -d "$release" ] && [ ! -L "$release" ] || continue
+      [ "$(readlink -f "$release")" = "$now" ] || rm -rf --one-file-system -- "$release"
     done
   ) 8>>"{paths.RUN}/$other.lock"
 done

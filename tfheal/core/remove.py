@@ -28,16 +28,20 @@ def removal(
         if step.remove is not None and step.id not in claimed and (data or not step.holds_data)
     ]
     if packages:
-        names = tuple(
-            name.partition("=")[0]
-            for resource in release.resources
-            if isinstance(resource, Packages)
-            for name in resource.names
-        )
+        names = _packages(release, claimed)
         if names:
             text = packages_removal(names)
             gone.append(Step(f"remove packages:{','.join(names)}", _ALWAYS, text, None, timeout=300.0))
     return (*gone, _forgotten(release, data=data))
+
+
+def _packages(release: Release, claimed: Collection[str]) -> tuple[str, ...]:
+    """Return the names of the packages of a release that nobody else on the slice claims, in whatever company."""
+    lists = (one.removeprefix("packages:") for one in claimed if one.startswith("packages:"))
+    others = {name for names in lists for name in names.split(",")}
+    packages = (resource for resource in release.resources if isinstance(resource, Packages))
+    ours = (name.partition("=")[0] for resource in packages for name in resource.names)
+    return tuple(name for name in ours if name not in others)
 
 
 def _forgotten(release: Release, *, data: bool) -> Step:
