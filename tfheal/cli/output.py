@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from tfheal.base.errors import Bug, TfhealError
+from tfheal.base.moments import rfc3339
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -45,7 +46,7 @@ def tell(command: str, document: Mapping[str, object], words: str, *, as_json: b
 
 def tell_json(command: str, document: Mapping[str, object], code: int) -> None:
     """Write the one JSON document of a command to stdout."""
-    at = datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")  # noqa: TID251 (an edge of the program)
+    at = rfc3339(datetime.fromtimestamp(time.time(), UTC))  # noqa: TID251 (an edge of the program)
     head = {"schema": f"tfheal/{command}/1", "at": at, "exit": int(code)}
     sys.stdout.write(json.dumps({**head, **document}) + "\n")
     sys.stdout.flush()

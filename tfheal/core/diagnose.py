@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from tfheal.base.moments import rfc3339
 from tfheal.core.order import stages
 from tfheal.model.facts import (
     InstanceFacts,
@@ -94,7 +95,7 @@ def dated(
     opened = {(place(incident), family(incident.cause)): incident.opened for incident in incidents}
     told = [opened.get((place(finding), family(finding.cause))) or _ill_since(finding, since) for finding in findings]
     return tuple(
-        replace(finding, since=finding.since or _rfc3339(moment))
+        replace(finding, since=finding.since or (rfc3339(moment) if moment else None))
         for finding, moment in zip(findings, told, strict=True)
     )
 
@@ -107,10 +108,6 @@ def _ill_since(finding: Finding, since: Mapping[InstanceName, HealthSince]) -> d
     explains = _is_symptom(finding.cause) or finding.cause in {"blocked", "slice-wiped"}
     known = since.get(finding.instance) if finding.instance and explains else None
     return known.since if known and known.health in {*_ILL, "unknown"} else None
-
-
-def _rfc3339(moment: datetime | None) -> str | None:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z") if moment else None
 
 
 def _of_slice(

@@ -146,6 +146,7 @@ def _seen(known: Incident | None, finding: Finding, situation: Situation) -> Inc
             known,
             cause=finding.cause,
             state="open",
+            rung=known.rung or finding.entry or "page",
             last_seen=now,
             healthy_since=None,
             closed=None,

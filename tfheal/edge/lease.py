@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from typing import Final
 
 from tfheal.base.errors import Refused, TfhealError
+from tfheal.base.moments import rfc3339
 from tfheal.edge.database import Row
 from tfheal.edge.journal import SILENCE, SqliteJournal, moment, written
 from tfheal.edge.process import this_process
@@ -140,7 +141,7 @@ class _Pulse:
 def _held(holder: LeaseHolder) -> Refused:
     return Refused(
         f"another run is acting on {holder.app}",
-        why=f"{_who(holder)}, since {holder.since.isoformat(timespec='seconds').replace('+00:00', 'Z')}",
+        why=f"{_who(holder)}, since {rfc3339(holder.since)}",
         hint=(
             f"wait until it ends; if it hangs, end process {holder.pid} on {holder.host}, "
             f"and {SILENCE:.0f} seconds later the lease is free"

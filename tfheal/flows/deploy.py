@@ -10,7 +10,7 @@ from tfheal.core.order import stages
 from tfheal.flows.act import Done, Work, act, act_everywhere
 from tfheal.flows.fleet import Limits
 from tfheal.flows.observe import Asked, asked, observed
-from tfheal.flows.recover import close_unfinished
+from tfheal.flows.recover import close_incidents, close_unfinished
 from tfheal.flows.releases import make_secrets, reached, wanted
 from tfheal.model.facts import Observation, Unasked
 from tfheal.model.inventory import Slice
@@ -196,6 +196,7 @@ def _apply(trip: _Trip, name: InstanceName, plan: InstancePlan, target: Slice) -
     done = act(work, target, trip.ports)
     if done.outcome == "done":
         _note(trip, name, "deployed")
+        close_incidents(name, trip.ports)
     elif done.outcome == "refused":
         _put_back(trip, name)
     return done

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from tfheal.base.errors import Refused, TfhealError
+from tfheal.base.moments import rfc3339
 from tfheal.core import remedies
 from tfheal.core.deploy import liveness
 from tfheal.core.heal import DAY, Situation, actionable, only, planned
@@ -237,12 +238,12 @@ def _page(run: _Run, action: Action, incident: Incident) -> Taken:
 def _message(incident: Incident, now: datetime) -> dict[str, object]:
     return {
         "schema": "tfheal/page/1",
-        "at": now.isoformat(),
+        "at": rfc3339(now),
         "incident": incident.id,
         "app": incident.app,
         "instance": str(incident.instance) if incident.instance else None,
         "slice": incident.slice,
         "cause": incident.cause,
         "detail": incident.detail,
-        "opened": incident.opened.isoformat(),
+        "opened": rfc3339(incident.opened),
     }

@@ -10,7 +10,7 @@ from tfheal.core.resources import steps
 from tfheal.core.select import selected
 from tfheal.flows.act import Done, Work, act, act_everywhere
 from tfheal.flows.fleet import Limits
-from tfheal.flows.recover import close_unfinished
+from tfheal.flows.recover import close_incidents, close_unfinished
 from tfheal.flows.releases import by_slice, expected, secret_values
 from tfheal.model.inventory import Slice
 from tfheal.model.ports import Ports
@@ -130,6 +130,7 @@ def _remove_one(item: Expected, target: Slice, ports: Ports, order: _Order) -> D
     done = act(work, target, ports)
     if done.outcome == "done":
         ports.journal.drop_deployed(release.instance)
+        close_incidents(release.instance, ports)
     elif done.outcome == "refused":
         ports.journal.set_deployed(item.deployed)
     return done

@@ -6,10 +6,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tfheal.base.moments import rfc3339
 from tfheal.model.plan import Plan
 from tfheal.model.record import Incident
 from tfheal.model.results import Healing, Taken
-from tfheal.render.words import NARROW, rfc3339, table
+from tfheal.render.words import NARROW, table
 
 STYLES: Final = {
     "done": "green",
@@ -42,7 +43,7 @@ def heal_words(healing: Healing, width: int) -> RenderableType:
     if not healing.agreed:
         return Group(*parts, plan_words(healing.plan), *_unasked(healing))
     if not healing.incidents:
-        asked = [health for health in healing.diagnosis.instances.values() if health != "unknown"]
+        asked = set(healing.diagnosis.instances.values()) - {"unknown", "paused"}
         parts += [Text("nothing to heal", style="green")] if asked else []
     elif width < NARROW:
         parts += [_entry(healing, incident) for incident in healing.incidents]

@@ -8,12 +8,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tfheal.base.moments import rfc3339
 from tfheal.model.facts import InstanceFacts, Known, Machine, Observation, SliceFacts, Unasked
 from tfheal.model.findings import Finding
 from tfheal.model.inventory import SliceEntry
 from tfheal.model.release import InstanceName
 from tfheal.model.results import Status
-from tfheal.render.words import NARROW, STYLES, ago, document, rfc3339, said, size, span, table
+from tfheal.render.words import NARROW, STYLES, ago, document, said, size, span, table
 
 _UNKNOWN: Final = {"unknown": "not asked"}
 

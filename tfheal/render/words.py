@@ -68,8 +68,3 @@ def document(fact: Fact[Any]) -> object:
     if isinstance(fact, Unknown):
         return {"unknown": fact.reason}
     return list(fact.value) if isinstance(fact.value, tuple) else fact.value
-
-
-def rfc3339(moment: datetime) -> str:
-    """Given a time in UTC, return it as RFC 3339 with whole seconds."""
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
