@@ -149,6 +149,14 @@ def test_a_reply_is_read_between_noise() -> None:
     assert len(answers(ran("printf banner\n" + script).stdout, QUESTIONS, MARKER)) == 2
 
 
+def test_secrets_are_masked_in_every_answer() -> None:
+    """Whatever a slice says anywhere, it does not hand on a secret; the longest is masked first, short ones are not."""
+    reply = line(0, b"state hush-hush hush-hush-hush 42\n") + line(1) + f"{MARKER} end\n".encode()
+    told = answers(reply, QUESTIONS, MARKER, ["hush-hush", "hush-hush-hush", "42", ""])["first"]
+    assert told is not None
+    assert told.output == b"state *** *** 42\n"
+
+
 @pytest.mark.parametrize(
     "reply",
     [

@@ -1,0 +1,103 @@
+"""A lab of slices with the same small app: one stays good, the others may do what they like."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cases import HONEST, MEND
+from pair import GOOD, HOSTILE, ROUND, Pair
+from running_lab import RunningLab, name_of_ours
+
+PROVIDER = """\
+name = "Test provider"
+[page]
+command = ["{page}"]
+[ssh]
+patience = "2s"
+connect_timeout = "2s"
+round_timeout = "{round:g}s"
+[heal]
+ask_every = "200ms"
+backoff = "300ms"
+budget = 2
+budget_window = "60s"
+healthy_for = "1s"
+chronic = 1000
+"""
+APP = """\
+app: {app}
+owner: lab
+playbook: small
+version: "1"
+place: {{web: [{slices}]}}
+"""
+PLAYBOOK = """\
+playbook: small
+title: A small service
+versions: {"1": locks/1.txt}
+secrets:
+  admin_password: {description: the sentinel, show: true}
+components:
+  web:
+    packages: [coreutils]
+    resources:
+      - {kind: directory, path: "{{ data }}/files", mode: "0700", owner: "{{ user }}", group: "{{ user }}", data: true}
+      - {kind: file, path: "{{ config }}/open.conf", template: open.conf.j2, mode: "0644"}
+      - {kind: file, path: "{{ config }}/secret.conf", template: secret.conf.j2, mode: "0600"}
+    service: {exec: "/bin/sh -c 'echo says $(hostname); exec sleep infinity'"}
+    data: [{name: data}]
+    checks:
+      - {name: up, kind: alive, command: "cat /front/says 2>/dev/null || echo up"}
+"""
+
+
+def workspace_at(folder: Path) -> Path:
+    """Write the workspace of the pair."""
+    files = {
+        "tfheal.toml": PROVIDER.format(page=folder.parent / "page", round=ROUND),
+        "inventory.toml": "",
+        "playbooks/small/playbook.yaml": PLAYBOOK,
+        "playbooks/small/locks/1.txt": "small==1\n",
+        "playbooks/small/open.conf.j2": "title = {{ app }}\n",
+        "playbooks/small/secret.conf.j2": "password = {{ secrets.admin_password }}\n",
+        "apps/good.yaml": APP.format(app="good", slices=GOOD),
+        "apps/evil.yaml": APP.format(app="evil", slices=", ".join(HOSTILE)),
+        "apps/shared.yaml": APP.format(app="shared", slices=", ".join((GOOD, *HOSTILE))),
+    }
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def both(lab_ground: Path) -> Iterator[Pair]:
+    """Make the pair, with its apps deployed and our fronts in place."""
+    ground = lab_ground / "hostile"
+    for folder in ("home/.ssh", "tmp"):
+        (ground / folder).mkdir(parents=True)
+    (ground / "home/.ssh/id_ed25519").write_text("the provider's own key\n")
+    (ground / "page").write_text(f"#!/bin/sh\ncat >>{ground}/pages\necho >>{ground}/pages\n")
+    (ground / "page").chmod(0o755)
+    key = f"TFHEAL_AGE_KEY_FILE={ground / 'age.key'}"
+    running = RunningLab(name_of_ours("hostile"), workspace_at(ground / "workspace"), ("env", key))
+    try:
+        running.run("lab", "up", "--slices", str(1 + len(HOSTILE)), "--name", running.name, "--yes")
+        running.run("deploy", "good", "evil", "shared")
+        pair = Pair(running, ground)
+        pair.prepare()
+        yield pair
+    finally:
+        running.run("lab", "down", "--name", running.name)
+
+
+@pytest.fixture
+def pair(both: Pair) -> Iterator[Pair]:
+    """Lend the pair; whatever the hostile slices did is taken back."""
+    both.sent()
+    (both.ground / "pages").unlink(missing_ok=True)
+    yield both
+    for name in HOSTILE:
+        both.inside(name, MEND, check=None)
+        both.front(name, HONEST)
