@@ -1,4 +1,4 @@
-"""The README's list of commands is written by the program itself: `python tests/house/reference.py` writes it anew."""
+"""The README's lists come from the program itself: `python tests/house/reference.py` writes them."""
 
 import inspect
 import sys
@@ -13,10 +13,19 @@ from commands import SHARED, every_command, name_of, options_of
 from kept import ROOT
 
 from tfheal.cli.main import app
+from tfheal.core.manual import explained
+from tfheal.lab.breaking import Faults
 
 README = ROOT / "README.md"
-BEGIN = "<!-- commands: written by tests/house/reference.py -->\n"
-END = "<!-- end of commands -->\n"
+
+
+def renewed(readme: str) -> str:
+    """Given the text of the README, return it with its lists as they should be."""
+    for name, written in {"commands": reference(), "faults": faults(), "topics": topics()}.items():
+        begin, end = f"<!-- {name}: written by tests/house/reference.py -->\n", f"<!-- end of {name} -->\n"
+        before, _, rest = readme.partition(begin)
+        readme = before + begin + written + end + rest.partition(end)[2]
+    return readme
 
 
 def reference() -> str:
@@ -30,9 +39,25 @@ def reference() -> str:
     return "".join(parts)
 
 
-def inside(readme: str) -> str:
-    """Return what stands in the README between the two marks."""
-    return readme.partition(BEGIN)[2].partition(END)[0]
+def faults() -> str:
+    """Return a table of all faults that can be put into a slice."""
+    kinds = Faults(Silent()).kinds()
+    return "| fault | what it does |\n|---|---|\n" + "".join(f"| `{kind.name}` | {kind.does} |\n" for kind in kinds)
+
+
+def topics() -> str:
+    """Return the contents of the manual."""
+    return f"```text\n{explained(None)}\n```\n"
+
+
+class Silent:
+    """A reporter that tells nothing."""
+
+    def say(self, message: str) -> None:
+        """Tell nothing."""
+
+    def step(self, where: str, what: str, done: int = 0, total: int = 0) -> None:
+        """Tell nothing."""
 
 
 def _entry(name: tuple[str, ...], command: Any) -> str:  # noqa: ANN401
@@ -86,5 +111,4 @@ def _sentence(text: str) -> str:
 
 
 if __name__ == "__main__":
-    before, _, rest = README.read_text().partition(BEGIN)
-    README.write_text(before + BEGIN + reference() + END + rest.partition(END)[2])
+    README.write_text(renewed(README.read_text()))

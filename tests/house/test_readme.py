@@ -3,13 +3,14 @@
 import re
 import shlex
 from collections.abc import Iterator
+from typing import get_args
 
 from commands import every_command, options_of
 from kept import ROOT, modules, project
-from reference import inside, reference
+from reference import renewed
 
 from tfheal.base.exits import PRECEDENCE
-from tfheal.core.manual import topics_known
+from tfheal.model.findings import Cause
 from tfheal.model.playbook import SHIPPED_LADDER
 
 README = (ROOT / "README.md").read_text()
@@ -33,9 +34,9 @@ def test_two_lines_are_enough() -> None:
     assert tests == "bash tests/run"
 
 
-def test_every_command_is_described() -> None:
-    """The list of commands is what the program says of itself; `python tests/house/reference.py` writes it anew."""
-    assert inside(README) == reference()
+def test_every_command_and_fault_is_described() -> None:
+    """The lists are what the program says of itself; `python tests/house/reference.py` writes them anew."""
+    assert README.splitlines() == renewed(README).splitlines()
 
 
 def test_every_command_that_is_shown_exists() -> None:
@@ -72,10 +73,9 @@ def test_every_dependency_has_its_reason() -> None:
     assert needed - set(rows) == set()
 
 
-def test_every_rung_and_topic_is_named() -> None:
-    """The remedies are described; whatever the manual explains is named."""
-    assert [rung for rung in SHIPPED_LADDER if f"`{rung}`" not in README] == []
-    assert [topic for topic in topics_known() if topic not in README] == []
+def test_every_rung_and_cause_is_named() -> None:
+    """The remedies are described, and so is what becomes of each cause."""
+    assert [word for word in (*SHIPPED_LADDER, *get_args(Cause)) if f"`{word}`" not in README] == []
 
 
 def test_links_lead_somewhere() -> None:
