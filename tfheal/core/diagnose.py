@@ -160,6 +160,9 @@ def _full_disk(machine: Machine, full_share: float) -> str:
 def _of_instance(item: Expected, seen: Observation | None) -> _Judgement:
     release = item.release
     facts = seen.instances.get(release.instance.on_slice) if isinstance(seen, SliceFacts) else None
+    if seen is None:
+        why = f"its slice is not in the inventory; tfheal remove {release.instance} drops what is recorded of it"
+        return _Judgement("unknown", (replace(_finding(release, "unasked", why), severity="warning"),))
     if not isinstance(seen, SliceFacts) or facts is None:
         return _Judgement("unknown")
     service = _service_health(release, facts)

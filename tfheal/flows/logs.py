@@ -40,19 +40,27 @@ def logs(workspace: Workspace, target: str, lines: int, ports: Ports, limits: Li
     if not items:
         raise UsageError(f"nothing of {target} is deployed", hint=f"tfheal deploy {app}")
     here = {
-        name: tuple(item for item in items if item.release.slice == name)
-        for name in {item.release.slice for item in items}
+        name: ours
+        for name in workspace.inventory.slices
+        if (ours := tuple(item for item in items if item.release.slice == name and item.release.unit))
     }
-    slices = [workspace.inventory.slice(name) for name in sorted(here)]
+    slices = [workspace.inventory.slice(name) for name in here]
     secrets = _secrets((*workspace.apps, app), here, ports)
     found = ask_all(slices, lambda one: _read(one, _Wanted(here[one.name], lines, secrets[one.name]), ports), limits)
-    result: list[LogLines] = []
+    asked = {item.release.instance for ours in here.values() for item in ours}
+    result = [_silent(item, workspace) for item in items if item.release.instance not in asked]
     for name, read in found.items():
         if isinstance(read, TfhealError):
             result += [LogLines(str(item.release.instance), "", str(read), Exit.UNKNOWN) for item in here[name]]
         else:
             result += read
     return tuple(result)
+
+
+def _silent(item: Expected, workspace: Workspace) -> LogLines:
+    if item.release.slice not in workspace.inventory.slices:
+        return LogLines(str(item.release.instance), "", "its slice is not in the inventory", Exit.UNKNOWN)
+    return LogLines(str(item.release.instance), "", "it runs no service", Exit.OK)
 
 
 def _secrets(apps: Iterable[str], slices: Iterable[str], ports: Ports) -> dict[str, tuple[str, ...]]:

@@ -1,7 +1,7 @@
 """Looking at apps: what the journal says was deployed, and what slices say of apps that this journal never saw.
 
 A clone of a workspace, or one that lost its journal, goes on from what is written on the slices: where the release there
-is the very one that the workspace asks for now, it is taken into the journal.
+is the very one that the workspace asks for now, it is taken into the journal. So is one that a colleague deployed since.
 """
 
 from collections.abc import Collection, Mapping
@@ -41,10 +41,9 @@ class Scope:
 def look(workspace: Workspace, scope: Scope, ports: Ports, limits: Limits) -> Look:
     """Given a scope, ask its slices, one round trip each, and return what is meant and what was seen."""
     meant = expected(scope.apps, ports)
-    known = {item.release.instance for item in meant}
-    unknown = [
-        release for app in scope.apps for release in wanted(workspace, app, ports) if release.instance not in known
-    ]
+    known = {item.release.instance: item for item in meant}
+    now = {release.instance: release for app in scope.apps for release in wanted(workspace, app, ports)}
+    unknown = [release for name, release in now.items() if name not in known]
     questions = asked((item.release for item in meant), ports)
     for name, items in asked(unknown, ports, planning=True).items():
         questions[name] = questions.get(name, ()) + items
@@ -54,6 +53,8 @@ def look(workspace: Workspace, scope: Scope, ports: Ports, limits: Limits) -> Lo
         if name in {*scope.slices, *questions} and (scope.only is None or name in scope.only)
     ]
     seen = observed([workspace.inventory.slice(name) for name in names], questions, ports, limits)
+    if {name for name, item in known.items() if _taken_over(item, now.get(name), seen, ports)}:
+        return look(workspace, scope, ports, limits)  # what was asked was about the release before
     adopted = tuple(item for release in unknown if (item := _adopted(release, seen.get(release.slice), ports)))
     foreign = tuple(found for release in unknown if (found := _foreign(release, seen.get(release.slice))))
     return Look(meant + adopted, seen, foreign)
@@ -75,6 +76,17 @@ def judged(workspace: Workspace, apps: tuple[str, ...], found: Look) -> Diagnosi
         instances=diagnosis.instances | strangers,
         apps=diagnosis.apps | apps_health,
     )
+
+
+def _taken_over(item: Expected, now: Release | None, seen: Mapping[str, Observation], ports: Ports) -> bool:
+    """Return whether a colleague deployed since what this workspace asks for now; then it is taken into the journal."""
+    state = state_of(seen.get(item.release.slice), item.release)
+    if state is None or now is None or item.deployed.phase != "deployed":
+        return False
+    other = state.release not in {item.deployed.release, item.release.id}
+    if state.generation < item.deployed.generation or not (other or state.generation > item.deployed.generation):
+        return False
+    return _adopted(now, seen.get(now.slice), ports) is not None
 
 
 def _adopted(release: Release, seen: Observation | None, ports: Ports) -> Expected | None:

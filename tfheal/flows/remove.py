@@ -96,9 +96,9 @@ def _removed(
 def _stage_removed(
     workspace: Workspace, due: list[Expected], ports: Ports, limits: Limits, order: _Order
 ) -> list[Removed]:
-    slices = by_slice(item.release for item in due)
+    items = {item.release.instance: item for item in due if item.release.slice in workspace.inventory.slices}
+    slices = by_slice(item.release for item in items.values())
     targets = [workspace.inventory.slice(name) for name in slices]
-    items = {item.release.instance: item for item in due}
 
     def remove_here(target: Slice) -> dict[InstanceName, Done]:
         return {
@@ -106,12 +106,19 @@ def _stage_removed(
             for release in slices[target.name]
         }
 
-    results = []
+    results = [_dropped(item, ports) for item in due if item.release.instance not in items]
     for name, dones in act_everywhere(targets, remove_here, limits).items():
         for release in slices[name]:
             done = dones if isinstance(dones, TfhealError) else dones[release.instance]
             results.append(_result(items[release.instance], done))
     return results
+
+
+def _dropped(item: Expected, ports: Ports) -> Removed:
+    """Forget an instance whose slice nobody can reach any more, because it was taken out of the inventory."""
+    ports.journal.drop_deployed(item.release.instance)
+    close_incidents(item.release.instance, ports)
+    return Removed(item.release.instance, "done", "its slice is not in the inventory: the record of it is dropped", 0.0)
 
 
 def _remove_one(item: Expected, target: Slice, ports: Ports, order: _Order) -> Done:
