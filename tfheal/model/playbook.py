@@ -60,7 +60,7 @@ class Check(Strict):
     tcp: int | Text | None = Field(default=None, description="a port on the slice that accepts connections")
     command: Text | None = Field(default=None, description="POSIX sh; exit 0 passes, what it prints is the detail")
     template: Text | None = Field(default=None, description="a file beside the playbook with such a command")
-    timeout: Duration = Field(default=5.0, le=60, description="after which the check failed")
+    timeout: Duration = Field(default=5.0, gt=0, le=60, description="after which the check failed")
 
     @model_validator(mode="after")
     def _one_question(self) -> "Check":
@@ -88,8 +88,8 @@ class Service(Strict):
     ports_below_1024: bool = Field(default=False, description="whether it may listen on them")
     memory: Size | None = Field(default=None, description="MemoryMax=")
     tasks: int | None = Field(default=None, ge=1, description="TasksMax=")
-    stop_timeout: Duration = Field(default=30.0, description="how long a stop may take")
-    start_timeout: Duration = Field(default=60.0, description="how long a start may take until `alive` passes")
+    stop_timeout: Duration = Field(default=30.0, gt=0, description="how long a stop may take")
+    start_timeout: Duration = Field(default=60.0, gt=0, description="how long a start may take until `alive` passes")
     directives: dict[str, str] = Field(default_factory=dict, description="further [Service] lines; they win over ours")
 
 

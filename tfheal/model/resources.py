@@ -125,7 +125,7 @@ class Command(Strict):
     run: Text = Field(description="POSIX sh")
     done: Text = Field(description="POSIX sh that exits 0 when there is nothing to do")
     undo: Text | None = Field(default=None, description="POSIX sh that `remove` runs")
-    timeout: Duration = Field(default=300.0, description="how long it may take")
+    timeout: Duration = Field(default=300.0, gt=0, description="how long it may take")
 
 
 Resource = Annotated[

@@ -40,7 +40,7 @@ class HealPolicy(Strict):
     ask_every: Duration = Field(default=2.0, le=60, description="the time between these asks")
     budget: int = Field(default=2, ge=1, le=20, description="tries of one rung within `budget_window` (Nomad: 2)")
     budget_window: Duration = Field(
-        default=1_800.0, description="the time in which tries are counted (Nomad: 30 minutes)"
+        default=1_800.0, ge=60, description="the time in which tries are counted (Nomad: 30 minutes)"
     )
     backoff: Duration = Field(default=10.0, description="before the second try; doubles, jittered (Kubernetes: 10 s)")
     backoff_limit: Duration = Field(default=300.0, description="the longest wait between tries (Kubernetes: 300 s)")
