@@ -36,4 +36,5 @@ def _asked(url: str, session: str, method: str, *words: Any) -> Any:  # noqa: AN
         request.add_header("Authorization", f"Session {session}")
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
         said = json.loads(answer.read())
-    return said["result"] if isinstance(said, dict) else said
+    assert "error" not in said, said
+    return said["result"]

@@ -42,8 +42,8 @@ def test_what_one_web_server_takes_the_other_shows(crm: RunningLab) -> None:
     """A party and an opportunity made on one are there on the other; both serve the client for the browser."""
     here, there = (TrytonUser.admin(crm, name) for name in WEB)
     (party,) = here.call("model.party.party.create", [{"name": "Ada Ltd"}])
-    company = _company(here, party)
-    fields = {"description": "A hundred engines", "party": party, "company": company}
+    company, currency = _company(here, party)
+    fields = {"description": "A hundred engines", "party": party, "company": company, "currency": currency}
     (opportunity,) = here.call("model.sale.opportunity.create", [fields])
     (read,) = there.call("model.sale.opportunity.read", [opportunity], ["description", "party.rec_name", "state"])
     assert (read["description"], read["party."]["rec_name"], read["state"]) == ("A hundred engines", "Ada Ltd", "lead")
@@ -54,15 +54,15 @@ def test_what_one_web_server_takes_the_other_shows(crm: RunningLab) -> None:
                 assert answer.status == 200
 
 
-def _company(user: TrytonUser, party: int) -> int:
-    """Make the company whose opportunities these are, and have the user work for it."""
+def _company(user: TrytonUser, party: int) -> tuple[int, int]:
+    """Make the company whose opportunities these are, and have the user work for it; return it and its currency."""
     currency = {"name": "Euro", "code": "EUR", "symbol": "€"}
     (euro,) = user.call("model.currency.currency.create", [currency])
     (company,) = user.call("model.company.company.create", [{"party": party, "currency": euro}])
     (me,) = user.call("model.res.user.search", [["login", "=", "admin"]], 0, 1, None)
     work = {"companies": [["add", [company]]], "company": company}
     user.call("model.res.user.write", [me], work)
-    return int(company)
+    return company, euro
 
 
 def test_a_second_deploy_changes_nothing(crm: RunningLab) -> None:
@@ -87,7 +87,9 @@ def test_no_password_is_on_an_argv_or_open_to_others(crm: RunningLab) -> None:
     words = [_secret(crm, name) for name in ("admin_password", "database_password", "health_password")]
     for name in (DATABASE, *WEB):
         seen = crm.on(name, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '; cat /var/log/tfheal/journal.jsonl")
-        others = crm.on(name, "find /opt/tfheal /etc -type f -perm /004 -size -64k -exec cat {} + | tr -d '\\0'")
+        others = crm.on(
+            name, "find /opt/tfheal /etc -type f -perm /004 -size -64k -exec cat {} + | tr -cd '[:print:]\\n'"
+        )
         assert not [word for word in words if word in seen + others]
 
 
