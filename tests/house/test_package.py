@@ -15,6 +15,7 @@ from kept import ROOT, kept_files, named, project
 from tfheal import __version__
 
 EXAMPLES = sorted(path for path in (ROOT / "examples").iterdir() if path.is_dir())
+INVENTORY = "[owners.lab]\n" + "".join(f'[slices.s{n}]\nowner = "lab"\naddress = "fd00::{n}"\n' for n in (1, 2, 3))
 PLAYBOOKS = sorted(path for path in (ROOT / "playbooks").iterdir() if path.is_dir())
 
 
@@ -79,7 +80,7 @@ def test_wheel_needs_what_pyproject_says(wheel: zipfile.ZipFile) -> None:
 def test_wheel_works_without_the_repository(example: Path, unpacked: Path, tmp_path: Path) -> None:
     """From the wheel alone an example is valid, and the playbook that it names is the wheel's own."""
     folder = shutil.copytree(example, tmp_path / "example")
-    (folder / "inventory.toml").write_text('[owners.lab]\n[slices.s1]\nowner = "lab"\naddress = "fd00::1"\n')
+    (folder / "inventory.toml").write_text(INVENTORY)
     where = python(["-c", "import tfheal.edge.files as f; print(f.shipped('playbooks'))"], folder, unpacked)
     assert where.stdout.strip() == str(unpacked / "tfheal" / "playbooks"), where.stderr
     checked = tfheal("validate", folder=folder, package=unpacked)
@@ -91,7 +92,7 @@ def test_wheel_works_without_the_repository(example: Path, unpacked: Path, tmp_p
 def test_examples_are_valid(example: Path, tmp_path: Path) -> None:
     """Each example validates as its own first lines say: once the lab has written its slices into it."""
     folder = shutil.copytree(example, tmp_path / "example")
-    (folder / "inventory.toml").write_text('[owners.lab]\n[slices.s1]\nowner = "lab"\naddress = "fd00::1"\n')
+    (folder / "inventory.toml").write_text(INVENTORY)
     checked = tfheal("validate", folder=folder, package=ROOT)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
@@ -107,7 +108,7 @@ def test_every_version_of_a_playbook_is_valid(playbook: Path, tmp_path: Path) ->
     """Each version that a playbook lists validates, with its lock file."""
     example = next(path for path in EXAMPLES if path.name == playbook.name)
     folder = shutil.copytree(example, tmp_path / "example")
-    (folder / "inventory.toml").write_text('[owners.lab]\n[slices.s1]\nowner = "lab"\naddress = "fd00::1"\n')
+    (folder / "inventory.toml").write_text(INVENTORY)
     (spec,) = (folder / "apps").glob("*.yaml")
     written = spec.read_text()
     for lock in sorted((playbook / "locks").iterdir()):

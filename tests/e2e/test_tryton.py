@@ -1,0 +1,132 @@
+"""The example of two tiers: what is written on one web server is read on the other, and a dead database blocks both."""
+
+import shutil
+import socket
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from documents import actions, document, findings
+from running_lab import RunningLab, name_of_ours
+from tryton_user import TrytonUser
+
+pytestmark = [pytest.mark.lab, pytest.mark.long]
+EXAMPLE = Path(__file__).parents[2] / "examples/tryton"
+DATABASE, WEB = "s1", ("s2", "s3")
+
+
+@pytest.fixture(scope="module")
+def crm(lab_ground: Path) -> Iterator[RunningLab]:
+    """Deploy the example, as its first lines say, on three slices of its own."""
+    folder = lab_ground / "crm"
+    shutil.copytree(EXAMPLE, folder)
+    (folder / "tfheal.toml").write_text('name = "Test"\n[heal]\nask_every = "300ms"\nbackoff = "500ms"\nbudget = 5\n')
+    running = RunningLab(name_of_ours("crm"), folder, ("env", f"TFHEAL_AGE_KEY_FILE={lab_ground / 'crm.key'}"))
+    try:
+        running.run("lab", "up", "--slices", "3", "--name", running.name, "--yes")
+        running.run("deploy", "crm", timeout=2400)
+        yield running
+    finally:
+        running.run("lab", "down", "--name", running.name)
+
+
+def states(seen: dict[str, object]) -> dict[str, str]:
+    """Given what status said, return the health of each instance."""
+    apps = seen["apps"]
+    assert isinstance(apps, list)
+    return {f"{one['component']}@{one['slice']}": one["health"] for app in apps for one in app["instances"]}
+
+
+def test_what_one_web_server_takes_the_other_shows(crm: RunningLab) -> None:
+    """A party and an opportunity made on one are there on the other; both serve the client for the browser."""
+    here, there = (TrytonUser.admin(crm, name) for name in WEB)
+    (party,) = here.call("model.party.party.create", [{"name": "Ada Ltd"}])
+    company, currency = _company(here, party)
+    fields = {"description": "A hundred engines", "party": party, "company": company, "currency": currency}
+    (opportunity,) = _patiently(here, "model.sale.opportunity.create", [fields])
+    (read,) = there.call("model.sale.opportunity.read", [opportunity], ["description", "party.rec_name", "state"])
+    assert (read["description"], read["party."]["rec_name"], read["state"]) == ("A hundred engines", "Ada Ltd", "lead")
+    for name in WEB:
+        url = f"http://[{crm.slices()[name]['address']}]:8000"
+        for page in ("/", "/dist/tryton-sao.min.js", "/bower_components/jquery/dist/jquery.min.js"):
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url + page, timeout=10) as answer:
+                assert answer.status == 200
+
+
+def _patiently(user: TrytonUser, method: str, *words: object) -> list[int]:
+    """Call a method until it works: the other workers hear a moment later for which company the user works."""
+    for _ in range(20):
+        with suppress(AssertionError):
+            return list(user.call(method, *words))
+        time.sleep(0.5)
+    return list(user.call(method, *words))
+
+
+def _company(user: TrytonUser, party: int) -> tuple[int, int]:
+    """Make the company whose opportunities these are, and have the user work for it; return it and its currency."""
+    currency = {"name": "Euro", "code": "EUR", "symbol": "€"}
+    (euro,) = user.call("model.currency.currency.create", [currency])
+    (company,) = user.call("model.company.company.create", [{"party": party, "currency": euro}])
+    (me,) = user.call("model.res.user.search", [["login", "=", "admin"]], 0, 1, None)
+    work = {"companies": [["add", [company]]], "company": company}
+    user.call("model.res.user.write", [me], work)
+    return company, euro
+
+
+def test_a_second_deploy_changes_nothing(crm: RunningLab) -> None:
+    """Three slices, one round trip each."""
+    again = document(crm, "deploy", "crm")
+    assert again["round_trips"] == 3
+    assert [item["outcome"] for item in again["apps"][0]["instances"]] == ["unchanged"] * 3
+
+
+def test_the_database_is_reached_by_the_web_servers_alone(crm: RunningLab) -> None:
+    """Another machine gets no connection; and the servers' connections are all under TLS."""
+    address = crm.slices()[DATABASE]["address"]
+    with pytest.raises(OSError, match="timed out"):
+        socket.create_connection((address, 5432), timeout=2)
+    asked = "SELECT DISTINCT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE client_addr IS NOT NULL"
+    TrytonUser.admin(crm, WEB[0])
+    assert crm.on(DATABASE, f"cd /; runuser -u postgres -- psql -XAtc '{asked}'") == "t\n"
+
+
+def test_no_password_is_on_an_argv_or_open_to_others(crm: RunningLab) -> None:
+    """No process shows one, and no file that others may read holds one."""
+    words = [_secret(crm, name) for name in ("admin_password", "database_password", "health_password")]
+    for name in (DATABASE, *WEB):
+        seen = crm.on(name, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '; cat /var/log/tfheal/journal.jsonl")
+        others = crm.on(
+            name, "find /opt/tfheal /etc -type f -perm /004 -size -64k -exec cat {} + | tr -cd '[:print:]\\n'"
+        )
+        assert not [word for word in words if word in seen + others]
+
+
+def _secret(crm: RunningLab, name: str) -> str:
+    return str(document(crm, "secret", "show", "crm", name)["value"])
+
+
+def test_a_dead_database_blocks_the_web_servers_and_is_healed_alone(crm: RunningLab) -> None:
+    """The web servers are not sick and not touched; with the database they are well again by themselves."""
+    started = "systemctl show -p ActiveEnterTimestampMonotonic --value tfheal-crm-web"
+    before = [crm.on(name, started) for name in WEB]
+    crm.on(DATABASE, "systemctl stop postgresql@17-main")
+    seen = document(crm, "status", check=3)
+    assert states(seen) == {"db@s1": "down", "web@s2": "blocked", "web@s3": "blocked"}
+    assert findings(seen) == {"unit-stopped", "blocked"}
+    assert actions(document(crm, "heal", "--auto")) == [("restart", "done")]
+    assert document(crm, "status")["health"] == "healthy"
+    assert [crm.on(name, started) for name in WEB] == before
+    assert actions(document(crm, "heal", "--auto")) == []
+
+
+def test_remove_with_data_leaves_nothing(crm: RunningLab) -> None:
+    """The database and its role are gone, and nobody is let in any more."""
+    crm.run("remove", "crm", "--data", "--yes")
+    left = "SELECT datname FROM pg_database UNION SELECT rolname FROM pg_roles WHERE rolname = 'crm' ORDER BY 1"
+    said = crm.on(DATABASE, f'cd /; runuser -u postgres -- psql -XAtc "{left}"; ls -d /opt/tfheal 2>/dev/null; exit 0')
+    assert said.split() == ["postgres", "template0", "template1"]
+    for name in WEB:
+        assert crm.on(name, "ls -d /opt/tfheal/crm /var/lib/tfheal/crm 2>/dev/null; exit 0") == ""
