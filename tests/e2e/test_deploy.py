@@ -151,7 +151,7 @@ def test_two_heals_do_not_meet(shop: RunningLab) -> None:
         time.sleep(1.5)
         begun = time.monotonic()
         second = document(shop, "heal", "--auto", check=6)
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - begun < 15, "it does not wait for the first"
         assert str(first.pid) in second["locked"]["files"]
         first.communicate(timeout=120)
         assert first.returncode == 0
