@@ -111,7 +111,9 @@ def test_rules_come_back_at_boot_and_with_the_service_of_nftables(machine: OnSli
     machine.done(step)
     machine.do(f"nft flush ruleset; systemctl restart {BOOT}")
     machine.is_ok(step)
-    machine.do("systemctl start nftables; systemctl restart nftables")
+    # systemctl waits for its own job alone: ours follows it a moment later.
+    followed = f"while systemctl list-jobs | grep -q {BOOT}; do sleep 0.1; done"
+    machine.do(f"systemctl start nftables; systemctl restart nftables; {followed}")
     machine.is_ok(step)
     machine.do("systemctl stop nftables")
 
