@@ -10,7 +10,7 @@ from tools import tool
 
 THROUGH_A_WALL = {
     "tfheal/utils/__init__.py": "",
-    "tfheal/core/heal.py": "from tfheal.flows import demo\n",
+    "tfheal/core/heal/plan.py": "from tfheal.flows import demo\n",
     "tfheal/core/stray.py": "",
     "tfheal/cli/apps.py": "from tfheal.edge import clock\n",
     "tfheal/core/select.py": "import time\n",

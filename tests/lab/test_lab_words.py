@@ -5,12 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tfheal.base.errors import UsageError
 from tfheal.flows import lab as flow
 from tfheal.lab import breaking, places, surroundings
-from tfheal.model.inventory import Inventory
-from tfheal.model.lab import LabSlice
-from tfheal.render import lab as words
 
 NAMES = ("lab", "a", "a" * 31, "pytest-123456-1234567890", "x-1")
 
@@ -110,19 +106,6 @@ def test_settings_travel_only_where_they_mean_the_same(tmp_path: Path, monkeypat
     assert not [line for line in environment if "FIND_LINKS" in line]
 
 
-def test_ssh_goes_by_the_pinned_key_alone() -> None:
-    """Neither the user's own configuration nor any other known host has a say."""
-    made = LabSlice("s1", "fd00::1:1", "10.0.0.11", 1 << 30, 2 << 30, "ssh-ed25519 AAAA", "SHA256:x", "running")
-    listed = {"owners": {"lab": {}}, "slices": {"s1": dict(flow.entry("trial", made, 2))}}
-    command = flow.ssh_command("/ws", "trial", "s1", Inventory.model_validate(listed), ("echo", "a b"))
-    assert command[:5] == ("ssh", "-F", "/dev/null", "-i", "/ws/.tfheal/lab/trial/id_ed25519")
-    for option in ("UserKnownHostsFile=/ws/known_hosts", "HostKeyAlias=s1", "StrictHostKeyChecking=yes"):
-        assert option in command
-    assert command[-4:] == ("root@fd00::1:1", "--", "echo", "a b")
-    with pytest.raises(UsageError, match="no such slice"):
-        flow.ssh_command("/ws", "other", "s1", Inventory.model_validate(listed), ())
-
-
 @pytest.mark.parametrize(("written", "found"), [("1G", 1 << 30), ("512M", 512 << 20), ("268435456", 256 << 20)])
 def test_sizes_are_read(written: str, found: int) -> None:
     """As everywhere else in tfheal."""
@@ -135,8 +118,3 @@ def test_faults_are_told_with_their_instance(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
     assert breaking.names_of(tmp_path) == ("fill-disk", "kill-service crm/web")
     assert breaking.names_of(tmp_path / "none") == ()
-
-
-def test_a_table_has_straight_columns() -> None:
-    """Each column is as wide as its widest cell."""
-    assert words.table(("A", "LONG"), [("wide", "x"), ("y", "z")]).splitlines() == ["A     LONG", "wide  x", "y     z"]

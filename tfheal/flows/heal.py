@@ -1,31 +1,23 @@
 """`tfheal heal`: observe, confirm, plan, act, observe again, until nothing is left to do; a human at the ladder's end."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import assert_never
+from datetime import timedelta
 
 from tfheal.base.errors import Refused, TfhealError
-from tfheal.base.moments import rfc3339
-from tfheal.core import remedies
-from tfheal.core.deploy import liveness
 from tfheal.core.heal import DAY, Situation, actionable, only, planned
-from tfheal.core.resources import steps
-from tfheal.core.resources.step import Step
-from tfheal.flows.act import Work, act, act_everywhere
+from tfheal.flows.act import act_everywhere
 from tfheal.flows.fleet import Limits
 from tfheal.flows.look import Look, Scope, judged, look
 from tfheal.flows.recover import close_unfinished
-from tfheal.flows.releases import secret_values
-from tfheal.flows.remove import finish_removal
+from tfheal.flows.rungs import HealRun, page, take
 from tfheal.model.facts import SliceFacts
 from tfheal.model.findings import Diagnosis
 from tfheal.model.inventory import Slice
 from tfheal.model.plan import Action, Plan
 from tfheal.model.ports import Ports
-from tfheal.model.record import ActionRecord, Expected, Incident, Outcome
-from tfheal.model.release import InstanceName, Release
+from tfheal.model.record import Expected, Incident
 from tfheal.model.results import Healing, Taken
 from tfheal.model.workspace import Workspace
 
@@ -40,17 +32,6 @@ class HealOptions:
     agree: Callable[[Plan], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """A heal run under way."""
-
-    workspace: Workspace
-    apps: tuple[str, ...]
-    ports: Ports
-    limits: Limits
-    run: str
-
-
 def heal(workspace: Workspace, apps: tuple[str, ...], ports: Ports, limits: Limits, options: HealOptions) -> Healing:
     """Given names of apps, heal what ails them; an app whose lease is held elsewhere is left to its holder."""
     run = ports.journal.begin_run("heal " + " ".join(apps), ports.clock.now()).id
@@ -62,12 +43,12 @@ def heal(workspace: Workspace, apps: tuple[str, ...], ports: Ports, limits: Limi
             except Refused as refusal:
                 locked[app] = str(refusal)
         free = tuple(app for app in apps if app not in locked)
-        result = replace(_heal(_Run(workspace, free, ports, limits, run), options), locked=locked)
+        result = replace(_heal(HealRun(workspace, free, ports, limits, run), options), locked=locked)
     ports.journal.end_run(run, int(result.exit), ports.clock.now())
     return result
 
 
-def _heal(run: _Run, options: HealOptions) -> Healing:
+def _heal(run: HealRun, options: HealOptions) -> Healing:
     found, diagnosis = _confirmed(run)
     if not options.plan_only:
         for app in run.apps:
@@ -90,7 +71,7 @@ def _heal(run: _Run, options: HealOptions) -> Healing:
     return Healing(now, _shown(run, plan, taken), plan, tuple(taken), {}, diagnosis, found.seen, agreed)
 
 
-def _shown(run: _Run, plan: Plan, taken: Iterable[Taken]) -> tuple[Incident, ...]:
+def _shown(run: HealRun, plan: Plan, taken: Iterable[Taken]) -> tuple[Incident, ...]:
     """Return the incidents that are not over, and those that this run acted on, as they are now."""
     touched = {item.action.incident for item in taken}
     now = {incident.id: incident for incident in plan.incidents}
@@ -99,7 +80,7 @@ def _shown(run: _Run, plan: Plan, taken: Iterable[Taken]) -> tuple[Incident, ...
     return (*past, *(incident for incident in plan.incidents if incident.state != "resolved" or incident.id in touched))
 
 
-def _confirmed(run: _Run) -> tuple[Look, Diagnosis]:
+def _confirmed(run: HealRun) -> tuple[Look, Diagnosis]:
     """Return what was found, and the diagnosis with only those findings to act on that every further ask confirmed."""
     policy = run.workspace.provider.heal
     found = look(run.workspace, Scope(run.apps), run.ports, run.limits)
@@ -117,7 +98,7 @@ def _confirmed(run: _Run) -> tuple[Look, Diagnosis]:
     return found, only(diagnosis, confirmed)
 
 
-def _plan(run: _Run, found: Look, diagnosis: Diagnosis) -> Plan:
+def _plan(run: HealRun, found: Look, diagnosis: Diagnosis) -> Plan:
     now, journal = run.ports.clock.now(), run.ports.journal
     policy = run.workspace.provider.heal
     back = max(DAY, timedelta(seconds=policy.min_healthy_period), timedelta(seconds=policy.budget_window))
@@ -134,12 +115,12 @@ def _plan(run: _Run, found: Look, diagnosis: Diagnosis) -> Plan:
     return planned(diagnosis, asked_slices, situation)
 
 
-def _keep(run: _Run, incidents: Iterable[Incident]) -> None:
+def _keep(run: HealRun, incidents: Iterable[Incident]) -> None:
     for incident in incidents:
         run.ports.journal.put_incident(incident)
 
 
-def _act(run: _Run, meant: tuple[Expected, ...], plan: Plan) -> list[Taken]:
+def _act(run: HealRun, meant: tuple[Expected, ...], plan: Plan) -> list[Taken]:
     have = {item.release.instance: item for item in meant}
     remote: dict[str, list[Action]] = {}
     for action in plan.actions:
@@ -148,7 +129,7 @@ def _act(run: _Run, meant: tuple[Expected, ...], plan: Plan) -> list[Taken]:
     targets = tuple(run.workspace.inventory.slice(name) for name in remote)
 
     def act_here(target: Slice) -> list[Taken]:
-        return [_take(run, action, have, target) for action in remote[target.name]]
+        return [take(run, action, have, target) for action in remote[target.name]]
 
     taken: list[Taken] = []
     for name, done in act_everywhere(targets, act_here, run.limits).items():
@@ -158,92 +139,4 @@ def _act(run: _Run, meant: tuple[Expected, ...], plan: Plan) -> list[Taken]:
         else:
             taken += done
     incidents = {incident.id: incident for incident in plan.incidents}
-    return taken + [_page(run, action, incidents[action.incident]) for action in plan.actions if action.rung == "page"]
-
-
-def _take(run: _Run, action: Action, have: Mapping[InstanceName, Expected], target: Slice) -> Taken:
-    item = have[action.instance] if action.instance else None
-    if item is None:
-        return Taken(action, "refused", "nothing is deployed there", 0.0)
-    run.ports.reporter.say(f"{action.instance}  {action.rung}: {action.why}")
-    if item.deployed.phase == "removing":
-        done = finish_removal(item, target, run.ports, run.run, action.incident)
-    else:
-        done = act(_work(run, action, item), target, run.ports)
-        if done.outcome == "done" and action.rung == "redeploy" and item.deployed.phase == "deploying":
-            run.ports.journal.set_deployed(replace(item.deployed, phase="deployed", at=run.ports.clock.now()))
-    return Taken(action, done.outcome, done.detail, done.seconds)
-
-
-def _work(run: _Run, action: Action, item: Expected) -> Work:
-    release = item.release
-    secrets = secret_values(release, run.ports)
-    return Work(
-        verb=action.rung,
-        release=release,
-        steps=_remedy(run, action, release, secrets),
-        secrets=secrets,
-        why=action.why,
-        run=run.run,
-        generation=item.deployed.generation,
-        incident=action.incident,
-        identity=None if item.reached else f"{release.slice} {run.ports.marker()}",
-    )
-
-
-def _remedy(run: _Run, action: Action, release: Release, secrets: Mapping[tuple[str, int], str]) -> tuple[Step, ...]:
-    match action.rung:
-        case "restart":
-            return remedies.restart(release, secrets)
-        case "free-disk":
-            return remedies.free_disk(release.app, run.workspace.provider.heal.disk_full_share)
-        case "redeploy":
-            return steps(release, secrets) + liveness(release, secrets)
-        case "page":
-            return ()
-        case _:
-            assert_never(action.rung)
-
-
-def _page(run: _Run, action: Action, incident: Incident) -> Taken:
-    journal, now = run.ports.journal, run.ports.clock.now()
-    record = ActionRecord(
-        id=journal.new_id(),
-        run=run.run,
-        verb="page",
-        app=action.app,
-        instance=action.instance,
-        slice=action.slice,
-        incident=action.incident,
-        why=action.why,
-        release=action.release,
-        started=now,
-    )
-    journal.intend(record)
-    outcome: Outcome
-    try:
-        run.ports.notifier.page(_message(incident, now))
-        outcome, detail = "done", "a human was called"
-        # Once for an incident; a chronic one is over when it was told.
-        over = incident.cause == "chronic"
-        told = replace(incident, paged=now, state="resolved" if over else incident.state, closed=now if over else None)
-        journal.put_incident(told)
-    except TfhealError as error:
-        outcome, detail = "failed", str(error)
-    ended = run.ports.clock.now()
-    journal.conclude(record.id, outcome, detail, ended)
-    return Taken(action, outcome, detail, (ended - now).total_seconds())
-
-
-def _message(incident: Incident, now: datetime) -> dict[str, object]:
-    return {
-        "schema": "tfheal/page/1",
-        "at": rfc3339(now),
-        "incident": incident.id,
-        "app": incident.app,
-        "instance": str(incident.instance) if incident.instance else None,
-        "slice": incident.slice,
-        "cause": incident.cause,
-        "detail": incident.detail,
-        "opened": rfc3339(incident.opened),
-    }
+    return taken + [page(run, action, incidents[action.incident]) for action in plan.actions if action.rung == "page"]

@@ -1,0 +1,10 @@
+"""Healing as a pure function: findings become incidents, incidents climb the ladder within their budgets.
+
+The numbers and their sources stand in `HealPolicy`; the rules in `tfheal explain healing`.
+"""
+
+from tfheal.core.heal.incidents import actionable, only
+from tfheal.core.heal.plan import planned
+from tfheal.core.heal.situation import DAY, Situation
+
+__all__ = ["DAY", "Situation", "actionable", "only", "planned"]
