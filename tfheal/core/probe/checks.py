@@ -14,6 +14,7 @@ _DETAIL_CAP: Final = 500
 _NOT_ASKED: Final = frozenset({125, 126, 127})  # `timeout` itself failed, or what should ask is missing
 _CONNECTED_WITHIN: Final = 1.0  # seconds, on the machine itself
 # The owner's own settings of curl do not count (-q), and an answer without an end does not eat the machine's memory.
+_PAGE_CAP: Final = 8 << 20
 _MEMORY: Final = "ulimit -v 524288 2>/dev/null"  # KiB
 _CURL: Final = "curl -q -gsS --noproxy '*'"
 
@@ -49,14 +50,17 @@ def fact(check: Check, secrets: Mapping[tuple[str, int], str], answer: Answer | 
 
 
 def _http(http: HttpCheck, timeout: float) -> str:
-    newline = "\n"
+    newline = sh.quote("\n")
     wrong = f"HTTP %s, wanted {http.status}"
     lines = [
         _MEMORY,
-        f"reply=$({_CURL} -m {duration(timeout)} -w '\\n%{{http_code}}' {sh.quote(http.url)} 2>&1) || {{",
-        '  status=$?; printf %s "$reply" | head -c 300; [ $status -eq 127 ] && exit 127; exit 1',
-        "}",
-        f"code=${{reply##*{sh.quote(newline)}}}",
+        "reply=$({",
+        f"  {_CURL} -m {duration(timeout)} -w '\\n%{{http_code}}' {sh.quote(http.url)} 2>&1; printf '\\n%s' $?",
+        f"}} | head -c {_PAGE_CAP})",
+        f"[ ${{#reply}} -lt {_PAGE_CAP} ] || {{ echo 'the answer is longer than {_PAGE_CAP >> 20} MiB'; exit 1; }}",
+        f"status=${{reply##*{newline}}}; reply=${{reply%{newline}*}}",
+        '[ "$status" = 0 ] || { printf %.300s "$reply"; [ "$status" = 127 ] && exit 127; exit 1; }',
+        f"code=${{reply##*{newline}}}",
         f'[ "$code" = {http.status} ] || {{ printf \'{wrong}\\n%.300s\' "$code" "$reply"; exit 1; }}',
     ]
     if http.contains is not None:
