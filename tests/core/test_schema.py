@@ -46,7 +46,7 @@ def fits(root: dict[str, Any], node: dict[str, Any], data: Any) -> bool:  # noqa
         case "string":
             long_enough = node.get("minLength", 0) <= len(data) <= node.get("maxLength", len(data))
             return long_enough and re.search(node.get("pattern", ""), data) is not None
-        case "array":
+        case "array" if isinstance(data, list):
             return len(data) >= node.get("minItems", 0) and all(fits(root, node["items"], item) for item in data)
         case "object":
             return _fits_object(root, node, data)

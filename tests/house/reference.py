@@ -80,7 +80,7 @@ def _bracketed(param: Any) -> str:  # noqa: ANN401
 
 
 def _shared() -> str:
-    found = {}
+    found: dict[str, Any] = {}
     for command in every_command().values():
         found |= {param.opts[0]: param for param in command.params if param.opts[0] in SHARED}
     said = {option: f"`{_written(found[option])}` {_sentence(found[option].help)}" for option in SHARED}

@@ -41,7 +41,7 @@ def test_everything_is_formatted() -> None:
 
 
 def test_types_hold() -> None:
-    """Strict types hold in the whole package."""
+    """Strict types hold in the whole package, and tests name only what is there."""
     checked("mypy")
 
 

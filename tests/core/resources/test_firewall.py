@@ -58,7 +58,7 @@ def test_openings_become_rules(allow: list[dict[str, object]], wanted: list[str]
 def test_what_is_no_port_is_refused(port: str) -> None:
     """A port is a number from 1 to 65535."""
     with pytest.raises(UsageError, match="no port"):
-        ruleset(Firewall.model_construct(name="x", allow=(_opening(port),)))
+        ruleset(Firewall.model_construct(kind="firewall", name="x", allow=(_opening(port),)))
 
 
 def _opening(port: str) -> object:
