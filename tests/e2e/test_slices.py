@@ -84,11 +84,14 @@ def test_slice_is_added_with_the_fingerprint_that_was_told(lab: RunningLab, else
 
 def test_told_fingerprint_may_be_of_another_kind_of_key(lab: RunningLab, elsewhere: Path) -> None:
     """An owner who read the fingerprint of another key of the machine is right as well; that one is pinned."""
-    lab.on("s1", "test -e /etc/ssh/ssh_host_rsa_key || ssh-keygen -q -t rsa -N '' -f /etc/ssh/ssh_host_rsa_key")
+    lab.on("s1", "ssh-keygen -q -t rsa -N '' -f /etc/ssh/ssh_host_rsa_key")
     lab.on("s1", "systemctl restart ssh")
-    told_one = lab.on("s1", "ssh-keygen -lf /etc/ssh/ssh_host_rsa_key.pub").split()[1]
-    assert tfheal(elsewhere, *add_words(lab, "--fingerprint", told_one)).returncode == 0
-    assert (elsewhere / "known_hosts").read_text().startswith("acme-1 ssh-rsa ")
+    try:
+        told_one = lab.on("s1", "ssh-keygen -lf /etc/ssh/ssh_host_rsa_key.pub").split()[1]
+        assert tfheal(elsewhere, *add_words(lab, "--fingerprint", told_one)).returncode == 0
+        assert (elsewhere / "known_hosts").read_text().startswith("acme-1 ssh-rsa ")
+    finally:
+        lab.on("s1", "rm /etc/ssh/ssh_host_rsa_key*; systemctl restart ssh")
 
 
 def test_question_is_asked_on_a_terminal_only(lab: RunningLab, elsewhere: Path) -> None:
