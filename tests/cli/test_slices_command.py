@@ -110,6 +110,7 @@ def test_list_and_forget_load_no_ssh_library() -> None:
         (["add", "new", "::1", "--owner", "acme", "--label", "web"], "KEY=VALUE"),
         (["add", "new", "::1", "--owner", "acme", "--label", "Big Word=x"], 'labels."Big Word"'),
         (["add", "new", "::1", "--owner", "acme", "--fingerprint", "MD5:aa:bb"], "SHA256:"),
+        (["add", "new", "::1", "--owner", "acme", "--key", "/none/such"], "no such key file"),
         (["add", "new", "::1"], "--owner"),
         (["trust", "acme-3"], "did you mean acme-"),
         (["trust", "acme-1", "--fingerprint", "SHA256:short"], "43 characters"),

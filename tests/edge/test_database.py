@@ -147,17 +147,17 @@ def test_a_full_disk_is_told_and_what_was_recorded_stays(journal: SqliteJournal)
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     """A file where the folder should be, and a folder without write permission, are ours to explain."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(ActionFailed) as caught:
+    with pytest.raises(UsageError) as caught:
         SqliteJournal(tmp_path / "file" / "journal.db")
     assert caught.value.why == os.strerror(errno.EEXIST)
-    with pytest.raises(ActionFailed, match="cannot be used"):
+    with pytest.raises(UsageError, match="cannot be used"):
         SqliteJournal(Path("/proc/tfheal/journal.db"))
 
 
 @pytest.mark.skipif(not can_become_nobody(), reason="only root can become nobody, from where nobody can read us")
 def test_somebody_elses_journal_is_told(path: Path) -> None:
     """A journal that an administrator made is explained to the user who may not read it."""
-    with closing(SqliteJournal(path)), _as_nobody(path), pytest.raises(ActionFailed) as caught:
+    with closing(SqliteJournal(path)), _as_nobody(path), pytest.raises(UsageError) as caught:
         SqliteJournal(path)
     assert "belongs to you" in caught.value.hint
 

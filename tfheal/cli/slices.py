@@ -124,10 +124,14 @@ def _labels(written: list[str]) -> dict[str, str]:
 
 
 def _key(written: str | None, root: Path) -> str | None:
-    """Given a key file as seen from here, return it as the inventory writes it: from the workspace, if it is in there."""
+    """Given a key file as seen from here, return it as the inventory writes it: from the workspace, if it is in there; raise UsageError if it is none."""
     if written is None or written.startswith("~"):
         return written
+    from tfheal.base.errors import UsageError
+
     path = Path(written).absolute()
+    if not path.is_file():
+        raise UsageError("there is no such key file", where="--key", why=written, hint="it is the private key")
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 

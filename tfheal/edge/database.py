@@ -23,6 +23,7 @@ Value = str | int | float | None
 BUSY_SECONDS: Final = 10.0
 OWN_FOLDER: Final = ".tfheal"
 _NAME: Final = "-- name:"
+_UNUSABLE: Final = "the journal cannot be used"
 _ONE_BYTE: Final = 0xFF
 
 
@@ -34,10 +35,19 @@ class Database:
         self.path = path
         self._lock = threading.RLock()
         self._queries = _named(_sql("queries.sql"))
+        try:
+            self._open()
+        except ActionFailed as failed:
+            if failed.what != _UNUSABLE:
+                raise
+            # Nothing was touched yet: this is how the workspace is, not what came of an act.
+            raise UsageError(failed.what, where=failed.where, why=failed.why, hint=failed.hint) from failed
+
+    def _open(self) -> None:
         with self._mapped():
-            _private(path)
+            _private(self.path)
             self._connection = sqlite3.connect(
-                path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
         try:
             with self._mapped():
@@ -213,7 +223,7 @@ def _ours(error: sqlite3.Error, path: Path) -> TfhealError:
 
 def _unusable(path: Path, why: str, hint: str = "") -> ActionFailed:
     return ActionFailed(
-        "the journal cannot be used",
+        _UNUSABLE,
         where=str(path),
         why=why,
         hint=hint or f"see that {path.parent} belongs to you, can be written to, and that its disk is sound",
