@@ -9,6 +9,7 @@ from typing import Any, Final
 import yaml
 
 from tfheal.core.heal import Situation
+from tfheal.core.heal.storm import suspected
 from tfheal.model.facts import (
     CheckFact,
     Fact,
@@ -115,7 +116,10 @@ def fleet(case: Case) -> Fleet:
     seen = {
         one: _seen(one, said, [item for item in expected if item.release.slice == one]) for one in _slices(names, said)
     }
-    situation = _situation(left, expected)
+    uplink = left.pop("uplink", {})
+    storm = suspected(seen)
+    storm = replace(storm, **{key: tuple(peers) for key, peers in uplink.items()}) if storm else None
+    situation = replace(_situation(left, expected), storm=storm)
     assert not left, f"unknown words in the case: {', '.join(left)}"
     assert not said, f"seen of what is not there: {', '.join(said)}"
     return Fleet(tuple(expected), tuple(names), seen, situation)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tfheal.core.diagnose import diagnosed
 from tfheal.core.heal import only, planned
+from tfheal.core.heal.storm import told
 from tfheal.model.app import AppHeal
 from tfheal.model.facts import SliceFacts
 from tfheal.model.findings import Diagnosis
@@ -29,6 +30,7 @@ def planned_of(made: Fleet, confirmed: list[str] | None = None) -> tuple[Diagnos
     if confirmed is not None:
         keys = [("/".join(words.split()[:1]), words.split()[1]) for words in confirmed]
         diagnosis = only(diagnosis, keys)
+    diagnosis = told(diagnosis, made.situation.storm)
     asked = [name for name, facts in made.seen.items() if isinstance(facts, SliceFacts)]
     return diagnosis, planned(diagnosis, asked, made.situation)
 

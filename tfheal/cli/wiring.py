@@ -168,6 +168,7 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
     from tfheal.edge.notify import PageNotifier
     from tfheal.edge.ssh.transport import SshTransport
     from tfheal.edge.templates import JinjaTemplates
+    from tfheal.edge.uplink import TcpUplink
     from tfheal.edge.vault import AgeVault
     from tfheal.flows.count import Counted
     from tfheal.flows.fleet import Limits
@@ -194,6 +195,7 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
         templates=JinjaTemplates(),
         clock=SystemClock(),
         notifier=PageNotifier(workspace.provider.page, root),
+        uplink=TcpUplink(),
         reporter=progress,
         marker=lambda: secrets.token_hex(16),
         writer=f"{workspace.provider.name or 'provider'} on {socket.gethostname()}",

@@ -28,6 +28,7 @@ _PARTS: Final = {
     "heal": ("workspace", "HealPolicy", "when healing acts, and how often"),
     "page": ("workspace", "PageRoute", "how a human is called"),
     "ssh": ("workspace", "SshPolicy", "how slices are connected to"),
+    "uplink": ("workspace", "UplinkPolicy", "whom to ask when much of the fleet looks down"),
     "slice": ("inventory", "SliceEntry", "a slice as the inventory lists it"),
 }
 _IN_WORDS: Final[Mapping[str, str]] = {

@@ -102,7 +102,7 @@ EXIT_CODES: Final = {
     1: "a mistake of tfheal itself; a report is written to a file",
     2: "usage or configuration is wrong, or a question would have to be asked; nothing was touched",
     5: "an action was tried and failed",
-    7: "needs a human: the ladder is at its end, or data is at risk",
+    7: "needs a human: the ladder is at its end, data is at risk, or the storm guard holds",
     6: "refused: another run holds the lease, the owner paused it, or it is not permitted",
     3: "findings: something is unhealthy, waits, or would change",
     4: "some slice could not be asked; all that could be asked is well",

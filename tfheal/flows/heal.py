@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from tfheal.base.errors import Refused, TfhealError
-from tfheal.core.heal import DAY, Situation, actionable, only, planned
+from tfheal.core.heal import DAY, Situation, Storm, actionable, only, planned
+from tfheal.core.heal.storm import silent, suspected, told
 from tfheal.flows.act import act_everywhere
 from tfheal.flows.fleet import Limits
 from tfheal.flows.look import Look, Scope, judged, look
@@ -49,20 +50,20 @@ def heal(workspace: Workspace, apps: tuple[str, ...], ports: Ports, limits: Limi
 
 
 def _heal(run: HealRun, options: HealOptions) -> Healing:
-    found, diagnosis = _confirmed(run)
+    found, diagnosis, storm = _confirmed(run)
     if not options.plan_only:
         for app in run.apps:
             close_unfinished(app, run.ports)
     taken: list[Taken] = []
-    plan = _plan(run, found, diagnosis)
+    plan = _plan(run, found, diagnosis, storm)
     agreed = not options.plan_only and (not plan.actions or options.agree(plan))
     for _ in range(MOST_ROUNDS if agreed else 0):
         _keep(run, plan.incidents)
         if not plan.actions:
             break
         taken += _act(run, found.meant, plan)
-        found, diagnosis = _confirmed(run)
-        plan = _plan(run, found, diagnosis)
+        found, diagnosis, storm = _confirmed(run)
+        plan = _plan(run, found, diagnosis, storm)
     now = run.ports.clock.now()
     if agreed:
         _keep(run, plan.incidents)
@@ -80,14 +81,15 @@ def _shown(run: HealRun, plan: Plan, taken: Iterable[Taken]) -> tuple[Incident, 
     return (*past, *(incident for incident in plan.incidents if incident.state != "resolved" or incident.id in touched))
 
 
-def _confirmed(run: HealRun) -> tuple[Look, Diagnosis]:
-    """Return what was found, and the diagnosis with only those findings to act on that every further ask confirmed."""
+def _confirmed(run: HealRun) -> tuple[Look, Diagnosis, Storm | None]:
+    """Return what was found, the diagnosis with only those findings to act on that every ask confirmed, and the storm."""
     policy = run.workspace.provider.heal
     found = look(run.workspace, Scope(run.apps), run.ports, run.limits)
     diagnosis = judged(run.workspace, run.apps, found)
     confirmed = set(actionable(diagnosis))
     for _ in range(policy.asks - 1):
         suspects = {finding.slice for key, finding in actionable(diagnosis).items() if key in confirmed}
+        suspects |= silent(found.seen) if suspected(found.seen) else frozenset()
         if not suspects:
             break
         run.ports.clock.sleep(policy.ask_every)
@@ -95,10 +97,18 @@ def _confirmed(run: HealRun) -> tuple[Look, Diagnosis]:
         found = replace(found, seen={**found.seen, **again.seen})
         diagnosis = judged(run.workspace, run.apps, found)
         confirmed &= set(actionable(diagnosis))
-    return found, only(diagnosis, confirmed)
+    storm = _storm(run, found)
+    return found, told(only(diagnosis, confirmed), storm), storm
 
 
-def _plan(run: HealRun, found: Look, diagnosis: Diagnosis) -> Plan:
+def _storm(run: HealRun, found: Look) -> Storm | None:
+    """Return the storm, if much of the fleet looks down, with the reference peers that answer all the same."""
+    storm = suspected(found.seen)
+    peers = run.workspace.provider.uplink.reference_peers
+    return replace(storm, peers=peers, answering=run.ports.uplink.answering(peers)) if storm else None
+
+
+def _plan(run: HealRun, found: Look, diagnosis: Diagnosis, storm: Storm | None) -> Plan:
     now, journal = run.ports.clock.now(), run.ports.journal
     policy = run.workspace.provider.heal
     back = max(DAY, timedelta(seconds=policy.min_healthy_period), timedelta(seconds=policy.budget_window))
@@ -110,6 +120,7 @@ def _plan(run: HealRun, found: Look, diagnosis: Diagnosis) -> Plan:
         actions=tuple(journal.actions(since=now - back)),
         policy=policy,
         now=now,
+        storm=storm,
     )
     asked_slices = [name for name, facts in found.seen.items() if isinstance(facts, SliceFacts)]
     return planned(diagnosis, asked_slices, situation)

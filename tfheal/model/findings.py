@@ -26,6 +26,7 @@ Cause = Literal[
     "newer-generation",
     "foreign-release",
     "chronic",
+    "storm",
     "unasked",
     "clock-off",
 ]

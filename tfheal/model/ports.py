@@ -1,6 +1,6 @@
 """Ports: what flows need of the outside world, each as small as it can be."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -210,6 +210,13 @@ class Notifier(Protocol):
         """Send a message by the provider's route; raise ActionFailed if it did not get out."""
 
 
+class Uplink(Protocol):
+    """Our own way to the slices."""
+
+    def answering(self, peers: Sequence[str]) -> tuple[str, ...]:
+        """Given machines of others, each `HOST:PORT`, return those that take a TCP connection from here."""
+
+
 @dataclass(frozen=True, slots=True)
 class SlicePorts:
     """The hands of `tfheal slice`; `agree` puts a question to the operator."""
@@ -232,6 +239,7 @@ class Ports:
     templates: Templates
     clock: Clock
     notifier: Notifier
+    uplink: Uplink
     reporter: Reporter
     marker: Callable[[], str]
     writer: str

@@ -1,16 +1,37 @@
 """`tfheal.toml`: the provider's own settings; every number has a shipped default and its source."""
 
+import re
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from tfheal.model.app import AppSpec
 from tfheal.model.inventory import Inventory
 from tfheal.model.names import Duration, Strict
 from tfheal.model.playbook import Playbook
 
+_LAST_PORT: Final = 65_535
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
+
+
+def _peer(written: str) -> str:
+    host_and_port(written)
+    return written
+
+
+def host_and_port(written: str) -> tuple[str, int]:
+    """Given `HOST:PORT` or `[IPV6]:PORT`, return both; raise ValueError for anything else."""
+    host, _, port = written.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    right = re.fullmatch(r"[0-9]{1,5}", port) and 0 < int(port) <= _LAST_PORT
+    if not right or not re.fullmatch(r"[A-Za-z0-9.:%_-]+", bare) or (":" in bare) != host.startswith("["):
+        msg = "a reference peer is written HOST:PORT, an IPv6 address in brackets: [2001:db8::1]:443"
+        raise ValueError(msg)
+    return bare, int(port)
+
+
+Peer = Annotated[str, AfterValidator(_peer)]
 
 
 class PageRoute(Strict):
@@ -64,6 +85,15 @@ class SshPolicy(Strict):
     round_timeout: Duration = Field(default=60.0, description="after which a round reports the rest as not checked")
 
 
+class UplinkPolicy(Strict):
+    """Whom to ask when much of the fleet looks down at once, before it is believed."""
+
+    reference_peers: tuple[Peer, ...] = Field(
+        default=(),
+        description="machines of others, each taking connections on a TCP port; none: healing freezes without asking",
+    )
+
+
 class Provider(Strict):
     """The whole of `tfheal.toml`."""
 
@@ -71,6 +101,7 @@ class Provider(Strict):
     page: PageRoute | None = Field(default=None, description="how a human is called")
     heal: HealPolicy = HealPolicy()
     ssh: SshPolicy = SshPolicy()
+    uplink: UplinkPolicy = UplinkPolicy()
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,6 +51,8 @@ def updated(diagnosis: Diagnosis, asked: set[str], situation: Situation) -> list
         health = diagnosis.instances.get(incident.instance) if incident.instance else "healthy"
         if incident.instance and incident.instance not in situation.releases:
             updated.append(replace(incident, state="resolved", closed=situation.now))
+        elif incident.cause == "storm":
+            updated.append(_recovered(incident, situation))
         elif incident.slice not in asked or incident.instance in unsure or health in {"unknown", "paused"}:
             updated.append(incident)
         elif key in still or health not in _WELL.get(key[1], {health}):

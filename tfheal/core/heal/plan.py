@@ -7,6 +7,7 @@ from typing import Final
 from tfheal.core.heal.incidents import actionable, chronic, key_of, unsure_of, updated
 from tfheal.core.heal.ladder import next_step
 from tfheal.core.heal.situation import Situation
+from tfheal.core.heal.storm import HOUR, RESCUES, hourly
 from tfheal.model.findings import Diagnosis
 from tfheal.model.plan import Action, Plan, Waiting
 from tfheal.model.playbook import Rung
@@ -26,26 +27,48 @@ def planned(diagnosis: Diagnosis, asked: Iterable[str], situation: Situation) ->
     asking = actionable(diagnosis)
     actions: list[Action] = []
     waiting: list[Waiting] = []
-    busy: set[tuple[str, str]] = set()
     result = []
     for incident in sorted(incidents, key=lambda item: (ORDER.index(item.rung or "page"), item.opened, item.id)):
         if incident.state != "open":
             result.append(incident)
             continue
-        if incident.cause != "chronic" and key_of(incident) not in asking:
-            step: Action | Waiting = Waiting(incident.id, incident.rung or "page", _why_not(incident, known, diagnosis))
+        if frozen := _frozen(incident, situation):
+            step: Action | Waiting = Waiting(incident.id, incident.rung or "page", frozen)
+        elif incident.cause != "chronic" and key_of(incident) not in asking:
+            step = Waiting(incident.id, incident.rung or "page", _why_not(incident, known, diagnosis))
         else:
             step = next_step(incident, situation)
-        component = (incident.app, incident.instance.component if incident.instance else incident.slice)
-        if isinstance(step, Action) and step.rung != "page" and component in busy:
-            step = Waiting(incident.id, step.rung, "another instance of the component, or another cause, goes first")
+        if isinstance(step, Action) and (held := _held(step, actions, situation)):
+            step = Waiting(incident.id, step.rung, held)
         if isinstance(step, Action):
-            busy |= {component} if step.rung != "page" else set()
             actions.append(step)
         else:
             waiting.append(step)
         result.append(replace(incident, rung=step.rung))
     return Plan(tuple(actions), tuple(waiting), tuple(result))
+
+
+def _frozen(incident: Incident, situation: Situation) -> str:
+    """Return why nothing at all is done about an incident, if the storm guard freezes healing."""
+    storm = situation.storm
+    return f"the storm guard holds: {storm.words}" if storm and storm.freezes and incident.cause != "storm" else ""
+
+
+def _held(step: Action, planned_before: Collection[Action], situation: Situation) -> str:
+    """Return why a step has to wait for those planned before it: of a component one instance, of all slices one."""
+    acting = [other for other in planned_before if other.rung != "page"]
+    if step.rung != "page" and _component(step) in {_component(other) for other in acting}:
+        return "another instance of the component, or another cause, goes first"
+    if step.rung in RESCUES:
+        if any(other.rung in RESCUES for other in acting):
+            return "another slice goes first: one at a time is given up"
+        recent = [action for action in situation.actions if situation.now - action.started < HOUR]
+        return hourly(situation.storm, recent) if situation.storm else ""
+    return ""
+
+
+def _component(action: Action) -> tuple[str, str]:
+    return action.app, action.instance.component if action.instance else action.slice
 
 
 def _why_not(incident: Incident, asked: Collection[str], diagnosis: Diagnosis) -> str:

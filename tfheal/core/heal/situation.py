@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from tfheal.core.heal.storm import Storm
 from tfheal.model.playbook import Rung
 from tfheal.model.record import ActionRecord, Incident
 from tfheal.model.release import InstanceName, Release
@@ -23,3 +24,4 @@ class Situation:
     actions: tuple[ActionRecord, ...]
     policy: HealPolicy
     now: datetime
+    storm: Storm | None = None
