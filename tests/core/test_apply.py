@@ -65,7 +65,7 @@ def trip(
 ) -> Report:
     """Run an apply trip and read its report."""
     script = apply.composed(RELEASE, steps, order, secrets or {}, MARKER)
-    return apply.report(ran(script, shell).stdout, RELEASE, steps, order, secrets or {}, MARKER)
+    return apply.report(ran(script, shell).stdout, RELEASE, steps, order, tuple((secrets or {}).values()), MARKER)
 
 
 def state(machine: Path) -> dict[str, str]:
@@ -311,7 +311,7 @@ WHOLE = tuple(MARKER.encode() + tail for tail in (b" step 0 ok -", b" step 1 cha
 
 def read(*lines: bytes) -> Report:
     """Read the lines of a reply."""
-    return apply.report(b"\n".join(lines), RELEASE, STEPS, DEPLOY, {}, MARKER)
+    return apply.report(b"\n".join(lines), RELEASE, STEPS, DEPLOY, (), MARKER)
 
 
 def test_a_report_that_breaks_off_says_how_far_it_came() -> None:
@@ -346,7 +346,7 @@ def test_lines_of_nobody_are_noise() -> None:
     odd = (b" step 7 failed -", b" step 0 exploded -", b" hello")
     told = read(forged, *(MARKER.encode() + tail for tail in odd), *WHOLE)
     assert told == read(*WHOLE)
-    hostile = apply.progress(MARKER.encode() + b" step 0 failed G1szMW3igK4=", STEPS, {}, MARKER)
+    hostile = apply.progress(MARKER.encode() + b" step 0 failed G1szMW3igK4=", STEPS, (), MARKER)
     assert hostile == StepReport("one", "failed", "\\x1b[31m\\u202e")
 
 

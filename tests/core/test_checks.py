@@ -153,6 +153,6 @@ def test_a_command_gets_its_secrets() -> None:
 def test_an_answer_is_a_verdict(answer: Answer | None, verdict: str, detail: str) -> None:
     """Not asked and not askable are unknown; what could be asked passed or failed, and says how."""
     made = Check.model_validate({"name": "it", "kind": "ready", "command": "true"})
-    fact = checks.fact(made, {("admin", 1): "hush"}, answer)
+    fact = checks.fact(made, ["hush"], answer)
     assert (fact.check, fact.kind, fact.verdict, fact.detail) == ("it", "ready", verdict, detail)
     assert fact.seconds == (answer.seconds if answer else 0.0)

@@ -21,6 +21,7 @@ CHECKS = [
 ]
 RELEASE = a_release(checks=CHECKS)
 SECRETS = {("admin", 1): "hush hush"}
+HIDDEN = tuple(SECRETS.values())
 STATE = """\
 state release 0123456789abcdef
 state version 1.2
@@ -52,7 +53,7 @@ def asked(*steps: Step, shell: tuple[str, ...] = SHELLS[0]) -> InstanceFacts:
     """Ask a real shell about an instance with these steps."""
     questions = instance.questions(RELEASE, steps, SECRETS)
     told = answers(ran(composed(questions, MARKER, 30), shell).stdout, questions, MARKER)
-    return instance.facts(RELEASE, steps, SECRETS, told)
+    return instance.facts(RELEASE, steps, HIDDEN, told)
 
 
 def read(state: str | bytes = STATE, resources: bytes = b"complete\n", steps: tuple[Step, ...] = ()) -> InstanceFacts:
@@ -65,7 +66,7 @@ def read(state: str | bytes = STATE, resources: bytes = b"complete\n", steps: tu
         f"{prefix} check 0": Answer(0, b"up\n", 0.1),
         f"{prefix} check 1": None,
     }
-    return instance.facts(RELEASE, steps, SECRETS, told)
+    return instance.facts(RELEASE, steps, HIDDEN, told)
 
 
 @pytest.fixture
@@ -205,12 +206,12 @@ def test_a_systemd_that_does_not_answer_is_unknown() -> None:
     assert read("absent\nup 1.00 1.00\n").unit == Unknown("systemd did not answer")
     silent = Answer(124, b"", 5.0)
     told = dict.fromkeys(("notes/web state", "notes/web resources", "notes/web check 0", "notes/web check 1"), silent)
-    seen = instance.facts(RELEASE, (), SECRETS, told)
+    seen = instance.facts(RELEASE, (), HIDDEN, told)
     assert isinstance(seen.state, Unknown)
     assert isinstance(seen.unit, Unknown)
     assert isinstance(seen.resources, Unknown)
     without = a_release(unit=None)
-    facts = instance.facts(without, (), {}, {"notes/web state": None, "notes/web resources": None})
+    facts = instance.facts(without, (), (), {"notes/web state": None, "notes/web resources": None})
     assert isinstance(facts.unit, Unknown)
 
 

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from tfheal.model.playbook import Check, Service
 from tfheal.model.resources import Command
-from tfheal.model.workspace import HealPolicy
+from tfheal.model.workspace import HealPolicy, SshPolicy
 
 CHECK = {"name": "it", "kind": "alive", "tcp": 1}
 COMMAND = {"kind": "command", "name": "it", "run": ":", "done": ":"}
@@ -24,9 +24,14 @@ COMMAND = {"kind": "command", "name": "it", "run": ":", "done": ":"}
         (HealPolicy, {"asks": 0}),
         (HealPolicy, {"chronic": 1}),
         (HealPolicy, {"disk_full_share": 1.0}),
+        (SshPolicy, {"connect_timeout": "0s"}),
+        (SshPolicy, {"banner_timeout": "0s"}),
+        (SshPolicy, {"login_timeout": "0s"}),
     ],
 )
-def test_it_is_refused(model: type[Check | Service | Command | HealPolicy], words: dict[str, object]) -> None:
+def test_it_is_refused(
+    model: type[Check | Service | Command | HealPolicy | SshPolicy], words: dict[str, object]
+) -> None:
     """Each of these would make something endless."""
     with pytest.raises(ValidationError):
         model.model_validate(words)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from tfheal.model.lab import LabHands, LabPorts
     from tfheal.model.ports import HostKeys, InventoryBook, Journal, NewFolder, Ports, SlicePorts, Templates, Vault
     from tfheal.model.slices import Login
-    from tfheal.model.workspace import Workspace
+    from tfheal.model.ssh import SshSettings
+    from tfheal.model.workspace import SshPolicy, Workspace
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,31 +174,27 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
     from tfheal.edge.vault import AgeVault
     from tfheal.flows.count import Counted
     from tfheal.flows.fleet import Limits
+    from tfheal.flows.hidden import hidden
     from tfheal.model.ports import Ports
-    from tfheal.model.ssh import SshSettings
 
     root = find_workspace(folder)
     workspace = WorkspaceFiles(root).load()
     policy = workspace.provider.ssh
-    settings = SshSettings(
-        connect_timeout=policy.connect_timeout,
-        patience=policy.patience,
-        connections=policy.connections,
-        starts=policy.starts,
-    )
-    transport = Counted(SshTransport(settings, KnownHosts(root / "known_hosts"), root))
+    transport = Counted(SshTransport(ssh_settings(policy), KnownHosts(root / "known_hosts"), root))
     journal = SqliteJournal(root / ".tfheal" / "journal.db")
+    vault = AgeVault(root)
     progress = Reports(quiet=quiet)
     ports = Ports(
         transport=transport,
         journal=journal,
         leases=JournalLeases(journal),
-        vault=AgeVault(root),
+        vault=vault,
         templates=JinjaTemplates(),
         clock=SystemClock(),
         notifier=PageNotifier(workspace.provider.page, root),
         uplink=TcpUplink(),
         reporter=progress,
+        hidden=partial(hidden, workspace, journal, vault),
         marker=lambda: secrets.token_hex(16),
         writer=f"{workspace.provider.name or 'provider'} on {socket.gethostname()}",
     )
@@ -206,6 +204,20 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
         progress.close()
         transport.close()
         journal.close()
+
+
+def ssh_settings(policy: "SshPolicy") -> "SshSettings":
+    """Given what the provider says of connections, return the numbers of the transport."""
+    from tfheal.model.ssh import SshSettings
+
+    return SshSettings(
+        connect_timeout=policy.connect_timeout,
+        banner_timeout=policy.banner_timeout,
+        auth_timeout=policy.login_timeout,
+        patience=policy.patience,
+        connections=policy.connections,
+        starts=policy.starts,
+    )
 
 
 def load(root: Path) -> "Workspace":

@@ -6,7 +6,7 @@ refuses what the owner or a newer placement forbids, and leaves a line before an
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -238,7 +238,7 @@ def _facts(release: Release, order: Order) -> str:
     return f"release {release.id}\nversion {release.version}\ngeneration {order.generation}\nwriter {untrusted.line(order.writer, 200)}"
 
 
-def progress(line: bytes, steps: tuple[Step, ...], secrets: Secrets, marker: str) -> StepReport | str | None:
+def progress(line: bytes, steps: tuple[Step, ...], hidden: Collection[str], marker: str) -> StepReport | str | None:
     """Given one line of a running apply, return the report of a step, the id of a step that begins, or None for noise."""
     head = f"{marker} ".encode()
     match = _STEP.fullmatch(line[len(head) :]) if line.startswith(head) else None
@@ -247,7 +247,7 @@ def progress(line: bytes, steps: tuple[Step, ...], secrets: Secrets, marker: str
     step = steps[int(match[1])]
     if match[2] == b"begun":
         return step.id
-    detail = untrusted.text(sh.unencoded(match[3]) or b"", 4_000, secrets.values())
+    detail = untrusted.text(sh.unencoded(match[3]) or b"", 4_000, hidden)
     outcomes: dict[bytes, StepOutcome] = {
         b"ok": "ok",
         b"changed": "changed",
@@ -258,9 +258,9 @@ def progress(line: bytes, steps: tuple[Step, ...], secrets: Secrets, marker: str
 
 
 def report(
-    reply: bytes, release: Release, steps: tuple[Step, ...], order: Order, secrets: Secrets, marker: str
+    reply: bytes, release: Release, steps: tuple[Step, ...], order: Order, hidden: Collection[str], marker: str
 ) -> Report:
-    """Given the reply of an apply trip, return its report; raise BadReply if it is not one."""
+    """Given the reply of an apply trip, return its report, without what is hidden; raise BadReply if it is not one."""
     head = f"{marker} ".encode()
     told: dict[str, StepReport] = {}
     facts: list[CheckFact] = []
@@ -271,10 +271,10 @@ def report(
             continue
         rest = line[len(head) :]
         if refusal := _REFUSED.fullmatch(rest):
-            return Report((), (), refused=_refusal(refusal, secrets))
+            return Report((), (), refused=_refusal(refusal, hidden))
         if match := re.fullmatch(rb"check (.*)", rest):
-            facts.append(_check(match[1], asked, len(facts), secrets))
-        elif isinstance(step := progress(line, steps, secrets, marker), StepReport):
+            facts.append(_check(match[1], asked, len(facts), hidden))
+        elif isinstance(step := progress(line, steps, hidden, marker), StepReport):
             told[step.step] = step
         ended = ended or rest == b"end"
     reports = tuple(told.get(step.id, StepReport(step.id, "skipped", "not reached")) for step in steps)
@@ -284,15 +284,15 @@ def report(
     return Report(reports, tuple(facts), complete=ended, failures=failures)
 
 
-def _check(line: bytes, asked: tuple[Check, ...], position: int, secrets: Secrets) -> CheckFact:
+def _check(line: bytes, asked: tuple[Check, ...], position: int, hidden: Collection[str]) -> CheckFact:
     match = ANSWER.fullmatch(line)
     if match is None or int(match[1]) != position or position >= len(asked):
         raise BadReply("the report does not parse", why="a check that was not asked, or out of its order")
-    return checks.fact(asked[position], secrets, answer_of(match))
+    return checks.fact(asked[position], hidden, answer_of(match))
 
 
-def _refusal(match: re.Match[bytes], secrets: Secrets) -> str:
-    detail = untrusted.line(sh.unencoded(match[2]) or b"", 300, secrets.values())
+def _refusal(match: re.Match[bytes], hidden: Collection[str]) -> str:
+    detail = untrusted.line(sh.unencoded(match[2]) or b"", 300, hidden)
     return {
         b"paused": f"paused by the owner {detail} (they lift it by removing {paths.HANDS_OFF})",
         b"busy": f"another run is at work on the slice: {detail}",

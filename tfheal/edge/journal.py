@@ -112,6 +112,13 @@ class SqliteJournal:
         """Return the apps that something was ever done to, by name."""
         return [row["app"] for row in self.database.rows("apps")]
 
+    def apps_by_slice(self) -> dict[str, set[str]]:
+        """Return the apps that are or ever were on each slice."""
+        found: dict[str, set[str]] = {}
+        for row in self.database.rows("apps_by_slice"):
+            found.setdefault(row["slice"], set()).add(row["app"])
+        return found
+
     def unfinished(self) -> list[ActionRecord]:
         """Return the actions without an outcome whose run has ended or died, or lost the lease of the app."""
         return [_action(row) for row in self.database.rows("open_actions") if self._is_abandoned(row)]

@@ -9,6 +9,7 @@ from tfheal.core import apply
 from tfheal.core.apply import Order, Report, Secrets, StepReport
 from tfheal.core.resources.step import Step
 from tfheal.flows.fleet import Limits, ask_all
+from tfheal.flows.hidden import hushed
 from tfheal.model.inventory import Slice
 from tfheal.model.ports import Ports
 from tfheal.model.record import ActionRecord, Outcome, Verb
@@ -91,7 +92,7 @@ def act_everywhere(
 
 
 def _trip(work: Work, target: Slice, ports: Ports) -> tuple[Outcome, str, Report | None]:
-    marker = ports.marker()
+    marker, hidden = ports.marker(), ports.hidden([target.name])[target.name]
     order = Order(work.verb, ports.writer, work.run, work.why, work.generation, work.remembers, work.identity)
     script = apply.composed(work.release, work.steps, order, work.secrets, marker)
     try:
@@ -100,15 +101,15 @@ def _trip(work: Work, target: Slice, ports: Ports) -> tuple[Outcome, str, Report
             script,
             timeout=apply.timeout(work.release, work.steps),
             cap=REPORT_CAP,
-            on_line=_teller(work, marker, ports),
+            on_line=_teller(work, marker, hidden, ports),
         )
-        report = apply.report(reply.stdout, work.release, work.steps, order, work.secrets, marker)
+        report = apply.report(reply.stdout, work.release, work.steps, order, hidden, marker)
     except Refused as refusal:
         return "refused", str(refusal), None
     except Unreachable as error:
-        return "unknown", str(error), None
+        return "unknown", str(hushed(error, hidden)), None
     except TfhealError as error:
-        return "failed", str(error), None
+        return "failed", str(hushed(error, hidden)), None
     return (*_judged(report, work), report)
 
 
@@ -127,14 +128,14 @@ def _judged(report: Report, work: Work) -> tuple[Outcome, str]:
     return "done", "changed" if report.changed else "nothing to do"
 
 
-def _teller(work: Work, marker: str, ports: Ports) -> Callable[[bytes], None]:
+def _teller(work: Work, marker: str, hidden: tuple[str, ...], ports: Ports) -> Callable[[bytes], None]:
     where = str(work.release.instance)
     total = len(work.steps)
     done = 0
 
     def tell(line: bytes) -> None:
         nonlocal done
-        told = apply.progress(line, work.steps, work.secrets, marker)
+        told = apply.progress(line, work.steps, hidden, marker)
         if isinstance(told, str):
             ports.reporter.step(where, told, done, total)
         elif isinstance(told, StepReport):

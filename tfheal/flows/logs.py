@@ -1,7 +1,6 @@
 """`tfheal logs`: the newest journal lines of an app's services, from every slice at once."""
 
 import difflib
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tfheal.base import sh, untrusted
@@ -9,7 +8,8 @@ from tfheal.base.errors import TfhealError, UsageError
 from tfheal.base.exits import Exit
 from tfheal.core.probe.script import Question, answers, composed
 from tfheal.flows.fleet import Limits, ask_all
-from tfheal.flows.releases import expected, secret_values
+from tfheal.flows.hidden import hushed
+from tfheal.flows.releases import expected
 from tfheal.model.inventory import Slice
 from tfheal.model.ports import Ports
 from tfheal.model.record import Expected
@@ -45,13 +45,16 @@ def logs(workspace: Workspace, target: str, lines: int, ports: Ports, limits: Li
         if (ours := tuple(item for item in items if item.release.slice == name and item.release.unit))
     }
     slices = [workspace.inventory.slice(name) for name in here]
-    secrets = _secrets((*workspace.apps, app), here, ports)
-    found = ask_all(slices, lambda one: _read(one, _Wanted(here[one.name], lines, secrets[one.name]), ports), limits)
+    hidden = ports.hidden(here)
+    found = ask_all(slices, lambda one: _read(one, _Wanted(here[one.name], lines, hidden[one.name]), ports), limits)
     asked = {item.release.instance for ours in here.values() for item in ours}
     result = [_silent(item, workspace) for item in items if item.release.instance not in asked]
     for name, read in found.items():
         if isinstance(read, TfhealError):
-            result += [LogLines(str(item.release.instance), "", str(read), Exit.UNKNOWN) for item in here[name]]
+            result += [
+                LogLines(str(item.release.instance), "", str(hushed(read, hidden[name])), Exit.UNKNOWN)
+                for item in here[name]
+            ]
         else:
             result += read
     return tuple(result)
@@ -61,15 +64,6 @@ def _silent(item: Expected, workspace: Workspace) -> LogLines:
     if item.release.slice not in workspace.inventory.slices:
         return LogLines(str(item.release.instance), "", "its slice is not in the inventory", Exit.UNKNOWN)
     return LogLines(str(item.release.instance), "", "it runs no service", Exit.OK)
-
-
-def _secrets(apps: Iterable[str], slices: Iterable[str], ports: Ports) -> dict[str, tuple[str, ...]]:
-    """Return what must not be shown of each slice: also the secrets of the other apps there, which know no walls."""
-    found: dict[str, tuple[str, ...]] = dict.fromkeys(slices, ())
-    for item in expected(apps, ports):
-        if item.release.slice in found:
-            found[item.release.slice] += tuple(secret_values(item.release, ports).values())
-    return found
 
 
 def _read(target: Slice, wanted: _Wanted, ports: Ports) -> tuple[LogLines, ...]:

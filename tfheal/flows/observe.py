@@ -19,6 +19,7 @@ from tfheal.core.probe.script import Question, answers, composed
 from tfheal.core.resources import steps
 from tfheal.core.resources.step import Step
 from tfheal.flows.fleet import Limits, ask_all
+from tfheal.flows.hidden import hushed
 from tfheal.flows.releases import by_slice, secret_values
 from tfheal.model.facts import Observation, SliceFacts, Unasked
 from tfheal.model.inventory import Slice
@@ -70,11 +71,19 @@ def observed(
     slices: Iterable[Slice], questions: Mapping[str, tuple[Asked, ...]], ports: Ports, limits: Limits
 ) -> dict[str, Observation]:
     """Given slices and what to ask of each about its instances, return what was seen, in the order of the slices."""
-    replies = ask_all(tuple(slices), lambda target: _ask(target, questions.get(target.name, ()), ports), limits)
-    return {name: _unasked(name, reply) if isinstance(reply, TfhealError) else reply for name, reply in replies.items()}
+    targets = tuple(slices)
+    hidden = ports.hidden([target.name for target in targets])
+
+    def ask(target: Slice) -> SliceFacts:
+        return _ask(target, questions.get(target.name, ()), hidden[target.name], ports)
+
+    return {
+        name: _unasked(name, hushed(reply, hidden[name])) if isinstance(reply, TfhealError) else reply
+        for name, reply in ask_all(targets, ask, limits).items()
+    }
 
 
-def _ask(target: Slice, items: tuple[Asked, ...], ports: Ports) -> SliceFacts:
+def _ask(target: Slice, items: tuple[Asked, ...], hidden: tuple[str, ...], ports: Ports) -> SliceFacts:
     questions: tuple[Question, ...] = (machine.QUESTION,)
     for item in items:
         questions += instance.questions(item.release, item.steps, item.secrets)
@@ -84,25 +93,15 @@ def _ask(target: Slice, items: tuple[Asked, ...], ports: Ports) -> SliceFacts:
     sent = ports.clock.now()
     reply = ports.transport.run(target, script, timeout=QUESTIONS_BUDGET + _SLACK, cap=REPLY_CAP)
     received = ports.clock.now()
-    every = _secrets(items)
-    told = answers(reply.stdout, questions, marker, every.values())
+    told = answers(reply.stdout, questions, marker, hidden)
     return SliceFacts(
         slice=target.name,
         at=received.isoformat(),
         machine=machine.machine(told["machine"], told["updates"], sent.timestamp(), received.timestamp()),
         instances={
-            item.release.instance.on_slice: instance.facts(item.release, item.steps, every, told) for item in items
+            item.release.instance.on_slice: instance.facts(item.release, item.steps, hidden, told) for item in items
         },
     )
-
-
-def _secrets(items: tuple[Asked, ...]) -> dict[tuple[str, int], str]:
-    """Return the secrets of all apps of a slice: it knows them all, and may say any of them anywhere."""
-    return {
-        (f"{item.release.app} {name}", version): value
-        for item in items
-        for (name, version), value in item.secrets.items()
-    }
 
 
 def _unasked(name: str, error: TfhealError) -> Unasked:

@@ -1,6 +1,6 @@
 """Ports: what flows need of the outside world, each as small as it can be."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -159,6 +159,9 @@ class Journal(Protocol):
     def apps(self) -> list[str]:
         """Return the apps that something was ever done to, by name."""
 
+    def apps_by_slice(self) -> dict[str, set[str]]:
+        """Return the apps that are or ever were on each slice."""
+
     def unfinished(self) -> list[ActionRecord]:
         """Return the actions without an outcome whose run has ended or died, or lost the lease of the app."""
 
@@ -241,5 +244,6 @@ class Ports:
     notifier: Notifier
     uplink: Uplink
     reporter: Reporter
+    hidden: Callable[[Collection[str]], Mapping[str, tuple[str, ...]]]  # of slices: the secrets that they may say
     marker: Callable[[], str]
     writer: str

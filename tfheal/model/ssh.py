@@ -21,7 +21,9 @@ class SshSettings:
     starts: int = 16  # of these, shaking hands at once
     starts_per_host: int = 8  # of these, with one address: sshd refuses at random above 10
     channels: int = 8  # on one connection: sshd permits 10
-    flood: int = 256 << 20  # bytes of one reply after which we hang up
+    # Bytes of one reply after which we hang up. The largest that is kept takes 8 MiB on each of two streams; measured:
+    # 32 MiB cost 0.15 s of CPU, 256 MiB cost 1.4 s; memory is the same, as what is beyond the cap is dropped at once.
+    flood: int = 32 << 20
 
 
 def fingerprint(key: str) -> str:

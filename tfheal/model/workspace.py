@@ -78,7 +78,11 @@ class SshPolicy(Strict):
 
     connections: int = Field(default=32, ge=1, le=256, description="how many slices are asked at one time")
     starts: int = Field(default=16, ge=1, le=256, description="connections being started at one time")
-    connect_timeout: Duration = Field(default=10.0, description="how long a connection may take to come about")
+    connect_timeout: Duration = Field(default=10.0, gt=0, description="how long a connection may take to come about")
+    banner_timeout: Duration = Field(
+        default=10.0, gt=0, description="how long the greeting and the exchange of keys may take after that"
+    )
+    login_timeout: Duration = Field(default=10.0, gt=0, description="how long a slice may take to answer to one key")
     patience: Duration = Field(
         default=20.0, description="how long a silent slice is tried: an overlay learns routes late"
     )

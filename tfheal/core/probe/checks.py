@@ -1,6 +1,6 @@
 """A check of a playbook becomes POSIX sh that exits 0 when it passes and prints why when it does not."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from tfheal.base import sh, untrusted
@@ -33,8 +33,8 @@ def question(key: str, check: Check, secrets: Mapping[tuple[str, int], str]) -> 
     return Question(key, script(check, secrets), timeout=check.timeout, cap=_CAP)
 
 
-def fact(check: Check, secrets: Mapping[tuple[str, int], str], answer: Answer | None) -> CheckFact:
-    """Given a check, the secrets it may print and its answer, return the fact.
+def fact(check: Check, hidden: Collection[str], answer: Answer | None) -> CheckFact:
+    """Given a check, what is not to be shown of its words, and its answer, return the fact.
 
     A check that was not asked, or whose tool is missing, is unknown.
     """
@@ -42,7 +42,7 @@ def fact(check: Check, secrets: Mapping[tuple[str, int], str], answer: Answer | 
         return CheckFact(check.name, check.kind, "unknown", "no time was left to ask", 0.0)
     if answer.timed_out:
         return CheckFact(check.name, check.kind, "fail", f"no answer within {check.timeout:g} s", answer.seconds)
-    detail = untrusted.line(answer.output, _DETAIL_CAP, secrets.values())
+    detail = untrusted.line(answer.output, _DETAIL_CAP, hidden)
     if answer.status == 0:
         return CheckFact(check.name, check.kind, "pass", detail, answer.seconds)
     verdict: Verdict = "unknown" if answer.status in _NOT_ASKED else "fail"

@@ -1,7 +1,7 @@
 """An instance: its state file, its unit, its resources and its checks, asked as questions and read back as facts."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from tfheal.base import sh, untrusted
@@ -43,19 +43,18 @@ def questions(
 def facts(
     release: Release,
     steps: tuple[Step, ...],
-    secrets: Mapping[tuple[str, int], str],
+    hidden: Collection[str],
     answers: Mapping[str, Answer | None],
 ) -> InstanceFacts:
-    """Given the same release, steps and secrets, and the answers, return the facts of the instance, secrets masked."""
+    """Given the same release and steps, what is not to be shown, and the answers, return the facts of the instance."""
     prefix = release.instance.on_slice
     state, unit = _state(answers[f"{prefix} state"], release)
     return InstanceFacts(
         state=state,
         unit=unit,
-        resources=_resources(steps, secrets, answers[f"{prefix} resources"]),
+        resources=_resources(steps, hidden, answers[f"{prefix} resources"]),
         checks=tuple(
-            checks.fact(check, secrets, answers[f"{prefix} check {index}"])
-            for index, check in enumerate(release.checks)
+            checks.fact(check, hidden, answers[f"{prefix} check {index}"]) for index, check in enumerate(release.checks)
         ),
     )
 
@@ -150,7 +149,7 @@ def _unit(said: dict[str, str], release: Release) -> Fact[UnitFact]:
 
 
 def _resources(
-    steps: tuple[Step, ...], secrets: Mapping[tuple[str, int], str], answer: Answer | None
+    steps: tuple[Step, ...], hidden: Collection[str], answer: Answer | None
 ) -> Fact[tuple[ResourceFact, ...]]:
     if answer is None:
         return Unknown("no time was left to ask")
@@ -162,25 +161,24 @@ def _resources(
             index = int(match[1])
             if index < len(steps):
                 said = sh.unencoded(match[3]) or b""
-                found[index] = _resource_fact(steps[index], int(match[2]), said, secrets.values())
+                found[index] = _resource_fact(steps[index], int(match[2]), said, hidden)
     if len(found) != len(steps):
         return Unknown("the slice did not answer for every resource")
     return Known(tuple(found[index] for index in range(len(steps))))
 
 
-def _resource_fact(step: Step, status: int, said: bytes, hidden: Iterable[str]) -> ResourceFact:
+def _resource_fact(step: Step, status: int, said: bytes, hidden: Collection[str]) -> ResourceFact:
     """Given a step, the exit status of its check and what it printed, return the fact; `current` is a file's content."""
     if status == 0:
         return ResourceFact(step.id, "ok")
-    values = tuple(hidden)
     current: str | None = None
     kept = []
     for line in said.split(b"\n"):
         if not line.startswith(b"current:"):
             kept.append(line)
         elif step.diff and (content := sh.unencoded(line[8:])) is not None:
-            current = untrusted.text(content, 65_536, values)
-    detail = untrusted.line(b" ".join(kept), 500, values)
+            current = untrusted.text(content, 65_536, hidden)
+    detail = untrusted.line(b" ".join(kept), 500, hidden)
     if status == _DIFFERS:
         return ResourceFact(step.id, "differs", detail or "not as wanted", current)
     return ResourceFact(step.id, "unknown", detail or f"the check ended with {status}")

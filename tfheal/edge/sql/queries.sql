@@ -40,6 +40,10 @@ SELECT * FROM (
 -- name: apps
 SELECT DISTINCT app FROM action ORDER BY app;
 
+-- name: apps_by_slice
+-- What was taken over from a colleague is deployed without an action of ours; what was removed is in actions only.
+SELECT slice, app FROM action UNION SELECT slice, app FROM deployed;
+
 -- name: open_actions
 -- Each action without an outcome, beside the run that began it and who holds the lease of its app.
 SELECT
