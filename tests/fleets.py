@@ -8,8 +8,10 @@ from typing import Any, Final
 
 import yaml
 
-from tfheal.core.heal import Situation
+from tfheal.core.heal import Rescue, Situation
+from tfheal.core.heal.rescue import Lost, rescue
 from tfheal.core.heal.storm import suspected
+from tfheal.model.app import AppHeal, AppSpec
 from tfheal.model.facts import (
     CheckFact,
     Fact,
@@ -24,9 +26,10 @@ from tfheal.model.facts import (
     UnitFact,
     Unknown,
 )
+from tfheal.model.inventory import Provisioner, SliceEntry
 from tfheal.model.names import seconds
 from tfheal.model.playbook import SHIPPED_LADDER
-from tfheal.model.record import ActionRecord, Deployed, Expected, Incident
+from tfheal.model.record import ActionRecord, Deployed, Expected, Incident, Silence
 from tfheal.model.release import InstanceName, Release
 from tfheal.model.workspace import HealPolicy
 
@@ -49,6 +52,7 @@ class Fleet:
     placed: tuple[InstanceName, ...]
     seen: dict[str, Observation]
     situation: Situation
+    silences: dict[str, Silence]
 
 
 def cases(table: str) -> list[Path]:
@@ -70,8 +74,8 @@ def an_instance(words: str) -> InstanceName:
     return InstanceName(app, component, slice_name)
 
 
-def release_of(name: InstanceName, **changes: object) -> Release:
-    """Return the release of an instance: a unit, a file, a folder of data, and a check of each kind."""
+def release_of(name: InstanceName, *, kept: bool = True, **changes: object) -> Release:
+    """Return the release of an instance: a unit, a file, a folder (of data, if it is kept), and a check of each kind."""
     fields: dict[str, object] = {
         "app": name.app,
         "owner": "acme",
@@ -80,7 +84,7 @@ def release_of(name: InstanceName, **changes: object) -> Release:
         "playbook": "shop",
         "version": "1",
         "resources": [
-            {"kind": "directory", "path": "/srv/data", "data": True},
+            {"kind": "directory", "path": "/srv/data", "data": kept},
             {"kind": "file", "path": "/etc/shop.conf", "content": "a = 1\n"},
             {"kind": "unit", "name": f"{name.app}-{name.component}.service", "content": "[Service]\n"},
         ],
@@ -106,9 +110,11 @@ def fleet(case: Case) -> Fleet:
         for one in slices
     ]
     phases = left.pop("phase", {})
+    kept = not left.pop("stateless", False)
     expected = [
         _expected(
-            release_of(name, needs=needs.get(name.component, ()), ladder=ladder), phases.get(str(name), "deployed")
+            release_of(name, kept=kept, needs=needs.get(name.component, ()), ladder=ladder),
+            phases.get(str(name), "deployed"),
         )
         for name in names
         if phases.get(str(name)) != "never"
@@ -119,10 +125,12 @@ def fleet(case: Case) -> Fleet:
     uplink = left.pop("uplink", {})
     storm = suspected(seen)
     storm = replace(storm, **{key: tuple(peers) for key, peers in uplink.items()}) if storm else None
-    situation = replace(_situation(left, expected), storm=storm)
+    silences = {one: _silence(one, words) for one, words in left.pop("silent", {}).items()}
+    rescues = _rescues(left, expected, silences)
+    situation = replace(_situation(left, expected), storm=storm, rescues=rescues)
     assert not left, f"unknown words in the case: {', '.join(left)}"
     assert not said, f"seen of what is not there: {', '.join(said)}"
-    return Fleet(tuple(expected), tuple(names), seen, situation)
+    return Fleet(tuple(expected), tuple(names), seen, situation, silences)
 
 
 def _slices(names: list[InstanceName], said: Mapping[str, object]) -> list[str]:
@@ -220,6 +228,39 @@ def _state(item: Expected, words: str | dict[str, Any]) -> Fact[SliceState | Non
         "phase": "applied",
     }
     return Known(SliceState(**(fields | words)))
+
+
+def _silence(name: str, words: str) -> Silence:
+    ago, _, paused = words.partition(" ")
+    return Silence(name, NOW - timedelta(seconds=seconds(ago)), paused == "paused")
+
+
+def _rescues(words: dict[str, Any], expected: list[Expected], silences: dict[str, Silence]) -> dict[str, Rescue]:
+    allow = words.get("allow", SHIPPED_LADDER)
+    provisioners, contract = words.pop("provisioners", []), words.pop("contract", "")
+    place = {"x": ("x",)}
+    specs = {
+        app: AppSpec(app=app, owner="acme", playbook="shop", version="1", place=place, heal=AppHeal(allow=allow))
+        for app in {item.release.app for item in expected}
+    }
+    held = words.pop("held", list(specs))
+    return {
+        name: rescue(
+            Lost(
+                entry=SliceEntry(
+                    owner="acme",
+                    address="192.0.2.1",
+                    provisioner=Provisioner(recreate="make {slice}") if name in provisioners else None,
+                ),
+                here=tuple(item for item in expected if item.release.slice == name),
+                specs=specs,
+                held=held,
+                paused=name in silences and silences[name].paused,
+            ),
+            lambda: contract,
+        )
+        for name in {item.release.slice for item in expected}
+    }
 
 
 def _situation(words: dict[str, Any], expected: list[Expected]) -> Situation:

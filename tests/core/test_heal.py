@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tfheal.core.diagnose import diagnosed
 from tfheal.core.heal import only, planned
+from tfheal.core.heal.rescue import lost
 from tfheal.core.heal.storm import told
 from tfheal.model.app import AppHeal
 from tfheal.model.facts import SliceFacts
@@ -27,6 +28,7 @@ ROUNDS = 600
 def planned_of(made: Fleet, confirmed: list[str] | None = None) -> tuple[Diagnosis, Plan]:
     """Return the judgement over a fleet and the plan that follows; `confirmed` are places that every ask found ill."""
     diagnosis = diagnosed(made.expected, made.placed, made.seen, FULL)
+    diagnosis = lost(diagnosis, made.silences, made.situation.policy.gone_after, NOW)
     if confirmed is not None:
         keys = [("/".join(words.split()[:1]), words.split()[1]) for words in confirmed]
         diagnosis = only(diagnosis, keys)
@@ -172,7 +174,9 @@ def test_the_shipped_defaults() -> None:
     assert (policy.asks, policy.budget, policy.budget_window) == (3, 2, 1_800)
     assert (policy.backoff, policy.backoff_limit) == (10, 300)
     assert (policy.min_healthy_period, policy.chronic) == (3_600, 5)
-    assert AppHeal().allow == SHIPPED_LADDER == ("restart", "free-disk", "redeploy", "page")
+    assert policy.gone_after == 300
+    assert SHIPPED_LADDER == ("restart", "free-disk", "redeploy", "recreate", "rehome", "page")
+    assert set(SHIPPED_LADDER) - set(AppHeal().allow) == {"recreate", "rehome"}, "what gives a slice up is asked for"
 
 
 @given(

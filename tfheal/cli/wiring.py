@@ -168,6 +168,7 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
     from tfheal.edge.known_hosts import KnownHosts
     from tfheal.edge.lease import JournalLeases
     from tfheal.edge.notify import PageNotifier
+    from tfheal.edge.provisioner import LocalProvisioners
     from tfheal.edge.ssh.transport import SshTransport
     from tfheal.edge.templates import JinjaTemplates
     from tfheal.edge.uplink import TcpUplink
@@ -180,7 +181,9 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
     root = find_workspace(folder)
     workspace = WorkspaceFiles(root).load()
     policy = workspace.provider.ssh
-    transport = Counted(SshTransport(ssh_settings(policy), KnownHosts(root / "known_hosts"), root))
+    keys = KnownHosts(root / "known_hosts")
+    ssh = SshTransport(ssh_settings(policy), keys, root)
+    transport = Counted(ssh)
     journal = SqliteJournal(root / ".tfheal" / "journal.db")
     vault = AgeVault(root)
     progress = Reports(quiet=quiet)
@@ -193,6 +196,9 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
         clock=SystemClock(),
         notifier=PageNotifier(workspace.provider.page, root),
         uplink=TcpUplink(),
+        provisioners=LocalProvisioners(root),
+        scan=ssh,
+        keys=keys,
         reporter=progress,
         hidden=partial(hidden, workspace, journal, vault),
         marker=lambda: secrets.token_hex(16),

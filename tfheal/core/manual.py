@@ -29,6 +29,7 @@ _PARTS: Final = {
     "page": ("workspace", "PageRoute", "how a human is called"),
     "ssh": ("workspace", "SshPolicy", "how slices are connected to"),
     "uplink": ("workspace", "UplinkPolicy", "whom to ask when much of the fleet looks down"),
+    "provisioner": ("inventory", "Provisioner", "how a slice is made anew"),
     "slice": ("inventory", "SliceEntry", "a slice as the inventory lists it"),
 }
 _IN_WORDS: Final[Mapping[str, str]] = {

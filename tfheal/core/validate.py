@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tfheal.base.errors import Mistake
-from tfheal.core import rehearse
+from tfheal.core import provision, rehearse
 from tfheal.core.mistakes import nearest
 from tfheal.model import paths
 from tfheal.model.app import AppSpec
 from tfheal.model.document import Document, Key, Written
-from tfheal.model.inventory import Inventory
+from tfheal.model.inventory import Inventory, SliceEntry
 from tfheal.model.playbook import Playbook
 from tfheal.model.ports import Templates
 from tfheal.model.workspace import PlaybookFolder
@@ -56,6 +56,24 @@ def _of_inventory(written: Written[Inventory]) -> Iterator[Mistake]:
             what = f"is {entry.owner}, who is not in [owners]"
             hint = nearest(entry.owner, written.value.owners) or f"add [owners.{entry.owner}]"
             yield written.document.mistake(("slices", name, "owner"), what, hint)
+        yield from _of_provisioner(written, name, entry)
+
+
+def _of_provisioner(written: Written[Inventory], name: str, entry: SliceEntry) -> Iterator[Mistake]:
+    """Yield what is wrong about how a slice is made anew: commands that cannot be, a key that nobody could vouch for."""
+    if (made := entry.provisioner) is None:
+        return
+    key: Key = ("slices", name, "provisioner")
+    for word, template in (("recreate", made.recreate), ("state", made.state)):
+        try:
+            provision.command(template or "true", name, entry)
+        except ValueError as error:
+            hint = ", ".join(["{slice}", "{owner}", "{address}", *(f"{{labels.{label}}}" for label in entry.labels)])
+            yield written.document.mistake((*key, word), str(error), f"it may name {hint}")
+    if made.host_key == "first-contact" and not provision.is_mycelium(entry.address):
+        what = f"is first-contact, but {entry.address} is no Mycelium address (400::/7)"
+        hint = 'only such an address is bound to a key; let `recreate` print the host key: host_key = "output"'
+        yield written.document.mistake((*key, "host_key"), what, hint)
 
 
 def _of_app(app: Written[AppSpec], parts: Parts) -> Iterator[Mistake]:

@@ -2,7 +2,7 @@
 
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from tfheal.edge.database import Database, Row
 from tfheal.edge.process import is_gone, is_here, this_process
 from tfheal.model.findings import Health
 from tfheal.model.ports import Clock
-from tfheal.model.record import ActionRecord, Deployed, HealthSince, Incident, Outcome, Run
+from tfheal.model.record import ActionRecord, Deployed, HealthSince, Incident, Outcome, Run, Silence
 from tfheal.model.release import InstanceName, Release
 
 SILENCE: Final = 10.0
@@ -207,6 +207,19 @@ class SqliteJournal:
         with self.database.atomic():
             for instance, health in healths.items():
                 self.database.change("note_health", **asdict(instance), health=health, since=written(now))
+
+    def note_silence(self, silent: Collection[str], heard: Collection[str], now: datetime) -> None:
+        """Record which slices could not be connected to, each since the first time, and forget it of those heard of."""
+        with self.database.atomic():
+            for name in silent:
+                self.database.change("note_silence", slice=name, since=written(now))
+            for name in heard:
+                self.database.change("drop_silence", slice=name)
+
+    def silences(self) -> dict[str, Silence]:
+        """Return the slices that were silent the last time they were asked, by name."""
+        rows = self.database.rows("silences")
+        return {row["slice"]: Silence(row["slice"], moment(row["since"]), bool(row["paused"])) for row in rows}
 
     def health_since(self) -> dict[InstanceName, HealthSince]:
         """Return the last recorded health of every instance."""

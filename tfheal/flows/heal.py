@@ -7,11 +7,12 @@ from datetime import timedelta
 
 from tfheal.base.errors import Refused, TfhealError
 from tfheal.core.heal import DAY, Situation, Storm, actionable, only, planned
-from tfheal.core.heal.storm import silent, suspected, told
+from tfheal.core.heal.storm import RESCUES, silent, suspected, told
 from tfheal.flows.act import act_everywhere
 from tfheal.flows.fleet import Limits
-from tfheal.flows.look import Look, Scope, judged, look
+from tfheal.flows.look import Look, Scope, look
 from tfheal.flows.recover import close_unfinished
+from tfheal.flows.rescue import judgement, rescued, rescues
 from tfheal.flows.rungs import HealRun, page, take
 from tfheal.model.facts import SliceFacts
 from tfheal.model.findings import Diagnosis
@@ -85,7 +86,7 @@ def _confirmed(run: HealRun) -> tuple[Look, Diagnosis, Storm | None]:
     """Return what was found, the diagnosis with only those findings to act on that every ask confirmed, and the storm."""
     policy = run.workspace.provider.heal
     found = look(run.workspace, Scope(run.apps), run.ports, run.limits)
-    diagnosis = judged(run.workspace, run.apps, found)
+    diagnosis = judgement(run, found)
     confirmed = set(actionable(diagnosis))
     for _ in range(policy.asks - 1):
         suspects = {finding.slice for key, finding in actionable(diagnosis).items() if key in confirmed}
@@ -95,7 +96,7 @@ def _confirmed(run: HealRun) -> tuple[Look, Diagnosis, Storm | None]:
         run.ports.clock.sleep(policy.ask_every)
         again = look(run.workspace, Scope(run.apps, only=suspects), run.ports, run.limits)
         found = replace(found, seen={**found.seen, **again.seen})
-        diagnosis = judged(run.workspace, run.apps, found)
+        diagnosis = judgement(run, found)
         confirmed &= set(actionable(diagnosis))
     storm = _storm(run, found)
     return found, told(only(diagnosis, confirmed), storm), storm
@@ -121,6 +122,7 @@ def _plan(run: HealRun, found: Look, diagnosis: Diagnosis, storm: Storm | None) 
         policy=policy,
         now=now,
         storm=storm,
+        rescues=rescues(run, diagnosis),
     )
     asked_slices = [name for name, facts in found.seen.items() if isinstance(facts, SliceFacts)]
     return planned(diagnosis, asked_slices, situation)
@@ -135,7 +137,7 @@ def _act(run: HealRun, meant: tuple[Expected, ...], plan: Plan) -> list[Taken]:
     have = {item.release.instance: item for item in meant}
     remote: dict[str, list[Action]] = {}
     for action in plan.actions:
-        if action.rung != "page":
+        if action.rung != "page" and action.rung not in RESCUES:
             remote.setdefault(action.slice, []).append(action)
     targets = tuple(run.workspace.inventory.slice(name) for name in remote)
 
@@ -149,5 +151,6 @@ def _act(run: HealRun, meant: tuple[Expected, ...], plan: Plan) -> list[Taken]:
             taken += [Taken(action, outcome, str(done), 0.0) for action in remote[name]]
         else:
             taken += done
+    taken += [rescued(run, action) for action in plan.actions if action.rung in RESCUES]
     incidents = {incident.id: incident for incident in plan.incidents}
     return taken + [page(run, action, incidents[action.incident]) for action in plan.actions if action.rung == "page"]

@@ -124,7 +124,7 @@ def entry(lab: str, made: LabSlice, cpus: int) -> Mapping[str, object]:
         "key": key_path(lab),
         "labels": {LAB_LABEL: lab},
         "size": {"cpu": cpus, "memory": _size(made.memory), "disk": _size(made.disk)},
-        "provisioner": {"recreate": f"tfheal lab recreate {made.name} --name {lab}"},
+        "provisioner": {"recreate": f"tfheal lab recreate {made.name} --name {lab}", "host_key": "output"},
     }
 
 

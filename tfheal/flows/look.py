@@ -12,7 +12,7 @@ from tfheal.core.diagnose import diagnosed
 from tfheal.flows.fleet import Limits
 from tfheal.flows.observe import asked, observed
 from tfheal.flows.releases import expected, placed, wanted
-from tfheal.model.facts import Observation
+from tfheal.model.facts import Observation, Unasked
 from tfheal.model.findings import Diagnosis, Finding, Health
 from tfheal.model.ports import Ports
 from tfheal.model.record import Deployed, Expected, Phase
@@ -53,11 +53,19 @@ def look(workspace: Workspace, scope: Scope, ports: Ports, limits: Limits) -> Lo
         if name in {*scope.slices, *questions} and (scope.only is None or name in scope.only)
     ]
     seen = observed([workspace.inventory.slice(name) for name in names], questions, ports, limits)
+    _note_silence(seen, ports)
     if {name for name, item in known.items() if _taken_over(item, now.get(name), seen, ports)}:
         return look(workspace, scope, ports, limits)  # what was asked was about the release before
     adopted = tuple(item for release in unknown if (item := _adopted(release, seen.get(release.slice), ports)))
     foreign = tuple(found for release in unknown if (found := _foreign(release, seen.get(release.slice))))
     return Look(meant + adopted, seen, foreign)
+
+
+def _note_silence(seen: Mapping[str, Observation], ports: Ports) -> None:
+    """Record which slices are silent; what the round did not get to ask says nothing."""
+    silent = {name for name, one in seen.items() if isinstance(one, Unasked) and one.cause == "unreachable"}
+    untold = {name for name, one in seen.items() if isinstance(one, Unasked) and one.cause in {"deadline", "no-pin"}}
+    ports.journal.note_silence(silent, seen.keys() - silent - untold, ports.clock.now())
 
 
 def judged(workspace: Workspace, apps: tuple[str, ...], found: Look) -> Diagnosis:

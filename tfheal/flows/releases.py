@@ -48,6 +48,11 @@ def expected(apps: Iterable[str], ports: Ports) -> tuple[Expected, ...]:
     return tuple(found)
 
 
+def everywhere(ports: Ports) -> tuple[Expected, ...]:
+    """Return what every instance of every app was deployed as, from the journal."""
+    return expected(dict.fromkeys(item.instance.app for item in ports.journal.deployed()), ports)
+
+
 def reached(deployed: Deployed, ports: Ports) -> bool:
     """Return whether anything ever came to its end on the slice of an instance since it was deployed first."""
     if deployed.phase != "deploying":
@@ -55,9 +60,11 @@ def reached(deployed: Deployed, ports: Ports) -> bool:
     done = [
         action.verb
         for action in ports.journal.actions(deployed.instance.app)
-        if action.instance == deployed.instance and action.outcome == "done" and action.verb != "page"
+        if action.instance == deployed.instance
+        and action.verb != "page"
+        and (action.outcome == "done" or action.verb == "recreate")  # begun, it may have left an empty machine
     ]
-    return bool(done) and done[-1] != "remove"
+    return bool(done) and done[-1] not in {"remove", "recreate"}
 
 
 def placed(workspace: Workspace, apps: Iterable[str]) -> tuple[InstanceName, ...]:

@@ -11,7 +11,7 @@ from tfheal.core.select import selected
 from tfheal.flows.act import Done, Work, act, act_everywhere
 from tfheal.flows.fleet import Limits
 from tfheal.flows.recover import close_incidents, close_unfinished
-from tfheal.flows.releases import by_slice, expected, secret_values
+from tfheal.flows.releases import by_slice, everywhere, secret_values
 from tfheal.model.inventory import Slice
 from tfheal.model.ports import Ports
 from tfheal.model.record import Expected
@@ -61,7 +61,7 @@ def chosen(workspace: Workspace, selectors: tuple[str, ...], ports: Ports) -> tu
 
     Raise UsageError for a word that is none of these.
     """
-    have = _all_expected(ports)
+    have = everywhere(ports)
     found: list[Expected] = []
     for word in selectors:
         mine = [item for item in have if word in {item.release.app, str(item.release.instance)}]
@@ -125,7 +125,7 @@ def _remove_one(item: Expected, target: Slice, ports: Ports, order: _Order) -> D
     release, options = item.release, order.options
     ports.journal.set_deployed(replace(item.deployed, phase="removing", at=ports.clock.now()))
     secrets = secret_values(release, ports)
-    others = [other for other in _all_expected(ports) if other.release.instance != release.instance]
+    others = [other for other in everywhere(ports) if other.release.instance != release.instance]
     claimed = {
         resource_id(resource)
         for other in others
@@ -141,10 +141,6 @@ def _remove_one(item: Expected, target: Slice, ports: Ports, order: _Order) -> D
     elif done.outcome == "refused":
         ports.journal.set_deployed(item.deployed)
     return done
-
-
-def _all_expected(ports: Ports) -> tuple[Expected, ...]:
-    return expected(dict.fromkeys(item.instance.app for item in ports.journal.deployed()), ports)
 
 
 def _result(item: Expected, done: Done | TfhealError) -> Removed:

@@ -74,7 +74,7 @@ def _remedy(run: HealRun, action: Action, release: Release, secrets: Mapping[tup
             return remedies.free_disk(release.app, run.workspace.provider.heal.disk_full_share)
         case "redeploy":
             return steps(release, secrets) + liveness(release, secrets)
-        case "page":
+        case "page" | "recreate" | "rehome":  # nothing that is done on the slice
             return ()
         case _:
             assert_never(action.rung)
@@ -98,7 +98,7 @@ def page(run: HealRun, action: Action, incident: Incident) -> Taken:
     journal.intend(record)
     outcome: Outcome
     try:
-        run.ports.notifier.page(_message(incident, now))
+        run.ports.notifier.page(_message(incident, action.why, now))
         outcome, detail = "done", "a human was called"
         # Once for an incident; a chronic one is over when it was told.
         over = incident.cause == "chronic"
@@ -111,7 +111,7 @@ def page(run: HealRun, action: Action, incident: Incident) -> Taken:
     return Taken(action, outcome, detail, (ended - now).total_seconds())
 
 
-def _message(incident: Incident, now: datetime) -> dict[str, object]:
+def _message(incident: Incident, why: str, now: datetime) -> dict[str, object]:
     return {
         "schema": "tfheal/page/1",
         "at": rfc3339(now),
@@ -121,5 +121,6 @@ def _message(incident: Incident, now: datetime) -> dict[str, object]:
         "slice": incident.slice,
         "cause": incident.cause,
         "detail": incident.detail,
+        "why": why,
         "opened": rfc3339(incident.opened),
     }

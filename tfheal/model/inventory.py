@@ -1,7 +1,7 @@
 """`inventory.toml`: who owns which slices, and how each is reached."""
 
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -42,8 +42,22 @@ class SliceSize(Strict):
 class Provisioner(Strict):
     """How a slice is made anew by whoever holds its contract."""
 
-    recreate: str = Field(description="the command, run without a shell; {slice} and {labels.X} are filled in")
-    timeout: Duration = Field(default=900.0, description="how long it may take")
+    recreate: str = Field(
+        min_length=1,
+        description="the command, run without a shell; {slice}, {owner}, {address} and {labels.X} are filled in",
+    )
+    state: str | None = Field(
+        default=None,
+        min_length=1,
+        description="a command that says how the contract is; while it says `paused`, or fails, nothing is made anew",
+    )
+    host_key: Literal["output", "first-contact"] = Field(
+        default="output",
+        description="how the new host key is known: `recreate` prints it or its fingerprint; or, at a Mycelium address, "
+        "it is the first one shown within 15 minutes",
+    )
+    timeout: Duration = Field(default=900.0, gt=0, description="how long it may take until the slice answers")
+    backoff: Duration = Field(default=600.0, description="the least time between two of them for one slice")
 
 
 class SliceEntry(Strict):

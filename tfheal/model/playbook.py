@@ -13,8 +13,8 @@ from tfheal.model.names import Duration, Name, Size, Strict
 from tfheal.model.resources import PackageName, Resource, SlicePath, Text
 
 CheckKind = Literal["alive", "ready", "consistent"]
-Rung = Literal["restart", "free-disk", "redeploy", "page"]
-SHIPPED_LADDER: tuple[Rung, ...] = ("restart", "free-disk", "redeploy", "page")
+Rung = Literal["restart", "free-disk", "redeploy", "recreate", "rehome", "page"]
+SHIPPED_LADDER: tuple[Rung, ...] = ("restart", "free-disk", "redeploy", "recreate", "rehome", "page")
 Setting = str | int | bool
 SettingName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from tfheal.base.secret import Secret
 from tfheal.model.findings import Health
 from tfheal.model.inventory import Slice
-from tfheal.model.record import ActionRecord, Deployed, HealthSince, Incident, LeaseHolder, Outcome, Run
+from tfheal.model.record import ActionRecord, Deployed, HealthSince, Incident, LeaseHolder, Outcome, Run, Silence
 from tfheal.model.release import InstanceName, Release
 
 
@@ -189,6 +189,12 @@ class Journal(Protocol):
     def note_health(self, healths: Mapping[InstanceName, Health], now: datetime) -> None:
         """Record the health of instances; `since` moves only where it changed."""
 
+    def note_silence(self, silent: Collection[str], heard: Collection[str], now: datetime) -> None:
+        """Record which slices could not be connected to, each since the first time, and forget it of those heard of."""
+
+    def silences(self) -> dict[str, Silence]:
+        """Return the slices that were silent the last time they were asked, by name."""
+
     def health_since(self) -> dict[InstanceName, HealthSince]:
         """Return the last recorded health of every instance."""
 
@@ -221,6 +227,21 @@ class Uplink(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Said:
+    """What a program of this machine said, capped and neutralised, and its exit status."""
+
+    text: str
+    status: int
+
+
+class Provisioners(Protocol):
+    """The commands by which slices are made anew, run on this machine."""
+
+    def run(self, argv: Sequence[str], timeout: float) -> Said:
+        """Run a command without a shell and return what it said; raise ActionFailed if it cannot start or takes too long."""
+
+
+@dataclass(frozen=True, slots=True)
 class SlicePorts:
     """The hands of `tfheal slice`; `agree` puts a question to the operator."""
 
@@ -243,6 +264,9 @@ class Ports:
     clock: Clock
     notifier: Notifier
     uplink: Uplink
+    provisioners: Provisioners
+    scan: HostKeyScan
+    keys: HostKeys
     reporter: Reporter
     hidden: Callable[[Collection[str]], Mapping[str, tuple[str, ...]]]  # of slices: the secrets that they may say
     marker: Callable[[], str]

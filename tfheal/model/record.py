@@ -8,7 +8,7 @@ from tfheal.model.findings import Cause, Health
 from tfheal.model.playbook import Rung
 from tfheal.model.release import InstanceName, Release
 
-Verb = Literal["deploy", "remove", "restart", "free-disk", "redeploy", "page"]
+Verb = Literal["deploy", "remove", "restart", "free-disk", "redeploy", "recreate", "rehome", "page"]
 Outcome = Literal["done", "failed", "refused", "undone", "unknown"]
 IncidentState = Literal["open", "watching", "resolved", "refused"]
 Phase = Literal["deploying", "deployed", "removing"]
@@ -93,6 +93,15 @@ class HealthSince:
     instance: InstanceName
     health: Health
     since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """A slice that cannot be connected to: since when, and whether its owner had said hands off before."""
+
+    slice: str
+    since: datetime
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,9 @@ class HealPolicy(Strict):
         default=3_600.0, description="ill again within: same incident (Cluster API: 1 h)"
     )
     chronic: int = Field(default=5, ge=2, description="heals of one instance in a day that call a human")
+    gone_after: Duration = Field(
+        default=300.0, description="silent this long, a slice is given up as gone (Kubernetes: 5 minutes)"
+    )
     disk_full_share: float = Field(default=0.95, gt=0.5, lt=1, description="used share of a disk that counts as full")
 
 

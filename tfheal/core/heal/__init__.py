@@ -5,7 +5,7 @@ The numbers and their sources stand in `HealPolicy`; the rules in `tfheal explai
 
 from tfheal.core.heal.incidents import actionable, only
 from tfheal.core.heal.plan import planned
-from tfheal.core.heal.situation import DAY, Situation
+from tfheal.core.heal.situation import DAY, Rescue, Situation
 from tfheal.core.heal.storm import Storm
 
-__all__ = ["DAY", "Situation", "Storm", "actionable", "only", "planned"]
+__all__ = ["DAY", "Rescue", "Situation", "Storm", "actionable", "only", "planned"]

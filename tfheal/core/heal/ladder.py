@@ -2,27 +2,31 @@
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from tfheal.core.heal.situation import Situation
+from tfheal.core.heal.storm import RESCUES
 from tfheal.model.plan import Action, Waiting
 from tfheal.model.playbook import SHIPPED_LADDER, Rung
 from tfheal.model.record import ActionRecord, Incident
 from tfheal.model.workspace import HealPolicy
 
+OF_SLICES: Final[tuple[Rung, ...]] = ("recreate", "rehome", "page")  # what helps where a whole slice is lost
 JITTER: Final = 0.25  # Nomad's
 _MOST_DOUBLINGS: Final = 30
 
 
 def next_step(incident: Incident, situation: Situation) -> Action | Waiting:
     """Return the next step of an open incident: the first rung from its present one that is allowed and has budget."""
-    policy, forbidden = situation.policy, []
+    policy = situation.policy
+    forbidden: list[str] = []
     for rung in _ladder(incident, situation):
         if rung == "page":
             break
-        if rung not in situation.allow.get(incident.app, ()):
-            forbidden.append(rung)
+        if (hindrance := _hindrance(incident, rung, situation)) is not None:
+            forbidden.append(f"{rung} ({hindrance})" if hindrance else rung)
             continue
         tries = _tries(incident, rung, situation)
         if refused := _refused(incident, tries, situation):
@@ -31,14 +35,22 @@ def next_step(incident: Incident, situation: Situation) -> Action | Waiting:
         failed_hard = bool(tries) and tries[-1].incident == incident.id and tries[-1].outcome == "failed"
         if failed_hard or len(tries) >= policy.budget:
             continue
-        if tries and (until := tries[-1].started + _backoff(incident, len(tries), policy)) > situation.now:
+        if tries and (until := tries[-1].started + _pause(incident, rung, len(tries), situation)) > situation.now:
             why = f"try {len(tries) + 1} of {policy.budget} waits for its back-off"
             return Waiting(incident.id, rung, why, until)
         return _action(incident, rung, situation)
     return _call(incident, forbidden, situation)
 
 
-def _call(incident: Incident, forbidden: Sequence[Rung], situation: Situation) -> Action | Waiting:
+def _hindrance(incident: Incident, rung: Rung, situation: Situation) -> str | None:
+    """Return why a rung may not be taken, nothing said where the app does not allow it; None if it may."""
+    if rung not in RESCUES:
+        return None if rung in situation.allow.get(incident.app, ()) else ""
+    rescue = situation.rescues.get(incident.slice)
+    return (rescue.hindrance(rung) or None) if rescue else "nothing is known of its slice"
+
+
+def _call(incident: Incident, forbidden: Sequence[str], situation: Situation) -> Action | Waiting:
     """Return the call for a human, once for an incident; one that did not get out is made again later."""
     if incident.paged:
         why = f"needs a human, called {incident.paged:%Y-%m-%d %H:%M} UTC"
@@ -46,12 +58,16 @@ def _call(incident: Incident, forbidden: Sequence[Rung], situation: Situation) -
     calls = [action for action in situation.actions if action.verb == "page" and action.incident == incident.id]
     if calls and (until := calls[-1].started + _backoff(incident, len(calls), situation.policy)) > situation.now:
         return Waiting(incident.id, "page", f"needs a human, who could not be called: {calls[-1].detail}", until)
-    return _action(incident, "page", situation)
+    call = _action(incident, "page", situation)
+    why = f"{call.why}; not possible: {', '.join(forbidden)}" if forbidden else call.why
+    return replace(call, why=why[:1_000])
 
 
 def _ladder(incident: Incident, situation: Situation) -> tuple[Rung, ...]:
     """Return the rungs of the playbook from where the incident is; a full disk is freed, and nothing else is."""
     start = incident.rung or "page"
+    if incident.instance is None and incident.cause != "storm":
+        return OF_SLICES[OF_SLICES.index(start) :] if start in OF_SLICES else ("page",)
     release = situation.releases.get(incident.instance) if incident.instance else None
     rungs: tuple[Rung, ...] = release.ladder if release else ("page",)
     if start in rungs:
@@ -62,19 +78,27 @@ def _ladder(incident: Incident, situation: Situation) -> tuple[Rung, ...]:
     return tuple(rung for rung in rungs if rung == "page" or (rung == "free-disk") == (incident.cause == "disk-full"))
 
 
+def _pause(incident: Incident, rung: Rung, tries: int, situation: Situation) -> timedelta:
+    """Return the wait after so many tries: the back-off, or what a provisioner wants between two of its commands."""
+    rescue = situation.rescues.get(incident.slice) if rung == "recreate" else None
+    return max(_backoff(incident, tries, situation.policy), timedelta(seconds=rescue.pause if rescue else 0.0))
+
+
 def _tries(incident: Incident, rung: Rung, situation: Situation) -> list[ActionRecord]:
     """Return the tries of a rung within its budget's window; to finish a removal is to redeploy what is to be gone."""
     window = timedelta(seconds=situation.policy.budget_window)
     verbs = {rung, "remove"} if rung == "redeploy" else {rung}
-    return [
+    found = [
         action
         for action in situation.actions
         if action.verb in verbs
         and action.incident
         and action.slice == incident.slice
-        and action.instance == incident.instance
+        and (action.instance == incident.instance or rung in RESCUES)
         and situation.now - action.started < window
     ]
+    # A slice is given up as a whole, and each instance on it has its own line about that.
+    return list({action.started: action for action in found}.values()) if rung in RESCUES else found
 
 
 def _refused(incident: Incident, tries: Sequence[ActionRecord], situation: Situation) -> datetime | None:

@@ -1,7 +1,7 @@
 """What healing goes by, beside the diagnosis of the moment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,6 +15,19 @@ DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
+class Rescue:
+    """Why a lost slice may not be made anew, and why what runs there may not move; where that is empty, it may."""
+
+    recreate: str
+    rehome: str
+    pause: float = 0.0  # seconds between two recreates, the provisioner's own back-off
+
+    def hindrance(self, rung: Rung) -> str:
+        """Return why a rung may not be taken; empty: it may."""
+        return self.recreate if rung == "recreate" else self.rehome
+
+
+@dataclass(frozen=True, slots=True)
 class Situation:
     """What healing knows: the releases, what each app allows, the record, the policy and the time."""
 
@@ -25,3 +38,4 @@ class Situation:
     policy: HealPolicy
     now: datetime
     storm: Storm | None = None
+    rescues: Mapping[str, Rescue] = field(default_factory=dict)

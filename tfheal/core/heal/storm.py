@@ -15,7 +15,7 @@ from tfheal.model.playbook import Rung
 from tfheal.model.record import ActionRecord
 
 EVERYWHERE: Final = "*"  # the place of what is wrong with no single slice
-RESCUES: Final[frozenset[Rung]] = frozenset()
+RESCUES: Final[frozenset[Rung]] = frozenset({"recreate", "rehome"})
 LEAST: Final = 3
 HOUR: Final = timedelta(hours=1)
 _SHARE: Final = 3  # more than one of so many

@@ -131,6 +131,17 @@ WHERE health.health <> excluded.health;
 -- name: health_since
 SELECT * FROM health ORDER BY app, component, slice;
 
+-- name: note_silence
+INSERT INTO silence (slice, since, paused)
+VALUES (:slice, :since, (SELECT EXISTS (SELECT 1 FROM health WHERE slice = :slice AND health = 'paused')))
+ON CONFLICT (slice) DO NOTHING;
+
+-- name: drop_silence
+DELETE FROM silence WHERE slice = :slice;
+
+-- name: silences
+SELECT * FROM silence ORDER BY slice;
+
 -- name: lease
 SELECT * FROM lease WHERE app = :app;
 

@@ -1,0 +1,138 @@
+"""The rung `recreate`: a slice is made anew by its provisioner, its new host key pinned, and what was there put back.
+
+Before the command runs, everything on the slice is noted as being deployed there anew; so a run that is killed on the
+way is finished by the next one, onto whatever machine it finds.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+from tfheal.base import untrusted
+from tfheal.base.errors import ActionFailed, HostKeyMismatch, TfhealError, Unreachable
+from tfheal.core import provision
+from tfheal.flows.redeploy import Because, redeploy
+from tfheal.flows.releases import expected
+from tfheal.flows.rungs import HealRun
+from tfheal.model.inventory import Provisioner
+from tfheal.model.plan import Action
+from tfheal.model.record import ActionRecord, Expected, Outcome
+from tfheal.model.results import Taken
+from tfheal.model.ssh import fingerprint
+
+_ASK_EVERY: Final = 3.0
+_KEPT: Final = 1_500
+_STATE_SECONDS: Final = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """How making a slice anew ended, and what its provisioner said."""
+
+    outcome: Outcome
+    detail: str
+
+
+def recreate(run: HealRun, action: Action) -> Taken:
+    """Given a run and the action for a lost slice, have it made anew, deploy what was there, and return how it ended."""
+    journal, clock = run.ports.journal, run.ports.clock
+    here = tuple(item for item in expected(run.apps, run.ports) if item.release.slice == action.slice)
+    for app in {item.release.app for item in here}:
+        run.ports.leases.check(app, run.run)
+    run.ports.reporter.say(f"{action.slice}  recreate: {action.why}")
+    begun = clock.now()
+    records = _intended(run, action, here)
+    made = _made_anew(run, action.slice)
+    for record in records:
+        journal.conclude(record.id, made.outcome, made.detail, clock.now())
+    detail = made.detail
+    if made.outcome == "done":
+        anew = tuple(item for item in expected(run.apps, run.ports) if item.release.slice == action.slice)
+        failed = redeploy(run, anew, Because(f"recreate: {action.why}", action.incident))
+        if failed:
+            name, why = next(iter(failed.items()))
+            made, detail = replace(made, outcome="failed"), f"made anew, but {name}: {why}"
+    return Taken(action, made.outcome, detail, (clock.now() - begun).total_seconds())
+
+
+def contract(run: HealRun, name: str) -> str:
+    """Given a slice, ask its provisioner's `state` command, and return why nothing may be made anew now; empty: it may."""
+    entry = run.workspace.inventory.slices[name]
+    if entry.provisioner is None or entry.provisioner.state is None:
+        return ""
+    try:
+        said = run.ports.provisioners.run(provision.command(entry.provisioner.state, name, entry), _STATE_SECONDS)
+    except TfhealError as error:
+        return f"its state command did not answer: {error}"
+    return provision.obstacle(said.text, said.status)
+
+
+def _intended(run: HealRun, action: Action, here: tuple[Expected, ...]) -> list[ActionRecord]:
+    """Record what is about to happen to each instance: its machine goes, and it is deployed anew."""
+    now = run.ports.clock.now()
+    records = []
+    for item in here:
+        record = ActionRecord(
+            id=run.ports.journal.new_id(),
+            run=run.run,
+            verb="recreate",
+            app=item.release.app,
+            instance=item.release.instance,
+            slice=action.slice,
+            incident=action.incident,
+            why=action.why,
+            release=item.release.id,
+            started=now,
+        )
+        run.ports.journal.intend(record)
+        run.ports.journal.set_deployed(replace(item.deployed, phase="deploying", at=now))
+        records.append(record)
+    return records
+
+
+def _made_anew(run: HealRun, name: str) -> _Made:
+    """Run the provisioner's command, learn the new host key, and pin it."""
+    entry = run.workspace.inventory.slices[name]
+    provisioner = entry.provisioner
+    if provisioner is None:
+        return _Made("refused", "inventory.toml names no provisioner for it")
+    end = run.ports.clock.monotonic() + provisioner.timeout
+    try:
+        said = run.ports.provisioners.run(provision.command(provisioner.recreate, name, entry), provisioner.timeout)
+        kept = untrusted.line(said.text[-_KEPT:], _KEPT)
+        if said.status != 0:
+            return _Made("failed", f"its provisioner ended with status {said.status}: {kept}")
+        key = _new_key(run, name, provisioner, said.text, end)
+    except TfhealError as error:
+        return _Made("failed", str(error))
+    run.ports.keys.pin(name, (key,))
+    return _Made("done", f"made anew, host key {fingerprint(key)}; its provisioner said: {kept}")
+
+
+def _new_key(run: HealRun, name: str, provisioner: Provisioner, said: str, end: float) -> str:
+    """Return the host key of the machine that was just made; raise one of ours if nobody vouches for it."""
+    told = provision.fingerprints(said)
+    if provisioner.host_key == "output" and not told:
+        hint = "let it print the new key, or its fingerprint (SHA256:…)"
+        raise ActionFailed("its provisioner printed no host key", where=name, hint=hint)
+    if provisioner.host_key == "first-contact":
+        end = min(end, run.ports.clock.monotonic() + provision.FIRST_CONTACT)
+        return _offered(run, name, end)[0]
+    shown = _offered(run, name, end)
+    for keys in (shown, run.ports.scan.offered(run.workspace.inventory.slice(name), every=True)):
+        for key in keys:
+            if fingerprint(key) in told:
+                return key
+    why = f"it shows {fingerprint(shown[0])}, its provisioner printed {', '.join(sorted(told))}"
+    raise HostKeyMismatch("it does not show the host key that its provisioner printed", where=name, why=why)
+
+
+def _offered(run: HealRun, name: str, end: float) -> tuple[str, ...]:
+    """Return the host key that a new machine shows, as soon as it does; raise Unreachable at the end of the time."""
+    target = run.workspace.inventory.slice(name)
+    while True:
+        try:
+            return run.ports.scan.offered(target)
+        except Unreachable:
+            if run.ports.clock.monotonic() >= end:
+                raise
+            run.ports.clock.sleep(_ASK_EVERY)

@@ -1,0 +1,43 @@
+"""Lost slices in a heal run: which there are, what may be done about each, and doing it, one slice at a time."""
+
+from functools import partial
+
+from tfheal.core.heal.rescue import Lost, lost, rescue
+from tfheal.core.heal.situation import Rescue
+from tfheal.flows.look import Look, judged
+from tfheal.flows.recreate import contract, recreate
+from tfheal.flows.releases import everywhere
+from tfheal.flows.rungs import HealRun
+from tfheal.model.findings import Diagnosis
+from tfheal.model.plan import Action
+from tfheal.model.results import Taken
+
+
+def judgement(run: HealRun, found: Look) -> Diagnosis:
+    """Given what a heal run found, return the judgement, in which lost slices enter the ladder."""
+    ports = run.ports
+    diagnosis = judged(run.workspace, run.apps, found)
+    return lost(diagnosis, ports.journal.silences(), run.workspace.provider.heal.gone_after, ports.clock.now())
+
+
+def rescues(run: HealRun, diagnosis: Diagnosis) -> dict[str, Rescue]:
+    """Given the confirmed judgement, return what may be done about each lost slice."""
+    silences = run.ports.journal.silences()
+    names = {finding.slice for finding in diagnosis.findings if finding.entry == "recreate"}
+    found = {}
+    for name in sorted(names & run.workspace.inventory.slices.keys()):
+        silence = silences.get(name)
+        of_slice = Lost(
+            entry=run.workspace.inventory.slices[name],
+            here=tuple(item for item in everywhere(run.ports) if item.release.slice == name),
+            specs=run.workspace.apps,
+            held=run.apps,
+            paused=silence is not None and silence.paused,
+        )
+        found[name] = rescue(of_slice, partial(contract, run, name))
+    return found
+
+
+def rescued(run: HealRun, action: Action) -> Taken:
+    """Given an action for a lost slice, do it and return how it ended."""
+    return recreate(run, action)
