@@ -11,7 +11,7 @@ from tfheal.model.ssh import fingerprint
 FIRST_CONTACT: Final = 900.0  # seconds after our own recreate in which a host key is taken at its first sight
 MYCELIUM: Final = ipaddress.ip_network("400::/7")  # an address there is derived from the key of its machine
 _PLACE: Final = re.compile(r"\{([a-z][a-z0-9_.-]*)\}")
-_FINGERPRINT: Final = re.compile(r"(?<![A-Za-z0-9])SHA256:[A-Za-z0-9+/]{43}(?![A-Za-z0-9+/])")
+_FINGERPRINT: Final = re.compile(r"SHA256:[A-Za-z0-9+/]{43}(?![A-Za-z0-9+/])")
 _KEY: Final = re.compile(r"(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d{3}) [A-Za-z0-9+/]{60,2000}={0,2}")
 _PAUSED: Final = re.compile(r"\bpaused\b", re.IGNORECASE)
 
