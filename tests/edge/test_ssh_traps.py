@@ -208,6 +208,22 @@ def test_more_slices_at_once_than_connections(sshd: Sshd) -> None:
     assert _all_at_once(ask, names) == [[f"{name}\n".encode()] * 2 for name in names]
 
 
+def test_servers_that_say_nothing_hold_no_place(sshd: Sshd) -> None:
+    """While more slices than there are places and starts accept connections and are silent, another one is answered."""
+    names = [f"s{number}" for number in range(1, 5)]
+    transport = sshd.transport(
+        replace(QUICK, connections=1, starts=1, banner_timeout=4.0, patience=3.0), sshd.pins(*names)
+    )
+    with misbehaving(_banner_never_comes) as port, ThreadPoolExecutor(len(names)) as pool:
+        for name in names[1:]:
+            silent = pool.submit(transport.run, sshd.slice(name, port=port), "true", timeout=5, cap=CAP)
+        begun = time.monotonic()
+        assert transport.run(sshd.slice(), "echo x", timeout=5, cap=CAP).stdout == b"x\n"
+        assert time.monotonic() - begun < 3
+        with pytest.raises(ConnectFailed, match="no SSH banner"):
+            silent.result()
+
+
 def test_server_without_sessions_says_so(make_sshd: Callable[..., Sshd]) -> None:
     """A server that permits no session at all is an error at once."""
     sshd = make_sshd(MaxSessions="0")

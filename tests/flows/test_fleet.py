@@ -80,6 +80,20 @@ def test_what_has_no_answer_at_the_deadline_is_not_checked() -> None:
     assert "0.3 s" in str(replies["s2"])
 
 
+def test_silent_slices_keep_nobody_waiting() -> None:
+    """More slices say nothing than are asked at once, and yet all others have answers long before these give up."""
+    release, dead = threading.Event(), {"s1", "s2", "s3"}
+
+    def question(target: Slice) -> bool:
+        return target.name not in dead or release.wait(30)
+
+    begun = time.monotonic()
+    replies = ask_all(some(40), question, Limits(together=2, deadline=3.0))
+    release.set()
+    assert time.monotonic() - begun < 5
+    assert {name for name, reply in replies.items() if isinstance(reply, NotChecked)} == dead
+
+
 def test_bug_is_raised_and_ends_the_round() -> None:
     """What is no error of ours is nobody's answer."""
     asked: list[str] = []

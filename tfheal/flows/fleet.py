@@ -1,4 +1,9 @@
-"""One question to many slices at once: bounded, within a deadline, and no slice fails the others."""
+"""One question to many slices at once: bounded, within a deadline, and no slice fails or delays the others.
+
+A slice that says nothing keeps nobody waiting: while some do, others are asked beside them, and a round over slices a
+third of which is dead takes no longer than it takes the living to answer. What a transport can bear at a time it bounds
+itself.
+"""
 
 import queue
 import threading
@@ -6,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 from tfheal.base.errors import NotChecked, TfhealError
 from tfheal.model.inventory import Slice
@@ -14,11 +19,14 @@ from tfheal.model.inventory import Slice
 T = TypeVar("T")
 
 _FOREVER: Final = 10_000_000.0
+_SILENT: Final = 1.0  # seconds without an answer after which another slice is asked beside one
+_LOOK: Final = 0.25  # seconds between looks at who is silent
+_MOST: Final = 512  # asked at once, the silent ones included: a thread that waits costs some 50 kB
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many slices are asked at once, and after how many seconds the round ends; None is never."""
+    """How many slices that answer are asked at once, and after how many seconds the round ends; None is never."""
 
     together: int = 32
     deadline: float | None = None
@@ -43,52 +51,71 @@ def ask_all(
     NotChecked; its thread is left behind, and ends when its connection does. Any other exception ends the round.
     """
     limits = limits or Limits()
-    waiting = deque(slices)
-    replies: queue.SimpleQueue[tuple[str, T | TfhealError | _Crash]] = queue.SimpleQueue()
-    for _ in range(min(limits.together, len(slices))):
-        threading.Thread(target=_work, args=(waiting, question, replies), daemon=True).start()
+    crowd = _Crowd(slices, question)
     try:
-        answers = _collected(len(slices), replies, limits, answered)
+        answers = _collected(crowd, limits, answered)
     finally:
-        waiting.clear()  # also on Ctrl-C: nothing new is begun
+        crowd.waiting.clear()  # also on Ctrl-C: nothing new is begun
     return {one.name: answers[one.name] if one.name in answers else _not_checked(one, limits) for one in slices}
 
 
-def _work(
-    waiting: "deque[Slice]",
-    question: Callable[[Slice], T],
-    replies: "queue.SimpleQueue[tuple[str, T | TfhealError | _Crash]]",
-) -> None:
-    while True:
+class _Crowd(Generic[T]):
+    """The slices of a round: those that wait to be asked, and the threads that ask the others."""
+
+    def __init__(self, slices: Sequence[Slice], question: Callable[[Slice], T]) -> None:
+        self.count = len(slices)
+        self.waiting = deque(slices)
+        self.replies: queue.SimpleQueue[tuple[str, T | TfhealError | _Crash]] = queue.SimpleQueue()
+        self._question = question
+        self._threads = 0
+        self._begun: dict[str, float] = {}
+
+    def grow(self, together: int) -> None:
+        """Have so many slices asked at once, and one more for each that is silent."""
+        now = time.monotonic()
+        silent = sum(now - begun > _SILENT for begun in tuple(self._begun.values()))
+        wanted = min(together + silent, max(together, _MOST)) - self._threads
+        for _ in range(min(wanted, len(self.waiting))):
+            self._threads += 1
+            threading.Thread(target=self._work, daemon=True).start()
+
+    def _work(self) -> None:
+        while True:
+            try:
+                target = self.waiting.popleft()
+            except IndexError:
+                return
+            self._begun[target.name] = time.monotonic()
+            reply = self._answer(target)
+            del self._begun[target.name]
+            self.replies.put((target.name, reply))
+
+    def _answer(self, target: Slice) -> "T | TfhealError | _Crash":
         try:
-            target = waiting.popleft()
-        except IndexError:
-            return
-        replies.put((target.name, _answer(question, target)))
-
-
-def _answer(question: Callable[[Slice], T], target: Slice) -> T | TfhealError | _Crash:
-    try:
-        return question(target)
-    except TfhealError as error:
-        return error
-    except BaseException as error:  # noqa: BLE001 - a bug is raised again where somebody sees it
-        return _Crash(error)
+            return self._question(target)
+        except TfhealError as error:
+            return error
+        except BaseException as error:  # noqa: BLE001 - a bug is raised again where somebody sees it
+            return _Crash(error)
 
 
 def _collected(
-    count: int,
-    replies: "queue.SimpleQueue[tuple[str, T | TfhealError | _Crash]]",
-    limits: Limits,
-    answered: Callable[[str, T | TfhealError], None] | None,
+    crowd: _Crowd[T], limits: Limits, answered: Callable[[str, T | TfhealError], None] | None
 ) -> dict[str, T | TfhealError]:
     answers: dict[str, T | TfhealError] = {}
     end = time.monotonic() + (_FOREVER if limits.deadline is None else limits.deadline)
-    while len(answers) < count:
-        try:
-            name, reply = replies.get(timeout=max(0.0, end - time.monotonic()))
-        except queue.Empty:
+    look = 0.0
+    while len(answers) < crowd.count:
+        now = time.monotonic()
+        if now >= end:
             break
+        if now >= look:
+            crowd.grow(limits.together)
+            look = now + _LOOK
+        try:
+            name, reply = crowd.replies.get(timeout=max(0.0, min(look, end) - now))
+        except queue.Empty:
+            continue
         if isinstance(reply, _Crash):
             raise reply.error
         answers[name] = reply

@@ -3,6 +3,7 @@
 client_config  ~/.ssh/config with what it includes
 route          what that and the inventory say of a slice: address, user, keys, jump hosts (fabric resolves it)
 dial           a TCP connection or a tunnel through a jump host, tried again where that makes sense
+place          who is at work, from a server's first word on, and how many may be
 trust          which host key a server must show
 login          keys: parsed once, from files and from the agent
 session        the handshake, and the channels of one open connection (paramiko's Transport, lean)

@@ -7,8 +7,9 @@ from typing import TypeVar
 from tfheal.base.errors import ConnectFailed
 from tfheal.edge.ssh import trust
 from tfheal.edge.ssh.deadline import Deadline
-from tfheal.edge.ssh.dial import dial, patiently
+from tfheal.edge.ssh.dial import Line, dial, patiently
 from tfheal.edge.ssh.login import Identities
+from tfheal.edge.ssh.place import first_word
 from tfheal.edge.ssh.route import Endpoint
 from tfheal.edge.ssh.session import Session, check_key, hang_up, is_of_no_common_kind, mismatch, shake_hands, shown_key
 from tfheal.edge.ssh.trust import Trust
@@ -30,12 +31,17 @@ class Opener:
         self._lock = threading.Lock()
         self._starts_at: dict[str, threading.BoundedSemaphore] = {}
 
-    def open(self, endpoint: Endpoint, through: Session | None) -> Session:
-        """Given an endpoint and the jump host before it, connect, check its key and log in; raise what the port says."""
+    def open(self, endpoint: Endpoint, through: Session | None, spoke: Callable[[], None]) -> Session:
+        """Given an endpoint and the jump host before it, connect, check its key and log in; raise what the port says.
+
+        `spoke` is called when the server has said its first word; the bounds begin there too, so that servers that say
+        nothing are waited for side by side with all others.
+        """
         expected = self._trust.expected(endpoint)
 
         def attempt(deadline: Deadline) -> Session:
-            line = dial(endpoint, through, self._settings, deadline)
+            line = self._answered(endpoint, through, deadline)
+            spoke()
             with self._starts:
                 transport = shake_hands(line, trust.algorithms(expected), self._settings)
                 try:
@@ -58,7 +64,7 @@ class Opener:
         """Given an endpoint, return the host key that it shows when asked for some kinds; empty if it has none."""
 
         def attempt(deadline: Deadline) -> str:
-            line = dial(endpoint, through, self._settings, deadline)
+            line = self._answered(endpoint, through, deadline)
             with self._starts:
                 transport = shake_hands(line, kinds, self._settings)
             try:
@@ -72,6 +78,11 @@ class Opener:
             if is_of_no_common_kind(error.__cause__):
                 return ""
             raise
+
+    def _answered(self, endpoint: Endpoint, through: Session | None, deadline: Deadline) -> Line:
+        line = dial(endpoint, through, self._settings, deadline)
+        first_word(line, self._settings.banner_timeout)
+        return line
 
     def _started(self, attempt: Callable[[Deadline], T], endpoint: Endpoint) -> T:
         """Run an attempt, and more if it makes sense, among the few that one address sees at once."""

@@ -14,6 +14,7 @@ from tfheal.base.errors import ConnectFailed, ConnectionLost, LoginFailed
 from tfheal.edge.ssh import trust
 from tfheal.edge.ssh.execute import Order, execute
 from tfheal.edge.ssh.opening import Opener
+from tfheal.edge.ssh.place import Place, Places
 from tfheal.edge.ssh.remote import bounded_shell
 from tfheal.edge.ssh.route import Endpoint, Route, Routes
 from tfheal.edge.ssh.session import Session
@@ -31,6 +32,7 @@ class SshTransport:
         self._routes = Routes(workspace)
         self._closing = threading.Event()
         self._opener = Opener(settings, trust.Trust(host_keys), self._closing)
+        self._places = Places(settings.connections)
         self._lock = threading.Lock()
         self._sessions: dict[Slice | Endpoint, Session] = {}  # in the order of their last use
         self._retired: list[Session] = []
@@ -48,7 +50,7 @@ class SshTransport:
         user = self._routes.of(target).target.user
         command = bounded_shell(user, timeout, self._settings.grace)
         order = Order(target.name, command, script.encode(), timeout, cap, on_line)
-        with self._channel(target) as (session, channel):
+        with self._places.one() as place, self._channel(target, place) as (session, channel):
             reply = execute(channel, order, self._settings, session.close)
         if user != "root":
             _check_sudo(reply, target.name, user)
@@ -75,8 +77,9 @@ class SshTransport:
             session.close()
 
     @contextmanager
-    def _channel(self, target: Slice) -> Iterator[tuple[Session, paramiko.Channel]]:
-        session, reused = self._session(target)
+    def _channel(self, target: Slice, place: Place) -> Iterator[tuple[Session, paramiko.Channel]]:
+        session, reused = self._session(target, place)
+        place.take()
         try:
             channel = session.open_channel()
         except ConnectionLost:
@@ -84,7 +87,9 @@ class SshTransport:
             self._drop(target, session)
             if fresh:
                 raise
-            session, _ = self._session(target)
+            place.leave()  # else those who wait for it here, and those who open it, would wait for each other
+            session, _ = self._session(target, place)
+            place.take()
             channel = session.open_channel()
         try:
             yield session, channel
@@ -94,12 +99,16 @@ class SshTransport:
         finally:
             session.close_channel(channel)
 
-    def _session(self, target: Slice) -> tuple[Session, bool]:
+    def _session(self, target: Slice, place: Place) -> tuple[Session, bool]:
         """Return the connection to a slice, and whether it was open already."""
+
+        def spoke() -> None:
+            place.take()
+            self._make_room()
 
         def opened() -> Session:
             route = self._routes.of(target)
-            return self._opener.open(route.target, self._through(route))
+            return self._opener.open(route.target, self._through(route), spoke)
 
         return self._kept(target, opened)
 
@@ -114,7 +123,7 @@ class SshTransport:
         return through
 
     def _jump(self, hop: Endpoint, through: Session | None) -> Session:
-        return self._kept(hop, lambda: self._opener.open(hop, through))[0]
+        return self._kept(hop, lambda: self._opener.open(hop, through, self._make_room))[0]
 
     def _kept(self, key: Slice | Endpoint, opened: Callable[[], Session]) -> tuple[Session, bool]:
         """Return the kept connection of a key if it is alive, else a new one; one thread opens, others wait for it."""
@@ -128,7 +137,6 @@ class SshTransport:
                     return session, True
             if session is not None:
                 session.close()
-            self._make_room()
             session = opened()
             with self._lock:
                 self._sessions[key] = session
