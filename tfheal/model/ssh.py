@@ -17,7 +17,7 @@ class SshSettings:
     retries: int = 2  # of a server that hangs up before its banner (too many starting connections)
     silence: float = 20.0  # a peer that acknowledges nothing for so long is gone
     grace: float = 10.0  # what a slice gets on top of a command's time-out to end it and to say so
-    connections: int = 32  # open at once
+    connections: int = 32  # at work at once, from the first word of a server on
     starts: int = 16  # of these, shaking hands at once
     starts_per_host: int = 8  # of these, with one address: sshd refuses at random above 10
     channels: int = 8  # on one connection: sshd permits 10

@@ -79,7 +79,7 @@ class HealPolicy(Strict):
 class SshPolicy(Strict):
     """How slices are connected to."""
 
-    connections: int = Field(default=32, ge=1, le=256, description="how many slices are asked at one time")
+    connections: int = Field(default=32, ge=1, le=256, description="how many slices that answer are asked at one time")
     starts: int = Field(default=16, ge=1, le=256, description="connections being started at one time")
     connect_timeout: Duration = Field(default=10.0, gt=0, description="how long a connection may take to come about")
     banner_timeout: Duration = Field(
