@@ -28,6 +28,7 @@ from tfheal.model.facts import (
 )
 from tfheal.model.inventory import Provisioner, SliceEntry
 from tfheal.model.names import seconds
+from tfheal.model.pause import Pause, PauseKind
 from tfheal.model.playbook import SHIPPED_LADDER
 from tfheal.model.record import ActionRecord, Deployed, Expected, Incident, Silence
 from tfheal.model.release import InstanceName, Release
@@ -53,6 +54,7 @@ class Fleet:
     seen: dict[str, Observation]
     situation: Situation
     silences: dict[str, Silence]
+    pauses: tuple[Pause, ...] = ()
 
 
 def cases(table: str) -> list[Path]:
@@ -126,11 +128,18 @@ def fleet(case: Case) -> Fleet:
     storm = suspected(seen)
     storm = replace(storm, **{key: tuple(peers) for key, peers in uplink.items()}) if storm else None
     silences = {one: _silence(one, words) for one, words in left.pop("silent", {}).items()}
-    rescues = _rescues(left, expected, silences)
+    pauses = tuple(_pause(words) for words in left.pop("pauses", []))
+    rescues = _rescues(left, expected, silences, pauses)
     situation = replace(_situation(left, expected), storm=storm, rescues=rescues)
     assert not left, f"unknown words in the case: {', '.join(left)}"
     assert not said, f"seen of what is not there: {', '.join(said)}"
-    return Fleet(tuple(expected), tuple(names), seen, situation, silences)
+    return Fleet(tuple(expected), tuple(names), seen, situation, silences, pauses)
+
+
+def _pause(words: Mapping[str, str]) -> Pause:
+    kind: PauseKind = "app" if "app" in words else "slice"
+    end = NOW + timedelta(hours=2)
+    return Pause("p1", kind, words[kind], NOW, end, "ops@desk", "moving", on=words.get("seen_on"))
 
 
 def _slices(names: list[InstanceName], said: Mapping[str, object]) -> list[str]:
@@ -172,6 +181,7 @@ def _machine(words: dict[str, Any]) -> Machine:
         clock_offset=Known(words.pop("clock", 0.0)),
         hands_off_since=Known(words.pop("paused", None)),
         identity=Known(None) if words.pop("wiped", False) else Known("s1 abc"),
+        pauses=Known(()),
     )
     if words.pop("silent", False):
         unknown = Unknown("the machine did not answer in time")
@@ -235,7 +245,9 @@ def _silence(name: str, words: str) -> Silence:
     return Silence(name, NOW - timedelta(seconds=seconds(ago)), paused == "paused")
 
 
-def _rescues(words: dict[str, Any], expected: list[Expected], silences: dict[str, Silence]) -> dict[str, Rescue]:
+def _rescues(
+    words: dict[str, Any], expected: list[Expected], silences: dict[str, Silence], pauses: tuple[Pause, ...]
+) -> dict[str, Rescue]:
     allow = words.get("allow", SHIPPED_LADDER)
     provisioners, contract = words.pop("provisioners", []), words.pop("contract", "")
     place = {"x": ("x",)}
@@ -256,6 +268,7 @@ def _rescues(words: dict[str, Any], expected: list[Expected], silences: dict[str
                 specs=specs,
                 held=held,
                 paused=name in silences and silences[name].paused,
+                pauses=pauses,
             ),
             lambda: contract,
         )

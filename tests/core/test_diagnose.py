@@ -26,7 +26,7 @@ def words_of(finding: Finding) -> str:
 def judged(case: dict[str, object]) -> tuple[Diagnosis, int]:
     """Return the judgement over a case, and the code that status ends with."""
     made = fleet(case)
-    diagnosis = diagnosed(made.expected, made.placed, made.seen, FULL)
+    diagnosis = diagnosed(made.expected, made.placed, made.seen, FULL, made.pauses)
     return diagnosis, int(Status(NOW, (), made.expected, made.seen, diagnosis, {}, {}).exit)
 
 
@@ -97,7 +97,7 @@ def ill_fleets(draw: st.DrawFn) -> dict[str, object]:
 def test_nothing_is_done_about_what_is_not_known(case: dict[str, object]) -> None:
     """Whatever is wrong, a remedy is asked for only where the slice answered, and nobody said stop."""
     made = fleet(case)
-    diagnosis = diagnosed(made.expected, made.placed, made.seen, FULL)
+    diagnosis = diagnosed(made.expected, made.placed, made.seen, FULL, made.pauses)
     assert set(diagnosis.instances) == set(made.placed)
     assert set(diagnosis.apps) == set(PLACE)
     for finding in diagnosis.findings:
@@ -113,7 +113,9 @@ def test_nothing_is_done_about_what_is_not_known(case: dict[str, object]) -> Non
 def test_a_healed_fleet_gives_the_empty_plan(case: dict[str, object]) -> None:
     """Whatever was wrong and is planned for, once all is well there is nothing left to do, to wait for or to find."""
     made = fleet(case)
-    ill = planned(diagnosed(made.expected, made.placed, made.seen, FULL), ["s1", "s2", "s3"], made.situation)
+    ill = planned(
+        diagnosed(made.expected, made.placed, made.seen, FULL, made.pauses), ["s1", "s2", "s3"], made.situation
+    )
     healed = fleet({"place": PLACE})
     after = replace(healed.situation, incidents=ill.incidents)
     diagnosis = diagnosed(healed.expected, healed.placed, healed.seen, FULL)

@@ -27,7 +27,7 @@ ROUNDS = 600
 
 def planned_of(made: Fleet, confirmed: list[str] | None = None) -> tuple[Diagnosis, Plan]:
     """Return the judgement over a fleet and the plan that follows; `confirmed` are places that every ask found ill."""
-    diagnosis = diagnosed(made.expected, made.placed, made.seen, FULL)
+    diagnosis = diagnosed(made.expected, made.placed, made.seen, FULL, made.pauses)
     diagnosis = lost(diagnosis, made.silences, made.situation.policy.gone_after, NOW)
     if confirmed is not None:
         keys = [("/".join(words.split()[:1]), words.split()[1]) for words in confirmed]

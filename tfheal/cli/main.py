@@ -17,6 +17,7 @@ from tfheal.cli.demo import demo
 from tfheal.cli.health import heal, status
 from tfheal.cli.history import history
 from tfheal.cli.lab import lab_app
+from tfheal.cli.pauses import pause, resume
 from tfheal.cli.secret import secret_app
 from tfheal.cli.slices import slice_app, ssh
 from tfheal.cli.workspace import explain, init, schema, validate
@@ -34,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (demo, init, validate, deploy, status, heal, history, logs, remove, ssh, schema, explain):
+for command in (demo, init, validate, deploy, status, heal, pause, resume, history, logs, remove, ssh, schema, explain):
     app.command()(command)
 app.add_typer(slice_app, name="slice")
 app.add_typer(lab_app, name="lab")
@@ -50,7 +51,7 @@ def _options(
     """Deploy, check and heal applications on slices that their owners keep."""
 
 
-ACTING = frozenset({"demo", "deploy", "heal", "remove"})
+ACTING = frozenset({"demo", "deploy", "heal", "pause", "remove", "resume"})
 
 
 class Ended(BaseException):

@@ -4,6 +4,8 @@ from typing import Annotated
 
 import typer
 
+from tfheal.base.errors import UsageError
+
 Folder = Annotated[str | None, typer.Option("--workspace", envvar="TFHEAL_WORKSPACE", help="The workspace's folder.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print only when something happened.")]
@@ -18,3 +20,13 @@ Selectors = Annotated[
 Except = Annotated[
     list[str] | None, typer.Option("--except", metavar="SELECTOR", help="Leave these out.", show_default=False)
 ]
+
+
+def seconds_of(text: str, option: str) -> float:
+    """Given a duration as `2h` and the option that it was given for, return seconds; raise UsageError if it is none."""
+    from tfheal.model.names import seconds
+
+    try:
+        return seconds(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {text} is not a duration", why=str(error)) from None

@@ -168,6 +168,7 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
     from tfheal.edge.known_hosts import KnownHosts
     from tfheal.edge.lease import JournalLeases
     from tfheal.edge.notify import PageNotifier
+    from tfheal.edge.pauses import JournalPauses
     from tfheal.edge.provisioner import LocalProvisioners
     from tfheal.edge.ssh.transport import SshTransport
     from tfheal.edge.templates import JinjaTemplates
@@ -191,6 +192,7 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
         transport=transport,
         journal=journal,
         leases=JournalLeases(journal),
+        pauses=JournalPauses(journal),
         vault=vault,
         templates=JinjaTemplates(),
         clock=SystemClock(),
@@ -210,6 +212,14 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
         progress.close()
         transport.close()
         journal.close()
+
+
+def operator() -> str:
+    """Return who works here, as the others will read it: `user@host`."""
+    from tfheal.edge.process import this_process
+
+    me = this_process()
+    return f"{me.user}@{me.host}"
 
 
 def ssh_settings(policy: "SshPolicy") -> "SshSettings":

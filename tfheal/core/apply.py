@@ -12,6 +12,7 @@ from typing import Final, Literal
 
 from tfheal.base import sh, untrusted
 from tfheal.base.errors import BadReply
+from tfheal.core import pauses
 from tfheal.core.probe import checks
 from tfheal.core.probe.script import ANSWER, PRELUDE, answer_of, called_once, duration, whole
 from tfheal.core.resources.step import Step
@@ -68,7 +69,7 @@ remember() {
 }
 """
 _STEP: Final = re.compile(rb"step (\d{1,4}) (ok|changed|failed|skipped|begun) ([A-Za-z0-9+/=-]*)")
-_REFUSED: Final = re.compile(rb"refused (paused|busy|older|wiped) ([A-Za-z0-9+/=]*)")
+_REFUSED: Final = re.compile(rb"refused (paused|stopped|busy|older|wiped) ([A-Za-z0-9+/=]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +203,8 @@ def _guard(release: Release, order: Order) -> str:
         f'  say "refused paused $(packed "since $(date -u -r {paths.HANDS_OFF} +%Y-%m-%dT%H:%M:%SZ)")"; return\nfi\n'
         f"mkdir -p {paths.RUN} {paths.OWNER} && exec 9>>{lock}\n"
         f'if ! flock -n 9; then say "refused busy $(packed "$(head -c 300 {holder})")"; return; fi\n'
-        f"printf '%s\\n' {who} >{holder}\n"
+        + pauses.guard(release.app)
+        + f"printf '%s\\n' {who} >{holder}\n"
         f'mkdir -p {paths.STATE} && chmod 0700 {paths.STATE} && mkdir -p "$state" "${{journal%/*}}"\n'
         'while read -r key value; do [ "$key" != generation ] || known=$value; done 2>/dev/null <"$state/state"\n'
         "case $known in *[!0-9]*|????????????*) known=;; esac\n"  # garbage is nobody's generation
@@ -271,7 +273,7 @@ def report(
             continue
         rest = line[len(head) :]
         if refusal := _REFUSED.fullmatch(rest):
-            return Report((), (), refused=_refusal(refusal, hidden))
+            return Report((), (), refused=_refusal(refusal, release.slice, hidden))
         if match := re.fullmatch(rb"check (.*)", rest):
             facts.append(_check(match[1], asked, len(facts), hidden))
         elif isinstance(step := progress(line, steps, hidden, marker), StepReport):
@@ -291,8 +293,11 @@ def _check(line: bytes, asked: tuple[Check, ...], position: int, hidden: Collect
     return checks.fact(asked[position], hidden, answer_of(match))
 
 
-def _refusal(match: re.Match[bytes], hidden: Collection[str]) -> str:
-    detail = untrusted.line(sh.unencoded(match[2]) or b"", 300, hidden)
+def _refusal(match: re.Match[bytes], slice_name: str, hidden: Collection[str]) -> str:
+    said = sh.unencoded(match[2]) or b""
+    if match[1] == b"stopped":
+        return pauses.refusal(said, slice_name, hidden)
+    detail = untrusted.line(said, 300, hidden)
     return {
         b"paused": f"paused by the owner {detail} (they lift it by removing {paths.HANDS_OFF})",
         b"busy": f"another run is at work on the slice: {detail}",

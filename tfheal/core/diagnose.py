@@ -11,6 +11,7 @@ from typing import Final
 
 from tfheal.base.moments import rfc3339
 from tfheal.core.order import stages
+from tfheal.core.pauses import quieted
 from tfheal.model.facts import (
     InstanceFacts,
     Known,
@@ -24,6 +25,7 @@ from tfheal.model.facts import (
     Unknown,
 )
 from tfheal.model.findings import Cause, Diagnosis, Finding, Health
+from tfheal.model.pause import Pause
 from tfheal.model.playbook import Rung
 from tfheal.model.record import Expected, HealthSince, Incident
 from tfheal.model.release import InstanceName, Release
@@ -50,11 +52,18 @@ class _Judgement:
 
 
 def diagnosed(
-    expected: Iterable[Expected], placed: Iterable[InstanceName], seen: Mapping[str, Observation], full_share: float
+    expected: Iterable[Expected],
+    placed: Iterable[InstanceName],
+    seen: Mapping[str, Observation],
+    full_share: float,
+    pauses: tuple[Pause, ...] = (),
 ) -> Diagnosis:
-    """Given what is deployed, where apps are placed, what was seen by slice and the share of a full disk, return the judgement."""
+    """Given what is deployed, where apps are placed, what was seen by slice, the share of a full disk and what is paused, judge."""
     meant = {item.release.instance: item for item in expected}
-    of_slices = [finding for name, facts in seen.items() for finding in _of_slice(name, facts, meant, full_share)]
+    pauses = tuple(pause for pause in pauses if pause.kind == "app" or pause.name in seen)
+    free = [name for name in sorted(meant) if not any(pause.concerns(name.app, name.slice) for pause in pauses)]
+    order = dict.fromkeys((*free, *sorted(meant)))  # a disk is freed by an app that is not paused, if there is one
+    of_slices = [finding for name, facts in seen.items() for finding in _of_slice(name, facts, order, full_share)]
     full = {finding.slice for finding in of_slices if finding.cause == "disk-full"}
     judged = {name: _of_instance(item, seen.get(name.slice)) for name, item in meant.items()}
     waiting = _blocked(meant, judged)
@@ -68,6 +77,7 @@ def diagnosed(
     healths |= {name: judgement.health for name, judgement in judged.items()}
     healths |= {name: health for name, (health, _) in waiting.items()}
     findings += [finding for _, finding in waiting.values()]
+    findings, healths = quieted(findings, healths, pauses)
     return Diagnosis(tuple(findings), dict(sorted(healths.items())), _apps(healths))
 
 
@@ -102,7 +112,7 @@ def dated(
 
 def _ill_since(finding: Finding, since: Mapping[InstanceName, HealthSince]) -> datetime | None:
     """Return since when the health of an instance is what the finding explains, or of any on a slice that is silent."""
-    if finding.cause in {"slice-unreachable", "unasked", "host-key-changed"}:
+    if finding.cause in {"slice-unreachable", "unasked", "not-checked", "host-key-changed"}:
         silent = [one.since for name, one in since.items() if name.slice == finding.slice and one.health == "unknown"]
         return min(silent, default=None)
     explains = _is_symptom(finding.cause) or finding.cause in {"blocked", "slice-wiped"}
@@ -110,10 +120,8 @@ def _ill_since(finding: Finding, since: Mapping[InstanceName, HealthSince]) -> d
     return known.since if known and known.health in {*_ILL, "unknown"} else None
 
 
-def _of_slice(
-    name: str, facts: Observation, meant: Mapping[InstanceName, Expected], full_share: float
-) -> list[Finding]:
-    here = sorted(instance for instance in meant if instance.slice == name)
+def _of_slice(name: str, facts: Observation, meant: Iterable[InstanceName], full_share: float) -> list[Finding]:
+    here = [instance for instance in meant if instance.slice == name]
     if isinstance(facts, Unasked):
         return [_unasked(facts)]
     machine = facts.machine
@@ -143,6 +151,8 @@ def _unasked(facts: Unasked) -> Finding:
             return Finding("host-key-changed", "critical", facts.slice, facts.reason)
         case "unreachable" | "login-refused":
             return Finding("slice-unreachable", "warning", facts.slice, facts.reason)
+        case "not-checked":
+            return Finding("not-checked", "warning", facts.slice, facts.reason)
         case _:
             return Finding("unasked", "warning", facts.slice, facts.reason)
 

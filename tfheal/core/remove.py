@@ -49,7 +49,7 @@ def _forgotten(release: Release, *, data: bool) -> Step:
     kept = not data and any(path.startswith(f"{home}/") for path in data_paths(release))
     lines = [
         f"rm -rf -- {sh.quote(state) if kept else sh.join(home, state)}",
-        f"rmdir -- {sh.join(home.rpartition('/')[0], state.rpartition('/')[0])} 2>/dev/null",
+        f"rmdir -- {sh.join(home.rpartition('/')[0], state.rpartition('/')[0], paths.PAUSES)} 2>/dev/null",
         "exit 0",
     ]
     return Step("remove state", _ALWAYS, "\n".join(lines), None, timeout=60.0)

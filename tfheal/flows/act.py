@@ -10,6 +10,7 @@ from tfheal.core.apply import Order, Report, Secrets, StepReport
 from tfheal.core.resources.step import Step
 from tfheal.flows.fleet import Limits, ask_all
 from tfheal.flows.hidden import hushed
+from tfheal.flows.pauses import check
 from tfheal.model.inventory import Slice
 from tfheal.model.ports import Ports
 from tfheal.model.record import ActionRecord, Outcome, Verb
@@ -96,6 +97,7 @@ def _trip(work: Work, target: Slice, ports: Ports) -> tuple[Outcome, str, Report
     order = Order(work.verb, ports.writer, work.run, work.why, work.generation, work.remembers, work.identity)
     script = apply.composed(work.release, work.steps, order, work.secrets, marker)
     try:
+        check(work.release.app, target.name, ports)  # a pause that came while this run was under way
         reply = ports.transport.run(
             target,
             script,

@@ -10,6 +10,7 @@ from tfheal.core.order import stages
 from tfheal.flows.act import Done, Work, act, act_everywhere
 from tfheal.flows.fleet import Limits
 from tfheal.flows.observe import Asked, asked, observed
+from tfheal.flows.pauses import settle, standing
 from tfheal.flows.recover import close_incidents, close_unfinished
 from tfheal.flows.releases import make_secrets, reached, wanted
 from tfheal.model.facts import Observation, Unasked
@@ -69,6 +70,7 @@ def _deploy(
     make_secrets(workspace, app, ports)
     trip = _check_trip(workspace, app, ports, limits, run)
     close_unfinished(app, ports)
+    settle(workspace, trip.seen, ports, limits)
     plans = _plans(trip)
     if refused := _refusal(trip, plans, options):
         return AppResult(app, refused=refused)
@@ -132,6 +134,10 @@ def _refusal(trip: _Trip, plans: Mapping[InstanceName, InstancePlan], options: D
     gone = sorted(str(name) for name in trip.known if name not in trip.items)
     if gone:
         return f"{', '.join(gone)} is deployed, and the app spec no longer places it (tfheal remove {gone[0]})"
+    acts = [name for name, plan in plans.items() if plan.acts]
+    for pause in standing(trip.seen, trip.ports):
+        if any(pause.concerns(name.app, name.slice) for name in acts):
+            return pause.words
     wiped = [plan for plan in plans.values() if plan.reason == "wiped"]
     if wiped and not options.onto_empty:
         return (

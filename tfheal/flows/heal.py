@@ -11,6 +11,7 @@ from tfheal.core.heal.storm import RESCUES, silent, suspected, told
 from tfheal.flows.act import act_everywhere
 from tfheal.flows.fleet import Limits
 from tfheal.flows.look import Look, Scope, look
+from tfheal.flows.pauses import settle
 from tfheal.flows.recover import close_unfinished
 from tfheal.flows.rescue import judgement, rescued, rescues
 from tfheal.flows.rungs import HealRun, page, take
@@ -55,6 +56,7 @@ def _heal(run: HealRun, options: HealOptions) -> Healing:
     if not options.plan_only:
         for app in run.apps:
             close_unfinished(app, run.ports)
+        settle(run.workspace, found.seen, run.ports, run.limits)
     taken: list[Taken] = []
     plan = _plan(run, found, diagnosis, storm)
     agreed = not options.plan_only and (not plan.actions or options.agree(plan))

@@ -11,6 +11,7 @@ from tfheal.core.deploy import state_of
 from tfheal.core.diagnose import diagnosed
 from tfheal.flows.fleet import Limits
 from tfheal.flows.observe import asked, observed
+from tfheal.flows.pauses import standing
 from tfheal.flows.releases import expected, placed, wanted
 from tfheal.model.facts import Observation, Unasked
 from tfheal.model.findings import Diagnosis, Finding, Health
@@ -64,14 +65,19 @@ def look(workspace: Workspace, scope: Scope, ports: Ports, limits: Limits) -> Lo
 def _note_silence(seen: Mapping[str, Observation], ports: Ports) -> None:
     """Record which slices are silent; what the round did not get to ask says nothing."""
     silent = {name for name, one in seen.items() if isinstance(one, Unasked) and one.cause == "unreachable"}
-    untold = {name for name, one in seen.items() if isinstance(one, Unasked) and one.cause in {"deadline", "no-pin"}}
+    untold = {
+        name
+        for name, one in seen.items()
+        if isinstance(one, Unasked) and one.cause in {"deadline", "not-checked", "no-pin"}
+    }
     ports.journal.note_silence(silent, seen.keys() - silent - untold, ports.clock.now())
 
 
-def judged(workspace: Workspace, apps: tuple[str, ...], found: Look) -> Diagnosis:
+def judged(workspace: Workspace, apps: tuple[str, ...], found: Look, ports: Ports) -> Diagnosis:
     """Given what was found, return the judgement; what another workspace deployed is unknown to this one."""
     full = workspace.provider.heal.disk_full_share
-    diagnosis = diagnosed(found.meant, placed(workspace, apps), found.seen, full)
+    pauses = standing(found.seen, ports)
+    diagnosis = diagnosed(found.meant, placed(workspace, apps), found.seen, full, pauses)
     strangers: dict[InstanceName, Health] = {
         finding.instance: "unknown" for finding in found.foreign if finding.instance
     }

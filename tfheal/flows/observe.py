@@ -32,13 +32,13 @@ REPLY_CAP = 4 << 20
 _CAUSES: tuple[
     tuple[
         type[TfhealError],
-        Literal["unreachable", "host-key-changed", "login-refused", "no-pin", "bad-reply", "deadline"],
+        Literal["unreachable", "host-key-changed", "login-refused", "no-pin", "bad-reply", "deadline", "not-checked"],
     ],
     ...,
 ] = (
     (HostKeyMismatch, "host-key-changed"),
     (LoginFailed, "login-refused"),
-    (NotChecked, "deadline"),
+    (NotChecked, "not-checked"),
     (Unreachable, "unreachable"),
     (Refused, "no-pin"),
     (BadReply, "bad-reply"),
@@ -97,7 +97,9 @@ def _ask(target: Slice, items: tuple[Asked, ...], hidden: tuple[str, ...], ports
     return SliceFacts(
         slice=target.name,
         at=received.isoformat(),
-        machine=machine.machine(told["machine"], told["updates"], sent.timestamp(), received.timestamp()),
+        machine=machine.machine(
+            told["machine"], told["updates"], sent.timestamp(), received.timestamp(), target.name, hidden
+        ),
         instances={
             item.release.instance.on_slice: instance.facts(item.release, item.steps, hidden, told) for item in items
         },

@@ -10,6 +10,7 @@ from typing import Final
 from tfheal.base import untrusted
 from tfheal.base.errors import ActionFailed, HostKeyMismatch, TfhealError, Unreachable
 from tfheal.core import provision
+from tfheal.flows.pauses import check
 from tfheal.flows.redeploy import Because, redeploy
 from tfheal.flows.releases import expected
 from tfheal.flows.rungs import HealRun
@@ -38,6 +39,7 @@ def recreate(run: HealRun, action: Action) -> Taken:
     here = tuple(item for item in expected(run.apps, run.ports) if item.release.slice == action.slice)
     for app in {item.release.app for item in here}:
         run.ports.leases.check(app, run.run)
+        check(app, action.slice, run.ports)
     run.ports.reporter.say(f"{action.slice}  recreate: {action.why}")
     begun = clock.now()
     records = _intended(run, action, here)

@@ -10,6 +10,7 @@ from tfheal.core.resources import steps
 from tfheal.core.select import selected
 from tfheal.flows.act import Done, Work, act, act_everywhere
 from tfheal.flows.fleet import Limits
+from tfheal.flows.pauses import check
 from tfheal.flows.recover import close_incidents, close_unfinished
 from tfheal.flows.releases import by_slice, everywhere, secret_values
 from tfheal.model.inventory import Slice
@@ -48,6 +49,8 @@ def remove(
         ours = tuple(item for item in chosen if item.release.app == app)
         try:
             with ports.leases.hold(app, "remove", run):
+                for item in ours:
+                    check(app, item.release.slice, ports)
                 close_unfinished(app, ports)
                 results.append(Removal(app, _removed(workspace, ours, ports, limits, _Order(run, options))))
         except Refused as refusal:

@@ -5,6 +5,7 @@ from functools import partial
 from tfheal.core.heal.rescue import Lost, lost, rescue
 from tfheal.core.heal.situation import Rescue
 from tfheal.flows.look import Look, judged
+from tfheal.flows.pauses import standing
 from tfheal.flows.recreate import contract, recreate
 from tfheal.flows.releases import everywhere
 from tfheal.flows.rungs import HealRun
@@ -16,7 +17,7 @@ from tfheal.model.results import Taken
 def judgement(run: HealRun, found: Look) -> Diagnosis:
     """Given what a heal run found, return the judgement, in which lost slices enter the ladder."""
     ports = run.ports
-    diagnosis = judged(run.workspace, run.apps, found)
+    diagnosis = judged(run.workspace, run.apps, found, ports)
     return lost(diagnosis, ports.journal.silences(), run.workspace.provider.heal.gone_after, ports.clock.now())
 
 
@@ -33,6 +34,7 @@ def rescues(run: HealRun, diagnosis: Diagnosis) -> dict[str, Rescue]:
             specs=run.workspace.apps,
             held=run.apps,
             paused=silence is not None and silence.paused,
+            pauses=standing({}, run.ports),
         )
         found[name] = rescue(of_slice, partial(contract, run, name))
     return found

@@ -6,6 +6,7 @@ from dataclasses import replace
 from tfheal.core.diagnose import dated
 from tfheal.flows.fleet import Limits
 from tfheal.flows.look import Scope, judged, look
+from tfheal.flows.pauses import standing
 from tfheal.flows.releases import wanted
 from tfheal.model.findings import Finding
 from tfheal.model.ports import Ports
@@ -17,7 +18,7 @@ from tfheal.model.workspace import Workspace
 def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], ports: Ports, limits: Limits) -> Status:
     """Given names of apps and of the slices to look at, return their status."""
     found = look(workspace, Scope(apps, frozenset(slices)), ports, limits)
-    diagnosis = judged(workspace, apps, found)
+    diagnosis = judged(workspace, apps, found, ports)
     now = ports.clock.now()
     ports.journal.note_health(diagnosis.instances, now)
     since = ports.journal.health_since()
@@ -28,7 +29,7 @@ def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], p
         for action in ports.journal.actions()
         if action.instance and action.incident and action.outcome == "done" and action.verb != "page"
     }
-    return Status(now, apps, found.meant, found.seen, diagnosis, since, healed)
+    return Status(now, apps, found.meant, found.seen, diagnosis, since, healed, standing(found.seen, ports))
 
 
 def _not_deployed(

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
+from tfheal.model.pause import Pause
+
 T = TypeVar("T")
 
 
@@ -43,6 +45,7 @@ class Machine:
     clock_offset: Fact[float]
     hands_off_since: Fact[str | None]
     identity: Fact[str | None]
+    pauses: Fact[tuple[Pause, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,7 @@ class Unasked:
 
     slice: str
     reason: str
-    cause: Literal["unreachable", "host-key-changed", "login-refused", "no-pin", "bad-reply", "deadline"]
+    cause: Literal["unreachable", "host-key-changed", "login-refused", "no-pin", "bad-reply", "deadline", "not-checked"]
     hint: str = ""
     round_trips: int = 0
 

@@ -13,6 +13,7 @@ Cause = Literal[
     "host-key-changed",
     "slice-wiped",
     "paused-by-owner",
+    "paused",
     "disk-full",
     "drift",
     "unit-failed",
@@ -28,13 +29,17 @@ Cause = Literal[
     "chronic",
     "storm",
     "unasked",
+    "not-checked",
     "clock-off",
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong or worth knowing; `entry` is the rung that healing starts at, none if no rung helps."""
+    """One thing that is wrong or worth knowing; `entry` is the rung that healing starts at, none if no rung helps.
+
+    What is `paused` asks for nothing, whatever it is.
+    """
 
     cause: Cause
     severity: Severity
@@ -43,6 +48,7 @@ class Finding:
     instance: InstanceName | None = None
     entry: Rung | None = None
     since: str | None = None
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

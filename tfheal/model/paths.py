@@ -6,6 +6,7 @@ from typing import Final
 STATE: Final = "/var/lib/tfheal"
 RUN: Final = "/run/tfheal"  # locks, and what is forgotten at a reboot
 SLICE_JOURNAL: Final = "/var/log/tfheal/journal.jsonl"
+PAUSES: Final = f"{STATE}/pause.d"  # a file an app, and `_slice`; no app has a dot in its name
 IDENTITY: Final = f"{STATE}/identity"
 OWNER: Final = "/etc/tfheal"
 HANDS_OFF: Final = f"{OWNER}/hands-off"

@@ -9,6 +9,7 @@ from typing import Protocol
 from tfheal.base.secret import Secret
 from tfheal.model.findings import Health
 from tfheal.model.inventory import Slice
+from tfheal.model.pause import Pause, PauseKind
 from tfheal.model.record import ActionRecord, Deployed, HealthSince, Incident, LeaseHolder, Outcome, Run, Silence
 from tfheal.model.release import InstanceName, Release
 
@@ -212,6 +213,19 @@ class Leases(Protocol):
         """Return who holds it now, if anybody alive does."""
 
 
+class Pauses(Protocol):
+    """The pauses that this workspace knows."""
+
+    def keep(self, pause: Pause, now: datetime) -> None:
+        """Record a pause; the one before of the same app or slice is lifted with it."""
+
+    def lift(self, kind: PauseKind, name: str, now: datetime) -> int:
+        """Record that the pause of an app or a slice is over; return how many stood."""
+
+    def known(self, now: datetime) -> tuple[Pause, ...]:
+        """Return the pauses whose end is yet to come, those that were lifted too."""
+
+
 class Notifier(Protocol):
     """Calls a human."""
 
@@ -259,6 +273,7 @@ class Ports:
     transport: Transport
     journal: Journal
     leases: Leases
+    pauses: Pauses
     vault: Vault
     templates: Templates
     clock: Clock

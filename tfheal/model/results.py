@@ -8,6 +8,7 @@ from typing import Final, Literal
 from tfheal.base.exits import Exit, winning
 from tfheal.model.facts import Observation
 from tfheal.model.findings import Diagnosis, Finding
+from tfheal.model.pause import Pause
 from tfheal.model.plan import Action, InstancePlan, Plan
 from tfheal.model.record import Expected, HealthSince, Incident
 from tfheal.model.release import InstanceName
@@ -22,7 +23,7 @@ EXITS: Final[Mapping[str, Exit]] = {
 }
 DATA_AT_RISK: Final = frozenset({"slice-wiped", "host-key-changed"})
 ILL: Final = frozenset({"down", "degraded", "blocked"})
-NOT_ASKED: Final = frozenset({"slice-unreachable", "unasked", "foreign-release"})
+NOT_ASKED: Final = frozenset({"slice-unreachable", "unasked", "not-checked", "foreign-release"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +90,7 @@ class Status:
     diagnosis: Diagnosis
     since: Mapping[InstanceName, HealthSince]
     healed: Mapping[InstanceName, datetime]
+    pauses: tuple[Pause, ...] = ()
 
     @property
     def exit(self) -> Exit:
@@ -133,7 +135,7 @@ class Healing:
         ]
         healths = set(self.diagnosis.instances.values())
         causes = {finding.cause for finding in self.diagnosis.findings}
-        if self.locked or "paused" in healths or "newer-generation" in causes:
+        if self.locked or "paused" in healths or causes & {"newer-generation", "paused"}:
             codes.append(Exit.REFUSED)
         if healths & ILL:
             codes.append(Exit.FINDINGS)
@@ -142,6 +144,8 @@ class Healing:
         return winning(codes)
 
     def _codes(self, incident: Incident) -> list[Exit]:
+        if self._is_paused(incident):
+            return [Exit.REFUSED]
         unknown = incident.instance and (
             self.diagnosis.instances.get(incident.instance) == "unknown"
             or incident.instance in {found.instance for found in self.diagnosis.findings if found.cause == "unasked"}
@@ -155,6 +159,11 @@ class Healing:
         if incident.rung == "page" and not unknown:
             codes.append(Exit.HUMAN)
         return codes
+
+    def _is_paused(self, incident: Incident) -> bool:
+        paused = {(found.instance, found.slice) for found in self.diagnosis.findings if found.cause == "paused"}
+        health = self.diagnosis.instances.get(incident.instance) if incident.instance else None
+        return health == "paused" or bool(paused & {(incident.instance, incident.slice), (None, incident.slice)})
 
 
 def _code(finding: Finding, diagnosis: Diagnosis) -> Exit:

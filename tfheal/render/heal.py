@@ -12,6 +12,7 @@ from tfheal.model.record import Incident
 from tfheal.model.results import Healing, Taken
 from tfheal.render.words import NARROW, table
 
+_SAID: Final = frozenset({"slice-unreachable", "unasked", "not-checked", "paused-by-owner", "paused"})
 STYLES: Final = {
     "done": "green",
     "failed": "bold red",
@@ -145,7 +146,7 @@ def _cells(taken: Taken | None) -> list[Text]:
 
 def _unasked(healing: Healing) -> list[RenderableType]:
     return [
-        Text(f"{finding.slice}  {finding.cause}  {finding.detail}", style="magenta")
+        Text(f"{finding.instance or finding.slice}  {finding.cause}  {finding.detail}", style="magenta")
         for finding in healing.diagnosis.findings
-        if finding.cause in {"slice-unreachable", "unasked", "paused-by-owner"}
+        if finding.cause in _SAID
     ]

@@ -14,6 +14,7 @@ from tfheal.model.findings import Finding
 from tfheal.model.inventory import SliceEntry
 from tfheal.model.release import InstanceName
 from tfheal.model.results import Status
+from tfheal.render.pauses import pause_document
 from tfheal.render.words import NARROW, STYLES, ago, document, said, size, span, table
 
 _UNKNOWN: Final = {"unknown": "not asked"}
@@ -47,6 +48,7 @@ def status_document(
         "slices": [
             _slice(name, slices[name].owner, seen, round_trips.get(name, 0)) for name, seen in status.seen.items()
         ],
+        "pauses": [pause_document(pause) for pause in status.pauses],
         "findings": [_finding_document(finding) for finding in status.diagnosis.findings],
     }
 
@@ -185,6 +187,8 @@ def _slice(name: str, owner: str, seen: Observation, trips: int) -> dict[str, ob
             "facts": facts,
         }
     facts = {field: document(getattr(seen.machine, field)) for field in Machine.__dataclass_fields__}
+    if isinstance(seen.machine.pauses, Known):
+        facts["pauses"] = [pause_document(pause) for pause in seen.machine.pauses.value]
     for absent in ("hands_off_since", "identity"):
         if facts[absent] is None:
             facts[absent] = False

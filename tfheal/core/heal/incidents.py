@@ -117,7 +117,7 @@ def unsure_of(diagnosis: Diagnosis) -> frozenset[InstanceName]:
 
 
 def _asks(finding: Finding) -> bool:
-    return finding.entry is not None or finding.cause in FOR_HUMANS
+    return not finding.paused and (finding.entry is not None or finding.cause in FOR_HUMANS)
 
 
 def key_of(item: Finding | Incident) -> tuple[str, str]:

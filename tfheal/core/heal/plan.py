@@ -8,7 +8,7 @@ from tfheal.core.heal.incidents import actionable, chronic, key_of, unsure_of, u
 from tfheal.core.heal.ladder import next_step
 from tfheal.core.heal.situation import Situation
 from tfheal.core.heal.storm import HOUR, RESCUES, hourly
-from tfheal.model.findings import Diagnosis
+from tfheal.model.findings import Diagnosis, Finding
 from tfheal.model.plan import Action, Plan, Waiting
 from tfheal.model.playbook import Rung
 from tfheal.model.record import Incident
@@ -34,7 +34,7 @@ def planned(diagnosis: Diagnosis, asked: Iterable[str], situation: Situation) ->
             continue
         if frozen := _frozen(incident, situation):
             step: Action | Waiting = Waiting(incident.id, incident.rung or "page", frozen)
-        elif incident.cause != "chronic" and key_of(incident) not in asking:
+        elif not _is_asking(incident, diagnosis) and key_of(incident) not in asking:
             step = Waiting(incident.id, incident.rung or "page", _why_not(incident, known, diagnosis))
         else:
             step = next_step(incident, situation)
@@ -74,9 +74,24 @@ def _component(action: Action) -> tuple[str, str]:
 def _why_not(incident: Incident, asked: Collection[str], diagnosis: Diagnosis) -> str:
     """Return why nothing is done about an open incident for which no finding asks."""
     health = diagnosis.instances.get(incident.instance) if incident.instance else None
+    if told := _pauses(incident, diagnosis):
+        return f"paused {told[0].detail}"
     if health == "paused":
         return "paused by the owner"
     if incident.slice not in asked or health == "unknown" or incident.instance in unsure_of(diagnosis):
         return "it could not be asked"
     hushed = [finding.detail for finding in diagnosis.findings if key_of(finding) == key_of(incident)]
     return f"left for now: {hushed[0]}" if hushed else "another cause goes first"
+
+
+def _pauses(incident: Incident, diagnosis: Diagnosis) -> list[Finding]:
+    """Return the pauses that stop what would be done about an incident."""
+    places = {(incident.instance, incident.slice), (None, incident.slice)}
+    found = (finding for finding in diagnosis.findings if finding.cause == "paused")
+    return [finding for finding in found if (finding.instance, finding.slice) in places]
+
+
+def _is_asking(incident: Incident, diagnosis: Diagnosis) -> bool:
+    """Return whether an incident asks for itself: a chronic one has no finding, and a pause holds it too."""
+    health = diagnosis.instances.get(incident.instance) if incident.instance else None
+    return incident.cause == "chronic" and health != "paused" and not _pauses(incident, diagnosis)

@@ -14,6 +14,7 @@ from tfheal.core.heal.situation import Rescue
 from tfheal.model.app import AppSpec
 from tfheal.model.findings import Diagnosis, Finding
 from tfheal.model.inventory import SliceEntry
+from tfheal.model.pause import Pause
 from tfheal.model.playbook import Rung
 from tfheal.model.record import Expected, Silence
 from tfheal.model.release import Release
@@ -26,7 +27,7 @@ ENTRY: Final[Rung] = "recreate"
 class Lost:
     """A lost slice: how it is listed, what was deployed there, the specs of these apps, and which of them this run holds.
 
-    `paused` is that its owner had said hands off before it fell silent.
+    `paused` is that its owner had said hands off before it fell silent; `pauses` are those of people.
     """
 
     entry: SliceEntry
@@ -34,6 +35,7 @@ class Lost:
     specs: Mapping[str, AppSpec]
     held: Collection[str]
     paused: bool = False
+    pauses: tuple[Pause, ...] = ()
 
 
 def lost(diagnosis: Diagnosis, silences: Mapping[str, Silence], gone_after: float, now: datetime) -> Diagnosis:
@@ -44,7 +46,9 @@ def lost(diagnosis: Diagnosis, silences: Mapping[str, Silence], gone_after: floa
     used = {name.slice for name, health in diagnosis.instances.items() if health != "absent"}
     findings = tuple(
         replace(finding, entry=ENTRY, detail=f"{finding.detail}{words}")
-        if finding.slice in used and (words := _lost(finding, silences, gone_after, now)) is not None
+        if finding.slice in used
+        and not finding.paused
+        and (words := _lost(finding, silences, gone_after, now)) is not None
         else finding
         for finding in diagnosis.findings
     )
@@ -84,6 +88,7 @@ def _forbidden(lost: Lost, rung: Rung) -> Iterator[str]:
         yield "its owner had said hands off"
     for item in lost.here:
         app = item.release.app
+        yield from (f"{app} is {one.words}" for one in lost.pauses if one.concerns(app, item.release.slice))
         if app not in lost.held:
             yield f"{app} is on it too, and no part of this run"
         elif rung not in lost.specs[app].heal.allow:

@@ -21,7 +21,7 @@ HOUR: Final = timedelta(hours=1)
 _SHARE: Final = 3  # more than one of so many
 _TENTH: Final = 10
 _DOWN: Final = frozenset({"unreachable", "login-refused", "host-key-changed"})
-_UNTOLD: Final = frozenset({"deadline", "no-pin"})
+_UNTOLD: Final = frozenset({"deadline", "not-checked", "no-pin"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,16 @@
 """The machine itself: one question for its figures, one for its updates, and the parser that believes neither blindly."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import Final, TypeVar
 
-from tfheal.base import untrusted
+from tfheal.base import sh, untrusted
+from tfheal.core import pauses
 from tfheal.core.probe.script import Answer, Question
 from tfheal.model import paths
 from tfheal.model.facts import Fact, Known, Machine, Unknown
+from tfheal.model.pause import Pause
 
 T = TypeVar("T")
 
@@ -18,7 +20,7 @@ _SCRIPT: Final = f"""\
 date '+now %s.%N'
 if [ -e {paths.HANDS_OFF} ]; then echo "hands-off $(date -u -r {paths.HANDS_OFF} +%Y-%m-%dT%H:%M:%SZ)"; else echo "hands-off no"; fi
 if [ -e {paths.IDENTITY} ]; then read -r identity <{paths.IDENTITY}; echo "identity $identity"; else echo "identity no"; fi
-echo "cpus $(nproc)"
+{pauses.question()}echo "cpus $(nproc)"
 container=$(systemd-detect-virt --container) || container=none
 if [ "$container" = none ]; then
   read -r one _ </proc/loadavg; echo "load $one"
@@ -73,8 +75,15 @@ _NOT_SAID: Final = Unknown("the slice did not say")
 _NO_TIME: Final = Unknown("no time was left to ask")
 
 
-def machine(answer: Answer | None, updates: Answer | None, sent: float, received: float) -> Machine:
-    """Given the answers and our own clock (Unix seconds) before and after the round trip, return the machine's facts."""
+def machine(
+    answer: Answer | None,
+    updates: Answer | None,
+    sent: float,
+    received: float,
+    slice_name: str = "",
+    hidden: Collection[str] = (),
+) -> Machine:
+    """Given the answers, our own clock (Unix seconds) before and after the round trip and whose they are, return facts."""
     if answer is None:
         return unknown(_NO_TIME.reason)
     if answer.timed_out:
@@ -100,7 +109,18 @@ def machine(answer: Answer | None, updates: Answer | None, sent: float, received
         clock_offset=_offset(said, sent, received),
         hands_off_since=_hands_off(said),
         identity=_or_none(said, "identity"),
+        pauses=Known(_pauses(said, slice_name, hidden)),
     )
+
+
+def _pauses(said: dict[str, list[str]], slice_name: str, hidden: Collection[str]) -> tuple[Pause, ...]:
+    found = []
+    for words in said.get("pause", []):
+        file, _, content = words.partition(" ")
+        told = sh.unencoded(content.encode("ascii", "replace"))
+        if told is not None and (pause := pauses.parsed(file, told, slice_name, hidden)):
+            found.append(pause)
+    return tuple(found)
 
 
 def unknown(reason: str) -> Machine:

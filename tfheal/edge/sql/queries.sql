@@ -157,3 +157,16 @@ UPDATE lease SET renewed = :renewed, beat = :beat WHERE app = :app AND run = :ru
 
 -- name: drop_lease
 DELETE FROM lease WHERE app = :app AND run = :run;
+
+-- name: ack_incident
+UPDATE incident SET acked = :acked, acked_by = :acked_by WHERE id = :id;
+
+-- name: put_pause
+INSERT INTO pause (id, kind, name, since, until, who, why)
+VALUES (:id, :kind, :name, :since, :until, :who, :why);
+
+-- name: lift_pauses
+UPDATE pause SET lifted = :lifted WHERE kind = :kind AND name = :name AND lifted IS NULL AND until > :lifted;
+
+-- name: pauses
+SELECT * FROM pause WHERE until > :now ORDER BY number;
