@@ -109,6 +109,17 @@ def test_a_port_is_held_by_a_stranger_until_he_leaves(shop: RunningLab) -> None:
     shop.on(SLICE, f"systemctl start {UNIT}")
 
 
+def test_only_a_database_can_be_down(shop: RunningLab) -> None:
+    """A service that is none is left alone; and the unit is the one that the state file notes, if it notes one."""
+    assert f"{UNIT} is not PostgreSQL" in shop.do("break", SLICE, "db-down", check=5)["error"]["why"]
+    state = "/var/lib/tfheal/shop/web"
+    shop.on(SLICE, f"mkdir -p {state}; printf 'release r1\nunit systemd-logind.service\nwriter me\n' >{state}/state")
+    assert shop.do("break", SLICE, "stop-service")["detail"].startswith("systemd-logind.service is inactive")
+    assert shop.on(SLICE, f"{STATE}; systemctl is-active systemd-logind || true") == "active\ninactive\n"
+    shop.do("mend", SLICE)
+    assert shop.on(SLICE, f"rm -r {state}; systemctl is-active systemd-logind") == "active\n"
+
+
 def _settled(shop: RunningLab) -> str:
     """Return the state of the service once systemd no longer tries."""
     return shop.on(
@@ -254,6 +265,6 @@ def test_every_fault_is_listed_with_its_words(shop: RunningLab) -> None:
     """People and scripts see the same."""
     listed = shop.do("faults")["faults"]
     whole = {"fill-disk", "partition", "power-off", "drop-ssh", "sshd-hangs", "freeze"}
-    assert {each["fault"] for each in listed} == {*SETTLES, "disable-service", *whole}
+    assert {each["fault"] for each in listed} == {*SETTLES, "disable-service", "db-down", *whole}
     said = shop.run("lab", "faults").stdout
     assert all(each[key] in said for each in listed for key in ("fault", "does", "proven", "mended"))

@@ -237,7 +237,10 @@ def _entry(release: Release, order: Order) -> str:
 
 
 def _facts(release: Release, order: Order) -> str:
-    return f"release {release.id}\nversion {release.version}\ngeneration {order.generation}\nwriter {untrusted.line(order.writer, 200)}"
+    known = {"release": release.id, "version": release.version, "generation": order.generation}
+    unit = {"unit": untrusted.line(release.unit, 200)} if release.unit else {}
+    said = known | unit | {"writer": untrusted.line(order.writer, 200)}
+    return "\n".join(f"{key} {value}" for key, value in said.items())
 
 
 def progress(line: bytes, steps: tuple[Step, ...], hidden: Collection[str], marker: str) -> StepReport | str | None:

@@ -9,11 +9,17 @@ from tfheal.lab import machine
 from tfheal.model import paths
 from tfheal.model.names import NAME_PATTERN
 
+# unit_of APP COMPONENT: the unit that the last action noted in the state file, else the one that the names tell
+UNIT_OF: Final = f"""unit_of() {{
+    noted=$(sed -n 's/^unit //p' "{paths.STATE}/$1/$2/state" 2>/dev/null | head -n 1)
+    echo "${{noted:-{paths.unit("$1", "$2")}}}"
+}}
+"""
 # A folder of ours is an instance if there is a unit for it, or software of it.
-_LOOK: Final = f"""for folder in /opt/tfheal/*/*/ {paths.STATE}/*/*/; do
+_LOOK: Final = f"""{UNIT_OF}for folder in /opt/tfheal/*/*/ {paths.STATE}/*/*/; do
     [ -d "$folder" ] || continue
     folder=${{folder%/}} component=${{folder##*/}} rest=${{folder%/*}} app=${{rest##*/}}
-    unit=tfheal-$app-$component.service
+    unit=$(unit_of "$app" "$component")
     [ "$rest" != "/opt/tfheal/$app" ] && [ "$(systemctl show -P LoadState "$unit")" = not-found ] && continue
     echo "$app/$component"
 done | sort -u

@@ -86,6 +86,34 @@ class Venv(Strict):
     keep: int = Field(default=3, ge=1, le=20, description="how many releases stay for a way back")
 
 
+class Npm(Strict):
+    """A tree of npm's packages with their hashes, no script of theirs run, in an immutable release directory under `home`/releases."""
+
+    kind: Literal["npm"]
+    home: SlicePath = Field(default="{{ home }}", description="holds `releases/` and the link `current`")
+    lock: Text = Field(default="{{ lock }}", description="a package-lock.json; development packages are left out")
+    keep: int = Field(default=3, ge=1, le=20, description="how many releases stay for a way back")
+
+
+class Part(Strict):
+    """One archive, which the slice fetches: tar (plain, gz, xz, zst, bz2) or zip."""
+
+    url: Text = Field(description="where it is")
+    sha256: Text = Field(description="its hash, in 64 hexadecimal digits; compared before anything is unpacked")
+    strip: int = Field(default=0, ge=0, le=9, description="how many leading folders are taken off the names in it")
+    folder: str = Field(default="", description="the folder in it of which the content is taken; none means all")
+    into: str = Field(default="", description="where that goes in the release directory; none means its top")
+
+
+class Archive(Strict):
+    """Archives with their hashes, unpacked together into an immutable release directory under `home`/releases."""
+
+    kind: Literal["archive"]
+    home: SlicePath = Field(default="{{ home }}", description="holds `releases/` and the link `current`")
+    parts: tuple[Part, ...] = Field(min_length=1, description="the archives, in the order in which they are unpacked")
+    keep: int = Field(default=3, ge=1, le=20, description="how many releases stay for a way back")
+
+
 class Allow(Strict):
     """One opening of a firewall."""
 
@@ -129,7 +157,8 @@ class Command(Strict):
 
 
 Resource = Annotated[
-    Packages | Directory | File | User | Unit | Venv | Firewall | Postgres | Command, Field(discriminator="kind")
+    Packages | Directory | File | User | Unit | Venv | Npm | Archive | Firewall | Postgres | Command,
+    Field(discriminator="kind"),
 ]
 
 
@@ -140,8 +169,8 @@ def resource_id(resource: Resource) -> str:
             return "packages:" + ",".join(name.partition("=")[0] for name in resource.names)
         case Directory() | File():
             return f"{resource.kind}:{resource.path}"
-        case Venv():
-            return f"venv:{resource.home}"
+        case Venv() | Npm() | Archive():
+            return f"{resource.kind}:{resource.home}"
         case Postgres():
             return f"postgres:{resource.database}"
         case User() | Unit() | Firewall() | Command():

@@ -3,10 +3,23 @@
 from collections.abc import Mapping
 from typing import assert_never
 
-from tfheal.core.resources import command, directory, file, firewall, packages, postgres, unit, user, venv
+from tfheal.core.resources import archive, command, directory, file, firewall, npm, packages, postgres, unit, user, venv
 from tfheal.core.resources.step import Step
 from tfheal.model.release import Release
-from tfheal.model.resources import Command, Directory, File, Firewall, Packages, Postgres, Resource, Unit, User, Venv
+from tfheal.model.resources import (
+    Archive,
+    Command,
+    Directory,
+    File,
+    Firewall,
+    Npm,
+    Packages,
+    Postgres,
+    Resource,
+    Unit,
+    User,
+    Venv,
+)
 
 __all__ = ["Step", "steps"]
 
@@ -20,7 +33,7 @@ def steps(release: Release, secrets: Mapping[tuple[str, int], str]) -> tuple[Ste
     return tuple(_step(resource, release, secrets) for resource in release.resources)
 
 
-def _step(resource: Resource, release: Release, secrets: Mapping[tuple[str, int], str]) -> Step:  # noqa: PLR0911 - one per kind
+def _step(resource: Resource, release: Release, secrets: Mapping[tuple[str, int], str]) -> Step:  # noqa: C901, PLR0911 - one per kind
     match resource:
         case Packages():
             return packages.step(resource)
@@ -34,6 +47,10 @@ def _step(resource: Resource, release: Release, secrets: Mapping[tuple[str, int]
             return unit.step(resource, release)
         case Venv():
             return venv.step(resource, release)
+        case Npm():
+            return npm.step(resource, release)
+        case Archive():
+            return archive.step(resource, release)
         case Firewall():
             return firewall.step(resource, release)
         case Postgres():

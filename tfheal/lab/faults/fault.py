@@ -7,7 +7,7 @@ from typing import Final
 
 from tfheal.base import sh, untrusted
 from tfheal.base.errors import ActionFailed
-from tfheal.lab import host, machine
+from tfheal.lab import host, instances, machine
 from tfheal.lab.record import SliceRecord
 from tfheal.model import paths
 from tfheal.model.lab import FaultKind
@@ -102,9 +102,9 @@ def _given(target: Target) -> str:
     if not target.app:
         return ""
     found = {
-        "unit": paths.unit(target.app, target.component),
         "home": paths.home(target.app, target.component),
         "current": paths.current(target.app, target.component),
         "config": paths.config(target.app, target.component),
     }
-    return "".join(f"{name}={sh.quote(value)}\n" for name, value in found.items())
+    given = "".join(f"{name}={sh.quote(value)}\n" for name, value in found.items())
+    return f"{given}{instances.UNIT_OF}unit=$(unit_of {sh.join(target.app, target.component)})\n"

@@ -1,4 +1,4 @@
-"""Faults of a service: it dies, or somebody stops it, disables it, masks it, or takes its port."""
+"""Faults of a service: it dies, or somebody stops it, disables it, masks it, takes its port; or its database is gone."""
 
 from typing import Final
 
@@ -135,4 +135,27 @@ systemctl stop "$stranger"
     ),
 )
 
-FAULTS: Final[tuple[Fault, ...]] = (KILL_SERVICE, STOP_SERVICE, DISABLE_SERVICE, MASK_SERVICE, PORT_TAKEN)
+# An orderly stop, after which systemd leaves the server alone. Its unit is Debian's postgresql@VERSION-CLUSTER.service.
+_IS_DOWN: Final = """
+cluster=${unit#postgresql@} cluster=${cluster%.service}
+pg_lsclusters --no-header "${cluster%%-*}" "${cluster#*-}" | grep -qw down"""
+DB_DOWN: Final = of_scripts(
+    FaultKind(
+        "db-down",
+        does="stops the PostgreSQL server of the instance: whatever works with its databases has none any more",
+        proven="its cluster is `down`",
+        mended="the server is started",
+        of_app=True,
+    ),
+    Scripts(
+        put="""case $unit in
+postgresql@*-*.service) systemctl stop "$unit" ;;
+*) echo "$unit is not PostgreSQL: the fault is for the instance whose unit it is" >&2; exit 1 ;;
+esac
+""",
+        seen=f'{_IS_DOWN} && echo "$unit is {_STATE}, its cluster is down"',
+        mend=_START,
+    ),
+)
+
+FAULTS: Final[tuple[Fault, ...]] = (KILL_SERVICE, STOP_SERVICE, DISABLE_SERVICE, MASK_SERVICE, PORT_TAKEN, DB_DOWN)
