@@ -310,6 +310,7 @@ def _incident(words: dict[str, Any]) -> Incident:
         healthy_since=_ago(words, "healthy"),
         closed=_ago(words, "closed"),
         paged=_ago(words, "paged"),
+        acked=_ago(words, "acked"),
         **({"state": "open", "rung": "restart"} | words),
     )
 

@@ -85,6 +85,12 @@ def test_for_a_taken_port_a_human_is_called_once(shop: RunningLab, customer: Cus
     assert code == 7
     assert taken == [("restart", "failed"), ("redeploy", "failed"), ("page", "done")]
 
+    (story,) = document(shop, "incidents", "--open")["incidents"]
+    assert [(rung["rung"], rung["outcome"]) for rung in story["rungs"]] == taken
+    document(shop, "ack", story["id"])
+    assert actions(document(shop, "heal", "--auto", check=3)) == [], "who took it is not called again"
+    assert f"{story['id']}, taken by" in shop.run("status", check=3).stdout
+
     shop.do("mend", "s1")
     assert document(shop, "status", check=0)["health"] == "healthy"
     assert customer.get("kept.txt") == b"what the customer keeps\n" * 1000

@@ -16,6 +16,7 @@ from tfheal.cli.apps import deploy, logs, remove
 from tfheal.cli.demo import demo
 from tfheal.cli.health import heal, status
 from tfheal.cli.history import history
+from tfheal.cli.incidents import ack, incidents
 from tfheal.cli.lab import lab_app
 from tfheal.cli.pauses import pause, resume
 from tfheal.cli.secret import secret_app
@@ -35,7 +36,24 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for command in (demo, init, validate, deploy, status, heal, pause, resume, history, logs, remove, ssh, schema, explain):
+for command in (
+    demo,
+    init,
+    validate,
+    deploy,
+    status,
+    heal,
+    incidents,
+    ack,
+    pause,
+    resume,
+    history,
+    logs,
+    remove,
+    ssh,
+    schema,
+    explain,
+):
     app.command()(command)
 app.add_typer(slice_app, name="slice")
 app.add_typer(lab_app, name="lab")

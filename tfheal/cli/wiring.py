@@ -15,6 +15,8 @@ from tfheal.cli.asking import consent
 from tfheal.cli.output import Lines, Reports
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from tfheal.flows.count import Counted
     from tfheal.flows.fleet import Limits
     from tfheal.model.demo import DemoStep
@@ -212,6 +214,13 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
         progress.close()
         transport.close()
         journal.close()
+
+
+def now() -> "datetime":
+    """Return the time now, aware, in UTC."""
+    from tfheal.edge.clock import SystemClock
+
+    return SystemClock().now()
 
 
 def operator() -> str:

@@ -98,16 +98,18 @@ def place(finding: Finding | Incident) -> str:
 def dated(
     findings: Iterable[Finding], incidents: Iterable[Incident], since: Mapping[InstanceName, HealthSince]
 ) -> tuple[Finding, ...]:
-    """Given findings, the open incidents and the health of instances over time, return the findings, each since when.
+    """Given findings, the open incidents and the health of instances over time, return the findings, each since when and of which incident.
 
     Where neither tells, it is not said.
     """
-    opened = {(place(incident), family(incident.cause)): incident.opened for incident in incidents}
-    told = [opened.get((place(finding), family(finding.cause))) or _ill_since(finding, since) for finding in findings]
-    return tuple(
-        replace(finding, since=finding.since or (rfc3339(moment) if moment else None))
-        for finding, moment in zip(findings, told, strict=True)
-    )
+    known = {(place(incident), family(incident.cause)): incident for incident in incidents}
+    return tuple(_dated(finding, known.get((place(finding), family(finding.cause))), since) for finding in findings)
+
+
+def _dated(finding: Finding, incident: Incident | None, since: Mapping[InstanceName, HealthSince]) -> Finding:
+    moment = incident.opened if incident else _ill_since(finding, since)
+    told = replace(finding, since=finding.since or (rfc3339(moment) if moment else None))
+    return replace(told, incident=incident.id, acked_by=incident.acked_by) if incident else told
 
 
 def _ill_since(finding: Finding, since: Mapping[InstanceName, HealthSince]) -> datetime | None:

@@ -197,6 +197,14 @@ class SqliteJournal:
                 detail=untrusted.text(incident.detail),
             )
 
+    def ack(self, incident: str, who: str, at: datetime | None) -> None:
+        """Record who took an incident upon themselves and when; None takes that back."""
+        with self.database.atomic():
+            if not self.database.change(
+                "ack_incident", id=incident, acked=_written_or_none(at), acked_by=untrusted.line(who)
+            ):
+                raise _missing("incident", incident)
+
     def incidents(self, *, open_only: bool = False, since: datetime | None = None) -> list[Incident]:
         """Return incidents, oldest first; `open_only` leaves out resolved ones, `since` those over before it."""
         query = "open_incidents" if open_only else "incidents"
@@ -321,4 +329,6 @@ def _incident(row: Row) -> Incident:
         closed=_moment_or_none(row["closed"]),
         paged=_moment_or_none(row["paged"]),
         detail=row["detail"],
+        acked=_moment_or_none(row["acked"]),
+        acked_by=row["acked_by"],
     )

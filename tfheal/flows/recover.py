@@ -22,3 +22,4 @@ def close_incidents(instance: InstanceName, ports: Ports) -> None:
         if incident.instance == instance:
             ended = replace(incident, state="resolved", closed=now, rung=None, paged=None)
             ports.journal.put_incident(ended)
+            ports.journal.ack(incident.id, "", None)

@@ -38,7 +38,7 @@ Cause = Literal[
 class Finding:
     """One thing that is wrong or worth knowing; `entry` is the rung that healing starts at, none if no rung helps.
 
-    What is `paused` asks for nothing, whatever it is.
+    What is `paused` asks for nothing, whatever it is; `incident` is what it is part of, and who took that upon themselves.
     """
 
     cause: Cause
@@ -49,6 +49,8 @@ class Finding:
     entry: Rung | None = None
     since: str | None = None
     paused: bool = False
+    incident: str = ""
+    acked_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

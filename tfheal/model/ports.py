@@ -184,6 +184,9 @@ class Journal(Protocol):
     def put_incident(self, incident: Incident) -> None:
         """Add an incident, or replace the one with its id."""
 
+    def ack(self, incident: str, who: str, at: datetime | None) -> None:
+        """Record who took an incident upon themselves and when; None takes that back. `put_incident` leaves it alone."""
+
     def incidents(self, *, open_only: bool = False, since: datetime | None = None) -> list[Incident]:
         """Return incidents, oldest first; `open_only` leaves out resolved ones."""
 

@@ -48,7 +48,7 @@ class ActionRecord:
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """A finding over time, with the rung it has reached."""
+    """A finding over time, with the rung it has reached; who acked it knows of it, and nobody is called for it again."""
 
     id: str
     app: str
@@ -63,6 +63,16 @@ class Incident:
     closed: datetime | None = None
     paged: datetime | None = None
     detail: str = ""
+    acked: datetime | None = None
+    acked_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """An incident, and the actions that were taken for it, oldest first."""
+
+    incident: Incident
+    actions: tuple[ActionRecord, ...]
 
 
 @dataclass(frozen=True, slots=True)

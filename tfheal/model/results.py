@@ -156,7 +156,7 @@ class Healing:
             codes.append(Exit.FAILED)
         if any(taken.outcome == "refused" for taken in mine if taken.action.rung != "page"):
             codes.append(Exit.REFUSED)
-        if incident.rung == "page" and not unknown:
+        if incident.rung == "page" and not unknown and not incident.acked:
             codes.append(Exit.HUMAN)
         return codes
 
@@ -171,7 +171,7 @@ def _code(finding: Finding, diagnosis: Diagnosis) -> Exit:
     # What is blocked only by what could not be asked is itself unknown, not a finding of its own.
     if finding.cause in NOT_ASKED or (blocked and diagnosis.instances.get(blocked) == "unknown"):
         return Exit.UNKNOWN
-    return Exit.HUMAN if finding.cause in DATA_AT_RISK else Exit.FINDINGS
+    return Exit.HUMAN if finding.cause in DATA_AT_RISK and not finding.acked_by else Exit.FINDINGS
 
 
 @dataclass(frozen=True, slots=True)

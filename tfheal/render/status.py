@@ -124,8 +124,11 @@ def _finding(finding: Finding, status: Status) -> Text:
     where = str(finding.instance or finding.slice)
     line = Text.assemble((f"{finding.severity:8}", STYLES[finding.severity]), f" {where}  ", (finding.cause, "bold"))
     line.append(f"  {finding.detail}")
-    if finding.since:
-        line.append(f" (for {ago(datetime.fromisoformat(finding.since), status.at)})", style="dim")
+    taken = f"taken by {finding.acked_by}" if finding.acked_by else ""
+    since = f"for {ago(datetime.fromisoformat(finding.since), status.at)}" if finding.since else ""
+    more = ", ".join(word for word in (since, finding.incident, taken) if word)
+    if more:
+        line.append(f" ({more})", style="dim")
     return line
 
 
@@ -203,5 +206,7 @@ def _finding_document(finding: Finding) -> dict[str, object]:
         "instance": str(finding.instance) if finding.instance else {"unknown": "a finding of the slice"},
         "slice": finding.slice,
         "since": finding.since or {"unknown": "not recorded"},
+        "incident": finding.incident or {"unknown": "heal has not seen it yet"},
+        "acked_by": finding.acked_by or False,
         "detail": finding.detail,
     }

@@ -51,7 +51,9 @@ def _hindrance(incident: Incident, rung: Rung, situation: Situation) -> str | No
 
 
 def _call(incident: Incident, forbidden: Sequence[str], situation: Situation) -> Action | Waiting:
-    """Return the call for a human, once for an incident; one that did not get out is made again later."""
+    """Return the call for a human, once for an incident that nobody took; one that did not get out is made again later."""
+    if incident.acked:
+        return Waiting(incident.id, "page", f"{incident.acked_by} took it, {incident.acked:%Y-%m-%d %H:%M} UTC")
     if incident.paged:
         why = f"needs a human, called {incident.paged:%Y-%m-%d %H:%M} UTC"
         return Waiting(incident.id, "page", why + (f"; not allowed: {', '.join(forbidden)}" if forbidden else ""))
