@@ -19,6 +19,7 @@ from tfheal.model.facts import (
     Known,
     Machine,
     Observation,
+    ReflexEvent,
     ResourceFact,
     SliceFacts,
     SliceState,
@@ -210,10 +211,17 @@ def instance_facts(item: Expected, words: dict[str, Any]) -> InstanceFacts | Non
             CheckFact(check.name, check.kind, words.pop(check.kind, "pass"), f"it says {check.kind}", 0.1)
             for check in item.release.checks
         ),
+        reflex=tuple(_event(words) for words in words.pop("reflex", [])),
     )
     assert not words, f"unknown words about an instance: {', '.join(words)}"
     assert not drift, f"drift of what is not there: {', '.join(drift)}"
     return facts
+
+
+def _event(words: str) -> ReflexEvent:
+    ago, event = words.split(" ago ")
+    at = NOW - timedelta(seconds=seconds(ago))
+    return ReflexEvent(at.strftime("%Y-%m-%dT%H:%M:%SZ"), event, "answers failed")  # type: ignore[arg-type]
 
 
 def _unit(words: dict[str, Any]) -> Fact[UnitFact]:

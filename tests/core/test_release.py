@@ -13,6 +13,7 @@ from tfheal.core.release import Blueprint, bytes_beside, releases, settings, tex
 from tfheal.edge.files import WorkspaceFiles
 from tfheal.edge.templates import JinjaTemplates
 from tfheal.model.app import AppHeal
+from tfheal.model.playbook import Check
 from tfheal.model.release import Release, filled, secret_token
 from tfheal.model.resources import File, Unit, resource_id
 from tfheal.model.workspace import PlaybookFolder
@@ -59,7 +60,7 @@ def test_every_instance_has_its_release(blueprint: Blueprint) -> None:
 def test_nothing_of_a_template_is_left(blueprint: Blueprint) -> None:
     """No text of a release has a mark of a template in it, and no resource names a file beside the playbook."""
     for release in releases(blueprint):
-        assert not [mark for mark in ("{{", "{%", "{#") if mark in release.model_dump_json()]
+        assert not [mark for mark in ("{{", "{%", "{#") if mark in release.model_dump_json(exclude={"reflex"})]
         assert not [one for one in release.resources if isinstance(one, File) and (one.template or one.binary)]
 
 
@@ -145,10 +146,39 @@ def test_settings_have_their_defaults(blueprint: Blueprint) -> None:
 
 
 def test_the_reflex_can_be_switched_off(blueprint: Blueprint) -> None:
-    """Then systemd restarts nothing by itself."""
+    """Then systemd restarts nothing by itself, and the slice asks nothing."""
     for word, line in (("on", "Restart=always\n"), ("off", "Restart=no\n")):
         release = releases(changed(blueprint, heal=AppHeal(reflex=word)))[0]  # type: ignore[arg-type]
         assert line in next(one.content for one in release.resources if isinstance(one, Unit))
+        assert release.reflex is not None
+        assert bool(release.reflex.asks) == (word == "on")
+
+
+def test_the_slice_itself_asks_whether_it_is_alive(blueprint: Blueprint) -> None:
+    """The `alive` checks and no others, their secrets still tokens; without any, whether the unit failed."""
+    web = releases(blueprint)[1]
+    assert web.reflex is not None
+    assert web.reflex.asks.startswith("echo up\n(")
+    assert "http://127.0.0.1:8080/" in web.reflex.asks
+    assert web.reflex.patience == 7
+    login = Check(name="login", kind="alive", command="login '{{ secrets.admin }}'")
+    ready = Check(name="serves", kind="ready", command="echo ready")
+    told = _asked_by(blueprint, login, ready)
+    assert f"login '{secret_token('admin', 1)}'" in told
+    assert "echo ready" not in told
+    assert _asked_by(blueprint, ready) == "! systemctl is-failed --quiet -- tfheal-site-web.service"
+
+
+def _asked_by(blueprint: Blueprint, *checks: Check) -> str:
+    """Return what the slice of a web server asks itself, if these are the checks of its playbook."""
+    playbook = blueprint.folder.playbook
+    web = playbook.components["web"].model_copy(update={"checks": checks})
+    folder = replace(
+        blueprint.folder, playbook=playbook.model_copy(update={"components": playbook.components | {"web": web}})
+    )
+    reflex = releases(replace(blueprint, folder=folder))[1].reflex
+    assert reflex is not None
+    return reflex.asks
 
 
 def test_a_value_that_cannot_stand_there_is_a_mistake_of_the_app(blueprint: Blueprint) -> None:

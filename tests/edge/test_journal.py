@@ -44,6 +44,14 @@ def test_an_action_comes_back_as_it_was(journal: SqliteJournal) -> None:
     assert journal.actions("crm") == [done]
 
 
+def test_what_others_did_is_recorded_once(journal: SqliteJournal) -> None:
+    """A deed that is there already is left as it was first told."""
+    run = journal.begin_run("reflex", NOW).id
+    first = an_action(journal, run, verb="reflex", ended=NOW, outcome="done")
+    journal.note([replace(first, why="told otherwise"), replace(first, id="another")])
+    assert journal.actions() == [first, replace(first, id="another")]
+
+
 def test_actions_are_the_newest_and_oldest_first(journal: SqliteJournal) -> None:
     """A limit keeps the newest, an app and a time narrow it, the order is that of writing."""
     run = journal.begin_run("heal", NOW).id

@@ -6,7 +6,7 @@ dead component those that need it. What is not known is `unknown` and never a re
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from tfheal.base.moments import rfc3339
@@ -39,6 +39,7 @@ _SERVING: Final = frozenset({"not-ready", "inconsistent"})
 _ILL: Final = frozenset({"down", "degraded", "blocked"})
 _RUNNING: Final = frozenset({"active", "reloading", "refreshing"})
 _WORST_FIRST: Final[tuple[Health, ...]] = ("unknown", "paused")
+_DAY: Final = timedelta(days=1)
 _FIRST_FEW: Final = 5  # fit on a screen
 
 
@@ -186,7 +187,9 @@ def _of_instance(item: Expected, seen: Observation | None) -> _Judgement:
         return _Judgement("unknown" if elsewhere.cause == "foreign-release" else service, (elsewhere,), service)
     cause = _state_findings(item, facts)
     ails = _health_findings(release, facts, hushed=bool(cause))
-    return _Judgement(service, (*cause, *ails, *_unsure(release, facts)), service)
+    return _Judgement(
+        service, (*cause, *ails, *_unsure(release, facts), *_healed_locally(release, facts, seen.at)), service
+    )
 
 
 def _finding(release: Release, cause: Cause, detail: str) -> Finding:
@@ -254,6 +257,17 @@ def _unsure(release: Release, facts: InstanceFacts) -> tuple[Finding, ...]:
     asked = (facts.state, facts.resources, *([facts.unit] if release.unit else []))
     reasons = [fact.reason for fact in asked if isinstance(fact, Unknown)]
     return (replace(_finding(release, "unasked", reasons[0]), severity="warning"),) if reasons else ()
+
+
+def _healed_locally(release: Release, facts: InstanceFacts, at: str) -> tuple[Finding, ...]:
+    """Return the information that the slice itself restarted the service within the last day."""
+    now = datetime.fromisoformat(at)
+    recent = [event for event in facts.reflex if now - datetime.fromisoformat(event.at) < _DAY]
+    if not recent:
+        return ()
+    last = recent[-1]
+    detail = f"the slice itself acted {len(recent)} times in a day, last at {last.at}: {last.event}, {last.why}"
+    return (replace(_finding(release, "healed-locally", detail), severity="info", since=recent[0].at),)
 
 
 def drifted(release: Release, facts: InstanceFacts) -> list[ResourceFact]:

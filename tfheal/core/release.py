@@ -9,13 +9,16 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from tfheal.base import sh
 from tfheal.base.errors import ConfigError, Mistake
+from tfheal.core.probe import checks
+from tfheal.core.resources.reflex_loop import VERSION
 from tfheal.core.resources.service import unit_text
 from tfheal.model import paths
 from tfheal.model.app import AppSpec
 from tfheal.model.inventory import Inventory
 from tfheal.model.playbook import Check, Component, DataSet, Service
-from tfheal.model.release import Release, secret_token
+from tfheal.model.release import Reflex, Release, secret_token
 from tfheal.model.resources import Directory, File, Packages, Resource, Unit, User
 from tfheal.model.workspace import PlaybookFolder
 
@@ -124,6 +127,8 @@ def _release(blueprint: Blueprint, component_name: str, slice_name: str) -> Rele
 
     data = tuple(DataSet.model_validate(rendered(data.model_dump())) for data in component.data)
     resources = [_resource(resource, folder, rendered, beside) for resource in component.resources]
+    asked = tuple(_check(check, rendered, beside) for check in component.checks)
+    unit = paths.unit(app.app, component_name) if component.service else rendered(component.unit)
     return Release(
         app=app.app,
         owner=app.owner,
@@ -137,10 +142,11 @@ def _release(blueprint: Blueprint, component_name: str, slice_name: str) -> Rele
             *resources,
             *_unit(app, component_name, component, rendered),
         ),
-        unit=paths.unit(app.app, component_name) if component.service else rendered(component.unit),
+        unit=unit,
         start_timeout=component.service.start_timeout if component.service else 60.0,
         stop_timeout=component.service.stop_timeout if component.service else 30.0,
-        checks=tuple(_check(check, rendered, beside) for check in component.checks),
+        checks=asked,
+        reflex=_reflex(unit, asked, blueprint) if unit else None,
         data=data,
         ladder=component.ladder,
         url=rendered(component.url),
@@ -189,3 +195,23 @@ def _check(check: Check, rendered: Callable[[Any], Any], beside: Callable[[str],
     if check.template is not None:
         return check.model_copy(update={"template": None, "command": beside(check.template)})
     return Check.model_validate(rendered(check.model_dump()))
+
+
+def _reflex(unit: str, asked: tuple[Check, ...], blueprint: Blueprint) -> Reflex:
+    """Return what the slice itself asks: the `alive` checks, or without any whether the unit failed; secrets stay tokens."""
+    if blueprint.app.heal.reflex == "off":
+        return Reflex(loop=VERSION)
+    alive = [check for check in asked if check.kind == "alive"]
+    tokens = {(name, version): secret_token(name, version) for name, version in blueprint.versions.items()}
+    # The name comes first, so that it is known also of a check that never came to its end.
+    texts = [
+        f"echo {check.name}\n( {checks.script(check, tokens)}\n) >/dev/null 2>&1\n"
+        "case $? in 0) ;; 125 | 126 | 127) exit 2 ;; *) exit 1 ;; esac"
+        for check in alive
+    ]
+    unless_failed = f"! systemctl is-failed --quiet -- {sh.quote(unit)}"
+    return Reflex(
+        loop=VERSION,
+        asks="\n".join(texts) or unless_failed,
+        patience=sum(check.timeout for check in alive) + 2,
+    )

@@ -8,6 +8,8 @@ from tfheal.base.errors import ActionFailed, UsageError
 from tfheal.edge.files import shipped
 
 _MARK: Final = ".tfheal/made-for-trying-out"
+# What is tried out is what the provider does; now and then the slice itself would be faster.
+_NO_REFLEX: Final = "heal: {reflex: off} # so that tfheal heal finds something to do; the slice itself would restart it"
 
 
 def copy_example(name: str, folder: Path) -> None:
@@ -18,6 +20,8 @@ def copy_example(name: str, folder: Path) -> None:
         raise UsageError("the folder holds something else", where=str(folder), hint="--folder names another one")
     try:
         shutil.copytree(shipped("examples") / name, folder, dirs_exist_ok=True)
+        for spec in (folder / "apps").glob("*.yaml"):
+            spec.write_text(f"{spec.read_text()}{_NO_REFLEX}\n")
         (folder / _MARK).parent.mkdir(mode=0o700, exist_ok=True)
         (folder / _MARK).touch()
     except OSError as error:

@@ -2,7 +2,7 @@
 
 import secrets
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -74,22 +74,13 @@ class SqliteJournal:
     def intend(self, action: ActionRecord) -> None:
         """Record an action before it starts."""
         with self.database.atomic():
-            self.database.change(
-                "insert_action",
-                id=action.id,
-                run=action.run,
-                verb=action.verb,
-                app=action.app,
-                component=action.instance.component if action.instance else None,
-                slice=action.slice,
-                incident=action.incident,
-                why=untrusted.text(action.why),
-                release=action.release,
-                started=written(action.started),
-                ended=_written_or_none(action.ended),
-                outcome=action.outcome,
-                detail=untrusted.text(action.detail),
-            )
+            self.database.change("insert_action", **_columns(action))
+
+    def note(self, actions: Iterable[ActionRecord]) -> None:
+        """Record actions that others took and that are over; one that is there already is left as it is."""
+        with self.database.atomic():
+            for action in actions:
+                self.database.change("note_action", **_columns(action))
 
     def conclude(self, action: str, outcome: Outcome, detail: str, now: datetime) -> None:
         """Record how an action ended; the first outcome stands, unless it was `unknown`."""
@@ -283,6 +274,24 @@ def _instance(row: Row) -> InstanceName:
 
 def _instance_or_none(row: Row) -> InstanceName | None:
     return None if row["component"] is None else _instance(row)
+
+
+def _columns(action: ActionRecord) -> dict[str, str | None]:
+    return {
+        "id": action.id,
+        "run": action.run,
+        "verb": action.verb,
+        "app": action.app,
+        "component": action.instance.component if action.instance else None,
+        "slice": action.slice,
+        "incident": action.incident,
+        "why": untrusted.text(action.why),
+        "release": action.release,
+        "started": written(action.started),
+        "ended": _written_or_none(action.ended),
+        "outcome": action.outcome,
+        "detail": untrusted.text(action.detail),
+    }
 
 
 def _action(row: Row) -> ActionRecord:

@@ -13,6 +13,7 @@ from tfheal.flows.fleet import Limits
 from tfheal.flows.look import Look, Scope, look
 from tfheal.flows.pauses import settle
 from tfheal.flows.recover import close_unfinished
+from tfheal.flows.reflex import note_reflex
 from tfheal.flows.rescue import judgement, rescued, rescues
 from tfheal.flows.rungs import HealRun, page, take
 from tfheal.model.facts import SliceFacts
@@ -53,6 +54,7 @@ def heal(workspace: Workspace, apps: tuple[str, ...], ports: Ports, limits: Limi
 
 def _heal(run: HealRun, options: HealOptions) -> Healing:
     found, diagnosis, storm = _confirmed(run)
+    note_reflex(found.meant, found.seen, run.ports)
     if not options.plan_only:
         for app in run.apps:
             close_unfinished(app, run.ports)

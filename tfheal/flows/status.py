@@ -7,6 +7,7 @@ from tfheal.core.diagnose import dated
 from tfheal.flows.fleet import Limits
 from tfheal.flows.look import Scope, judged, look
 from tfheal.flows.pauses import standing
+from tfheal.flows.reflex import note_reflex
 from tfheal.flows.releases import wanted
 from tfheal.model.findings import Finding
 from tfheal.model.ports import Ports
@@ -18,6 +19,7 @@ from tfheal.model.workspace import Workspace
 def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], ports: Ports, limits: Limits) -> Status:
     """Given names of apps and of the slices to look at, return their status."""
     found = look(workspace, Scope(apps, frozenset(slices)), ports, limits)
+    note_reflex(found.meant, found.seen, ports)
     diagnosis = judged(workspace, apps, found, ports)
     now = ports.clock.now()
     ports.journal.note_health(diagnosis.instances, now)
@@ -25,9 +27,7 @@ def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], p
     findings = diagnosis.findings + _not_deployed(workspace, apps, found.meant, ports)
     diagnosis = replace(diagnosis, findings=dated(findings, ports.journal.incidents(open_only=True), since))
     healed = {
-        action.instance: action.started
-        for action in ports.journal.actions()
-        if action.instance and action.incident and action.outcome == "done" and action.verb != "page"
+        action.instance: action.started for action in ports.journal.actions() if action.instance and action.healed
     }
     return Status(now, apps, found.meant, found.seen, diagnosis, since, healed, standing(found.seen, ports))
 

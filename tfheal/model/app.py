@@ -22,7 +22,9 @@ class AppHeal(Strict):
         default=("restart", "free-disk", "redeploy", "page"),
         description="the rungs that healing may use; all others only page",
     )
-    reflex: Literal["on", "off"] = Field(default="on", description="whether systemd may restart it while we are away")
+    reflex: Literal["on", "off"] = Field(
+        default="on", description="whether its slice may restart it by itself while we are away"
+    )
 
 
 class AppSpec(Strict):

@@ -94,6 +94,15 @@ class SliceState:
 
 
 @dataclass(frozen=True, slots=True)
+class ReflexEvent:
+    """What a slice did for an instance by itself: its loop restarted it or gave it up, or systemd restarted it."""
+
+    at: str
+    event: Literal["restarted", "gave-up", "systemd"]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class InstanceFacts:
     """Everything asked about one instance in one round."""
 
@@ -101,6 +110,7 @@ class InstanceFacts:
     unit: Fact[UnitFact]
     resources: Fact[tuple[ResourceFact, ...]]
     checks: tuple[CheckFact, ...]
+    reflex: tuple[ReflexEvent, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

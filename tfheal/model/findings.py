@@ -28,6 +28,7 @@ Cause = Literal[
     "foreign-release",
     "chronic",
     "storm",
+    "healed-locally",
     "unasked",
     "not-checked",
     "clock-off",

@@ -11,6 +11,9 @@ IDENTITY: Final = f"{STATE}/identity"
 OWNER: Final = "/etc/tfheal"
 HANDS_OFF: Final = f"{OWNER}/hands-off"
 CHARTER: Final = f"{OWNER}/charter.toml"
+REFLEX_UNIT: Final = "tfheal-reflex.service"
+REFLEX_LOOP: Final = f"{OWNER}/reflex.sh"
+REFLEX_PARTS: Final = f"{OWNER}/reflex.d"  # one file for each instance
 DISKS: Final = "/ /var /opt /srv"  # what may be a disk of its own, and must not be full
 _USER_NAME_LIMIT: Final = 32
 
@@ -18,6 +21,16 @@ _USER_NAME_LIMIT: Final = 32
 def unit(app: str, component: str) -> str:
     """Return the name of the service unit of an instance."""
     return f"tfheal-{app}-{component}.service"
+
+
+def reflex_part(app: str, component: str) -> str:
+    """Return the file by which the local reflex knows an instance."""
+    return f"{REFLEX_PARTS}/{app}-{component}.sh"
+
+
+def reflex_record(app: str, component: str) -> str:
+    """Return the file in which the local reflex notes what it did for an instance."""
+    return f"{state(app, component)}/reflex.jsonl"
 
 
 def user(app: str, component: str) -> str:

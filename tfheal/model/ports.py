@@ -1,6 +1,6 @@
 """Ports: what flows need of the outside world, each as small as it can be."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -150,6 +150,9 @@ class Journal(Protocol):
 
     def intend(self, action: ActionRecord) -> None:
         """Record an action before it starts."""
+
+    def note(self, actions: Iterable[ActionRecord]) -> None:
+        """Record actions that others took and that are over; one that is there already is left as it is."""
 
     def conclude(self, action: str, outcome: Outcome, detail: str, now: datetime) -> None:
         """Record how an action ended."""

@@ -8,7 +8,7 @@ from tfheal.model.findings import Cause, Health
 from tfheal.model.playbook import Rung
 from tfheal.model.release import InstanceName, Release
 
-Verb = Literal["deploy", "remove", "restart", "free-disk", "redeploy", "recreate", "rehome", "page"]
+Verb = Literal["deploy", "remove", "restart", "free-disk", "redeploy", "recreate", "rehome", "page", "reflex"]
 Outcome = Literal["done", "failed", "refused", "undone", "unknown"]
 IncidentState = Literal["open", "watching", "resolved", "refused"]
 Phase = Literal["deploying", "deployed", "removing"]
@@ -44,6 +44,11 @@ class ActionRecord:
     ended: datetime | None = None
     outcome: Outcome | None = None
     detail: str = ""
+
+    @property
+    def healed(self) -> bool:
+        """Return whether it healed something: for an incident, or by the slice's own reflex."""
+        return self.outcome == "done" and self.verb != "page" and (self.incident is not None or self.verb == "reflex")
 
 
 @dataclass(frozen=True, slots=True)

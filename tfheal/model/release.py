@@ -39,6 +39,17 @@ class InstanceName:
         return f"{self.app}/{self.component}"
 
 
+class Reflex(Strict):
+    """What the slice itself asks of an instance, and restarts its unit for, while the provider is away.
+
+    One that asks nothing is off: its part is taken away.
+    """
+
+    loop: int = Field(ge=1, description="the version of the loop that this was made for; a newer one does as well")
+    asks: str = Field(default="", description="POSIX sh: exits 0 if it is alive, 1 if not, 2 if that cannot be known")
+    patience: float = Field(default=2.0, gt=0, description="seconds after which the asking is ended")
+
+
 class Release(Strict):
     """Everything of one instance, rendered; the same content has the same `id`."""
 
@@ -54,6 +65,9 @@ class Release(Strict):
     start_timeout: float = 60.0
     stop_timeout: float = 30.0
     checks: tuple[Check, ...] = ()
+    reflex: Reflex | None = Field(
+        default=None, description="none: it runs no unit, or was made before there was a reflex"
+    )
     data: tuple[DataSet, ...] = ()
     ladder: tuple[Rung, ...]
     url: str | None = None

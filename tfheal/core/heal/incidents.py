@@ -92,8 +92,7 @@ def chronic(situation: Situation) -> list[Incident]:
     healed = Counter(
         action.instance
         for action in situation.actions
-        if action.instance in situation.releases and action.incident and action.outcome == "done"
-        if action.verb != "page" and now - action.started < DAY
+        if action.instance in situation.releases and action.healed and now - action.started < DAY
     )
     known = {incident.instance: incident for incident in situation.incidents if incident.cause == "chronic"}
     over = [one for one in known.values() if one.state == "open" and healed[one.instance] < situation.policy.chronic]

@@ -5,14 +5,15 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from tfheal.base import sh, untrusted
-from tfheal.core.probe import checks
+from tfheal.core.probe import checks, reflex
 from tfheal.core.probe.script import Answer, Question
 from tfheal.core.resources.step import Step
 from tfheal.model import paths
-from tfheal.model.facts import Fact, InstanceFacts, Known, ResourceFact, SliceState, UnitFact, Unknown
+from tfheal.model.facts import Fact, InstanceFacts, Known, ReflexEvent, ResourceFact, SliceState, UnitFact, Unknown
 from tfheal.model.release import Release
 
 _UNIT_PROPERTIES: Final = "ActiveState,SubState,Result,UnitFileState,NRestarts,ActiveEnterTimestampMonotonic"
+_STATE_CAP: Final = 16_384
 _RESOURCES_CAP: Final = 262_144
 _ROOM: Final = (
     150_000  # bytes of all that checks say, before base64: what exceeds it is cut, so that the end still comes
@@ -34,7 +35,7 @@ def questions(
     prefix = release.instance.on_slice
     seconds = sum(min(step.check_timeout, 10.0) for step in steps)
     return (
-        Question(f"{prefix} state", _state_script(release), timeout=5, cap=8_192),
+        Question(f"{prefix} state", _state_script(release), timeout=5, cap=_STATE_CAP),
         Question(f"{prefix} resources", _resources_script(steps), timeout=min(30.0, 5 + seconds), cap=_RESOURCES_CAP),
         *(checks.question(f"{prefix} check {index}", check, secrets) for index, check in enumerate(release.checks)),
     )
@@ -48,7 +49,7 @@ def facts(
 ) -> InstanceFacts:
     """Given the same release and steps, what is not to be shown, and the answers, return the facts of the instance."""
     prefix = release.instance.on_slice
-    state, unit = _state(answers[f"{prefix} state"], release)
+    state, unit, did = _state(answers[f"{prefix} state"], release)
     return InstanceFacts(
         state=state,
         unit=unit,
@@ -56,6 +57,7 @@ def facts(
         checks=tuple(
             checks.fact(check, hidden, answers[f"{prefix} check {index}"]) for index, check in enumerate(release.checks)
         ),
+        reflex=did,
     )
 
 
@@ -67,6 +69,7 @@ def _state_script(release: Release) -> str:
     ]
     if release.unit:
         lines.append(f"systemctl show -p {_UNIT_PROPERTIES} -- {sh.quote(release.unit)}")
+        lines.append(reflex.script(release))
     return "\n".join(lines)
 
 
@@ -90,14 +93,17 @@ def _resources_script(steps: tuple[Step, ...]) -> str:
     return "\n".join([*lines, "echo complete"])
 
 
-def _state(answer: Answer | None, release: Release) -> tuple[Fact[SliceState | None], Fact[UnitFact]]:
+def _state(
+    answer: Answer | None, release: Release
+) -> tuple[Fact[SliceState | None], Fact[UnitFact], tuple[ReflexEvent, ...]]:
     if answer is None or answer.timed_out:
         silent = Unknown("no time was left to ask" if answer is None else "the slice did not answer in time")
-        return silent, silent
+        return silent, silent, ()
     said = {}
     state = {}
+    did = []
     absent = False
-    for line in untrusted.text(answer.output, 8_192).split("\n"):
+    for line in untrusted.text(answer.output, _STATE_CAP).split("\n"):
         absent = absent or line == "absent"
         word, _, rest = line.partition(" ")
         if word == "state":
@@ -105,10 +111,12 @@ def _state(answer: Answer | None, release: Release) -> tuple[Fact[SliceState | N
             state[key] = value
         elif word == "up":
             said["up"] = rest
+        elif word == "reflex":
+            did.append(rest)
         else:
             key, _, value = line.partition("=")
             said[key] = value
-    return (Known(None) if absent else _slice_state(state)), _unit(said, release)
+    return (Known(None) if absent else _slice_state(state)), _unit(said, release), reflex.events(did)
 
 
 def _slice_state(state: dict[str, str]) -> Fact[SliceState | None]:

@@ -3,7 +3,20 @@
 from collections.abc import Mapping
 from typing import assert_never
 
-from tfheal.core.resources import archive, command, directory, file, firewall, npm, packages, postgres, unit, user, venv
+from tfheal.core.resources import (
+    archive,
+    command,
+    directory,
+    file,
+    firewall,
+    npm,
+    packages,
+    postgres,
+    reflex,
+    unit,
+    user,
+    venv,
+)
 from tfheal.core.resources.step import Step
 from tfheal.model.release import Release
 from tfheal.model.resources import (
@@ -27,10 +40,12 @@ __all__ = ["Step", "steps"]
 def steps(release: Release, secrets: Mapping[tuple[str, int], str]) -> tuple[Step, ...]:
     """Given a release and the values of its secrets by name and version, return its steps in the order of the release.
 
-    The service unit carries out the restarts that earlier steps made due, so it belongs behind what it depends on.
+    The service unit carries out the restarts that earlier steps made due, so it belongs behind what it depends on;
+    the part that the local reflex has in it comes last.
     Raise UsageError for a value that cannot be made into a step.
     """
-    return tuple(_step(resource, release, secrets) for resource in release.resources)
+    own = tuple(_step(resource, release, secrets) for resource in release.resources)
+    return (*own, reflex.step(release, release.reflex, secrets)) if release.reflex else own
 
 
 def _step(resource: Resource, release: Release, secrets: Mapping[tuple[str, int], str]) -> Step:  # noqa: C901, PLR0911 - one per kind

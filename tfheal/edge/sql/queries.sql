@@ -12,6 +12,14 @@ INSERT INTO action (
     :id, :run, :verb, :app, :component, :slice, :incident, :why, :release, :started, :ended, :outcome, :detail
 );
 
+-- name: note_action
+INSERT INTO action (
+    id, run, verb, app, component, slice, incident, why, release, started, ended, outcome, detail
+) VALUES (
+    :id, :run, :verb, :app, :component, :slice, :incident, :why, :release, :started, :ended, :outcome, :detail
+)
+ON CONFLICT (id) DO NOTHING;
+
 -- name: conclude_action
 -- What a successor could only call unknown may still be told by the one who did it; any other outcome stands.
 UPDATE action

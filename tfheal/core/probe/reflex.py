@@ -1,0 +1,44 @@
+"""What the local reflex did for an instance since we looked last: its record on the slice, read back as data."""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any, Final
+
+from tfheal.model import paths
+from tfheal.model.facts import ReflexEvent
+from tfheal.model.release import Release
+
+_NEWEST: Final = 20  # lines; more than the loop writes between two rounds of a provider who looks every few minutes
+_WHY_CAP: Final = 200
+_MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+
+
+def script(release: Release) -> str:
+    """Given a release, return sh that prints what its reflex did last, a line of `reflex …` each."""
+    record = paths.reflex_record(release.app, release.component)
+    return f"[ ! -s {record} ] || tail -n {_NEWEST} {record} | sed 's/^/reflex /'"
+
+
+def events(lines: Iterable[str]) -> tuple[ReflexEvent, ...]:
+    """Given the lines, control characters already neutralised, return the events; what is no event is passed over."""
+    return tuple(event for line in lines for event in _event(line))
+
+
+def _event(line: str) -> Iterator[ReflexEvent]:
+    try:
+        said: Any = json.loads(line)
+    except (ValueError, RecursionError):
+        return
+    if not isinstance(said, dict) or not all(isinstance(said.get(key), str) for key in ("at", "event", "why")):
+        return
+    if said["event"] in {"restarted", "gave-up", "systemd"} and _is_moment(said["at"]):
+        yield ReflexEvent(said["at"], said["event"], said["why"][:_WHY_CAP])
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return _MOMENT.fullmatch(text) is not None and datetime.fromisoformat(text) is not None
+    except ValueError:
+        return False
