@@ -67,8 +67,11 @@ def test_the_commented_file_is_valid_with_and_without_its_comments() -> None:
     text = commented("workspace")
     assert checked(Provider, "workspace", parse_toml("x", text)) == Provider()
     plain = re.sub(r"^# (?=\[|\w+ = )", "", text, flags=re.MULTILINE)
-    without_page = re.sub(r"\[page\]\n(?:\w+ = .*\n)+", "", plain)
-    assert checked(Provider, "workspace", parse_toml("x", without_page)) == Provider()
-    with pytest.raises(ConfigError) as caught:  # both routes of a page: the one thing that examples cannot show
+    without_routes = re.sub(r"\[(?:page|ping)\]\n(?:\w+ = .*\n)+", "", plain)
+    assert checked(Provider, "workspace", parse_toml("x", without_routes)) == Provider()
+    with pytest.raises(ConfigError) as caught:  # all routes at once: the one thing that examples cannot show
         checked(Provider, "workspace", parse_toml("x", plain))
-    assert [told(mistake) for mistake in caught.value.mistakes] == ["x:7:2: page: [page] has either command or url"]
+    assert [told(mistake) for mistake in caught.value.mistakes] == [
+        "x:7:2: page: [page] has either command or url",
+        "x:12:2: ping: [ping] has one of url, env and secret",
+    ]

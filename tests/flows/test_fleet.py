@@ -10,6 +10,7 @@ import pytest
 from build import a_slice
 
 from tfheal.base.errors import ConnectFailed, NotChecked, Unreachable
+from tfheal.flows.act import act_everywhere
 from tfheal.flows.fleet import Limits, ask_all
 from tfheal.model.inventory import Slice
 
@@ -136,3 +137,15 @@ def test_interrupt_ends_the_round_at_once() -> None:
     release.set()
     time.sleep(0.1)
     assert asked == ["s1", "s2"]
+
+
+def test_the_end_of_a_run_ends_its_rounds_but_cuts_no_action() -> None:
+    """Past it a question has no answer; an action that was begun is waited for."""
+    limits = Limits(deadline=30.0).ending(0.2)
+    assert not limits.over
+    release = threading.Event()
+    replies = ask_all(some(1), lambda _: release.wait(5), limits)
+    assert limits.over
+    assert "the deadline of the run passed" in str(replies["s1"])
+    threading.Timer(0.2, release.set).start()
+    assert act_everywhere(some(1), lambda _: release.wait(5), limits) == {"s1": True}

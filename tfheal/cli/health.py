@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from tfheal.cli.options import Except, Folder, Json, Quiet, Selectors
+from tfheal.cli.options import Deadline, Except, Folder, Json, Quiet, Selectors, ending
 
 
 def status(
@@ -51,6 +51,7 @@ def heal(
         bool, typer.Option("--plan", help="Only show what would be done; exit 3 if anything would.")
     ] = False,
     auto: Annotated[bool, typer.Option("--auto", help="Never ask: for cron.")] = False,
+    deadline: Deadline = None,
     json: Json = False,
     quiet: Quiet = False,
     workspace: Folder = None,
@@ -65,7 +66,8 @@ def heal(
     with wiring.wired(workspace, quiet=quiet or json) as hands:
         names = selected(hands.workspace, selectors or (), excluded or ())
         agree = asking.consent_to(lambda shown: output.show(plan_words(shown)), auto=auto)
-        result = flow(hands.workspace, names, hands.ports, hands.limits, HealOptions(plan, agree))
+        limits = ending(hands.limits, deadline)
+        result = flow(hands.workspace, names, hands.ports, limits, HealOptions(plan, agree))
         code = int(result.exit)
         output.give(
             "heal",

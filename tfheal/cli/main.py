@@ -21,6 +21,7 @@ from tfheal.cli.lab import lab_app
 from tfheal.cli.pauses import pause, resume
 from tfheal.cli.secret import secret_app
 from tfheal.cli.slices import slice_app, ssh
+from tfheal.cli.tick import tick
 from tfheal.cli.workspace import explain, init, schema, validate
 
 
@@ -43,6 +44,7 @@ for command in (
     deploy,
     status,
     heal,
+    tick,
     incidents,
     ack,
     pause,
@@ -69,7 +71,7 @@ def _options(
     """Deploy, check and heal applications on slices that their owners keep."""
 
 
-ACTING = frozenset({"demo", "deploy", "heal", "pause", "remove", "resume"})
+ACTING = frozenset({"demo", "deploy", "heal", "pause", "remove", "resume", "tick"})
 
 
 class Ended(BaseException):

@@ -1,10 +1,13 @@
 """The options that several commands share, with one meaning each."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tfheal.base.errors import UsageError
+
+if TYPE_CHECKING:
+    from tfheal.flows.fleet import Limits
 
 Folder = Annotated[str | None, typer.Option("--workspace", envvar="TFHEAL_WORKSPACE", help="The workspace's folder.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
@@ -17,9 +20,22 @@ Selectors = Annotated[
         show_default=False,
     ),
 ]
+Deadline = Annotated[
+    str | None,
+    typer.Option(
+        "--deadline",
+        metavar="DURATION",
+        help="End in time: what was not reached by then is not checked, what was begun is not cut.",
+    ),
+]
 Except = Annotated[
     list[str] | None, typer.Option("--except", metavar="SELECTOR", help="Leave these out.", show_default=False)
 ]
+
+
+def ending(limits: "Limits", deadline: str | None) -> "Limits":
+    """Given the limits of a run and its --deadline, return them with its end."""
+    return limits if deadline is None else limits.ending(seconds_of(deadline, "--deadline"))
 
 
 def seconds_of(text: str, option: str) -> float:

@@ -66,8 +66,10 @@ def rotate(app: AppName, name: SecretName, json: Json = False, workspace: Folder
 
 def _tell(command: str, app: str, name: str, version: int, *, as_json: bool) -> None:
     from tfheal.cli import output
+    from tfheal.model.workspace import PING_SECRET
 
-    words = f"{name} of {app} is at version {version}; `tfheal deploy {app}` brings it into use"
+    used = "the next tick uses it" if (app, name) == PING_SECRET else f"`tfheal deploy {app}` brings it into use"
+    words = f"{name} of {app} is at version {version}; {used}"
     output.tell(command, {"app": app, "name": name, "version": version}, words, as_json=as_json)
 
 

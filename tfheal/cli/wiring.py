@@ -22,7 +22,17 @@ if TYPE_CHECKING:
     from tfheal.model.demo import DemoStep
     from tfheal.model.inventory import Inventory, Slice
     from tfheal.model.lab import LabHands, LabPorts
-    from tfheal.model.ports import HostKeys, InventoryBook, Journal, NewFolder, Ports, SlicePorts, Templates, Vault
+    from tfheal.model.ports import (
+        HostKeys,
+        InventoryBook,
+        Journal,
+        NewFolder,
+        Pinger,
+        Ports,
+        SlicePorts,
+        Templates,
+        Vault,
+    )
     from tfheal.model.slices import Login
     from tfheal.model.ssh import SshSettings
     from tfheal.model.workspace import SshPolicy, Workspace
@@ -243,6 +253,13 @@ def ssh_settings(policy: "SshPolicy") -> "SshSettings":
         connections=policy.connections,
         starts=policy.starts,
     )
+
+
+def pinger(hands: Wired) -> "Pinger":
+    """Return the dead-man switch of a workspace."""
+    from tfheal.edge.ping import DeadManPing
+
+    return DeadManPing(hands.workspace.provider.ping, hands.ports.vault)
 
 
 def load(root: Path) -> "Workspace":

@@ -27,6 +27,7 @@ _PARTS: Final = {
     "secret": ("playbook", "SecretSpec", "a secret as a playbook names it"),
     "heal": ("workspace", "HealPolicy", "when healing acts, and how often"),
     "page": ("workspace", "PageRoute", "how a human is called"),
+    "ping": ("workspace", "PingRoute", "the dead-man switch of `tfheal tick`"),
     "ssh": ("workspace", "SshPolicy", "how slices are connected to"),
     "uplink": ("workspace", "UplinkPolicy", "whom to ask when much of the fleet looks down"),
     "provisioner": ("inventory", "Provisioner", "how a slice is made anew"),

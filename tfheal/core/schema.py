@@ -39,6 +39,7 @@ PATTERNS: Final = {
     r"^[a-z0-9][a-z0-9+.-]*(=[A-Za-z0-9.+:~-]+)?$": "a Debian package (name, or name=version)",
     r"^[a-z_][a-z0-9_-]{0,31}$": "a user name",
     r"^[0-9]{2}/[a-z][a-z0-9_]{0,30}$": "a cluster of PostgreSQL (17/main)",
+    r"^[A-Za-z_][A-Za-z0-9_]*$": "an environment variable (letters, digits and _)",
     r"^https?://[^\s]+$": "a URL (https://…)",
     r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$": "a host name in lower case",
 }

@@ -89,7 +89,7 @@ def act_everywhere(
     targets: Sequence[Slice], action: Callable[[Slice], T], limits: Limits
 ) -> dict[str, T | TfhealError]:
     """Given slices and an action, do it on each; unlike a question, what was begun is waited for without a deadline."""
-    return ask_all(targets, action, replace(limits, deadline=None))
+    return ask_all(targets, action, replace(limits, deadline=None, until=None))
 
 
 def _trip(work: Work, target: Slice, ports: Ports) -> tuple[Outcome, str, Report | None]:

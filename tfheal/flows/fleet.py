@@ -10,7 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
 from tfheal.base.errors import NotChecked, TfhealError
@@ -26,10 +26,28 @@ _MOST: Final = 512  # asked at once, the silent ones included: a thread that wai
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many slices that answer are asked at once, and after how many seconds the round ends; None is never."""
+    """How many slices that answer are asked at once, after how many seconds a round ends, and when the whole run does.
+
+    None is never; `until` is by the monotonic clock.
+    """
 
     together: int = 32
     deadline: float | None = None
+    until: float | None = None
+
+    @property
+    def over(self) -> bool:
+        """Return whether the run is to end: nothing more is begun, and what is under way is not cut."""
+        return self.until is not None and time.monotonic() >= self.until
+
+    def ending(self, seconds: float) -> "Limits":
+        """Return these limits with an end of the run so many seconds from now."""
+        return replace(self, until=time.monotonic() + seconds)
+
+    def end(self) -> float:
+        """Return when a round that begins now ends, by the monotonic clock."""
+        end = time.monotonic() + (_FOREVER if self.deadline is None else self.deadline)
+        return end if self.until is None else min(end, self.until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +121,7 @@ def _collected(
     crowd: _Crowd[T], limits: Limits, answered: Callable[[str, T | TfhealError], None] | None
 ) -> dict[str, T | TfhealError]:
     answers: dict[str, T | TfhealError] = {}
-    end = time.monotonic() + (_FOREVER if limits.deadline is None else limits.deadline)
+    end = limits.end()
     look = 0.0
     while len(answers) < crowd.count:
         now = time.monotonic()
@@ -125,4 +143,5 @@ def _collected(
 
 
 def _not_checked(target: Slice, limits: Limits) -> NotChecked:
-    return NotChecked("not checked", where=target.name, why=f"the round ended after {limits.deadline:g} s")
+    why = "the deadline of the run passed" if limits.over else f"the round ended after {limits.deadline:g} s"
+    return NotChecked("not checked", where=target.name, why=why)

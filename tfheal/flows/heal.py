@@ -67,6 +67,8 @@ def _heal(run: HealRun, options: HealOptions) -> Healing:
         if not plan.actions:
             break
         taken += _act(run, found.meant, plan)
+        if run.limits.over:  # what was done is looked at by the next run
+            break
         found, diagnosis, storm = _confirmed(run)
         plan = _plan(run, found, diagnosis, storm)
     now = run.ports.clock.now()
@@ -146,7 +148,7 @@ def _act(run: HealRun, meant: tuple[Expected, ...], plan: Plan) -> list[Taken]:
     targets = tuple(run.workspace.inventory.slice(name) for name in remote)
 
     def act_here(target: Slice) -> list[Taken]:
-        return [take(run, action, have, target) for action in remote[target.name]]
+        return [_late(action) if run.limits.over else take(run, action, have, target) for action in remote[target.name]]
 
     taken: list[Taken] = []
     for name, done in act_everywhere(targets, act_here, run.limits).items():
@@ -155,6 +157,12 @@ def _act(run: HealRun, meant: tuple[Expected, ...], plan: Plan) -> list[Taken]:
             taken += [Taken(action, outcome, str(done), 0.0) for action in remote[name]]
         else:
             taken += done
-    taken += [rescued(run, action) for action in plan.actions if action.rung in RESCUES]
+    taken += [
+        _late(action) if run.limits.over else rescued(run, action) for action in plan.actions if action.rung in RESCUES
+    ]
     incidents = {incident.id: incident for incident in plan.incidents}
     return taken + [page(run, action, incidents[action.incident]) for action in plan.actions if action.rung == "page"]
+
+
+def _late(action: Action) -> Taken:
+    return Taken(action, "skipped", "the deadline of the run had passed before it began", 0.0)

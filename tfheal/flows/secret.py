@@ -8,7 +8,7 @@ from tfheal.base.errors import UsageError
 from tfheal.base.secret import Secret
 from tfheal.model.playbook import SecretSpec
 from tfheal.model.ports import Vault
-from tfheal.model.workspace import Workspace
+from tfheal.model.workspace import PING_SECRET, Workspace
 
 VALUE_CAP: Final = 65_536
 
@@ -26,12 +26,14 @@ def set_secret(workspace: Workspace, vault: Vault, app: str, name: str, value: S
 
 def rotate_secret(workspace: Workspace, vault: Vault, app: str, name: str) -> int:
     """Make a new version of a secret as its playbook says, and return its number."""
+    if (app, name) == PING_SECRET:
+        raise UsageError(f"{name} is given by the service that is pinged", hint=f"tfheal secret set {app} {name}")
     return vault.make(app, name, declared(workspace, app, name).length)
 
 
 def show_secret(workspace: Workspace, vault: Vault, app: str, name: str, version: int | None) -> tuple[int, Secret]:
     """Return the number and value of a version of a secret, the newest if none is asked for."""
-    newest = vault.latest(app, name) if app in workspace.apps else 0
+    newest = vault.latest(app, name) if app in {*workspace.apps, PING_SECRET[0]} else 0
     if not newest:
         declared(workspace, app, name)
         raise UsageError(
@@ -46,7 +48,12 @@ def show_secret(workspace: Workspace, vault: Vault, app: str, name: str, version
 
 
 def declared(workspace: Workspace, app: str, name: str) -> SecretSpec:
-    """Return what the playbook of an app says of a secret; raise UsageError, with the nearest words, if nothing."""
+    """Return what the playbook of an app says of a secret; raise UsageError, with the nearest words, if nothing.
+
+    One is the provider's own: the address of the dead-man switch.
+    """
+    if (app, name) == PING_SECRET:
+        return SecretSpec(description="the address that `tfheal tick` pings")
     if app not in workspace.apps:
         raise _unknown(f"there is no app {app}", app, workspace.apps, "the apps")
     specs = workspace.playbooks[workspace.apps[app].playbook].playbook.secrets

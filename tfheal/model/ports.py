@@ -12,6 +12,7 @@ from tfheal.model.inventory import Slice
 from tfheal.model.pause import Pause, PauseKind
 from tfheal.model.record import ActionRecord, Deployed, HealthSince, Incident, LeaseHolder, Outcome, Run, Silence
 from tfheal.model.release import InstanceName, Release
+from tfheal.model.tick import Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +260,13 @@ class Provisioners(Protocol):
 
     def run(self, argv: Sequence[str], timeout: float) -> Said:
         """Run a command without a shell and return what it said; raise ActionFailed if it cannot start or takes too long."""
+
+
+class Pinger(Protocol):
+    """A dead-man switch: it calls a human when it hears nothing good for too long."""
+
+    def ping(self, signal: Signal, summary: str) -> None:
+        """Send a signal with its summary; raise ActionFailed if it did not get out."""
 
 
 @dataclass(frozen=True, slots=True)

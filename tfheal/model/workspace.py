@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
@@ -12,6 +12,7 @@ from tfheal.model.names import Duration, Strict
 from tfheal.model.playbook import Playbook
 
 _LAST_PORT: Final = 65_535
+PING_SECRET: Final = ("tfheal", "ping_url")  # in the vault, where the first is an app
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
 
 
@@ -50,6 +51,27 @@ class PageRoute(Strict):
     def _one_route(self) -> "PageRoute":
         if (self.command is None) == (self.url is None):
             msg = "[page] has either command or url"
+            raise ValueError(msg)
+        return self
+
+
+class PingRoute(Strict):
+    """The dead-man switch that `tfheal tick` pings, in the manner of Healthchecks: URL/start, URL, URL/fail, URL/log."""
+
+    url: Url | None = Field(default=None, description="its address", examples=["https://ping.example/UUID"])
+    env: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = Field(
+        default=None, description="the environment variable that holds its address", examples=["TFHEAL_PING_URL"]
+    )
+    secret: Literal[True] | None = Field(
+        default=None,
+        description="its address is kept encrypted: `tfheal secret set tfheal ping_url`",
+        examples=[True],
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "PingRoute":
+        if [self.url, self.env, self.secret].count(None) != 2:  # noqa: PLR2004 (all but one)
+            msg = "[ping] has one of url, env and secret"
             raise ValueError(msg)
         return self
 
@@ -106,6 +128,7 @@ class Provider(Strict):
 
     name: str = Field(default="", description="the provider's name, shown in what it writes on slices")
     page: PageRoute | None = Field(default=None, description="how a human is called")
+    ping: PingRoute | None = Field(default=None, description="the dead-man switch of `tfheal tick`")
     heal: HealPolicy = HealPolicy()
     ssh: SshPolicy = SshPolicy()
     uplink: UplinkPolicy = UplinkPolicy()

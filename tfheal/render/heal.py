@@ -18,6 +18,7 @@ STYLES: Final = {
     "failed": "bold red",
     "refused": "yellow",
     "unknown": "magenta",
+    "skipped": "yellow",
     "open": "bold red",
     "watching": "yellow",
     "resolved": "green",
@@ -88,6 +89,7 @@ def heal_document(healing: Healing, round_trips: int) -> dict[str, object]:
         "plan": [
             {"incident": action.incident, "rung": action.rung, "why": action.why} for action in healing.plan.actions
         ],
+        "not_checked": sorted(f.slice for f in healing.diagnosis.findings if f.cause == "not-checked"),
         "unknown": sorted(str(name) for name, health in healing.diagnosis.instances.items() if health == "unknown"),
         "paused": sorted(str(name) for name, health in healing.diagnosis.instances.items() if health == "paused"),
     }

@@ -1,0 +1,81 @@
+"""`tfheal tick`: what is due is done, one thing after the other, and a dead-man switch hears how it went.
+
+No two ticks of a workspace overlap. A ping that fails is told and changes nothing else.
+"""
+
+from collections.abc import Callable, Mapping
+
+from tfheal.base.errors import Refused, TfhealError
+from tfheal.flows.fleet import Limits
+from tfheal.flows.heal import HealOptions, heal
+from tfheal.model.facts import SliceFacts
+from tfheal.model.ports import Pinger, Ports
+from tfheal.model.results import Healing
+from tfheal.model.tick import Part, Signal, Tick
+from tfheal.model.workspace import Workspace
+
+LEASE = "the tick"  # no app has this name
+
+
+def due(workspace: Workspace, ports: Ports, limits: Limits) -> dict[str, Callable[[], Part]]:
+    """Return what is due now, by name, in the order in which it is done. Whatever else is to run by itself joins here."""
+    return {"heal": lambda: _healed(workspace, ports, limits)}
+
+
+def tick(jobs: Mapping[str, Callable[[], Part]], ports: Ports, pinger: Pinger) -> Tick:
+    """Given what is due, do it, and ping before and after; the error of one thing is told and stops no other."""
+    unsent: list[str] = []
+    run = ports.journal.begin_run("tick", ports.clock.now()).id
+    try:
+        with ports.leases.hold(LEASE, "tick", run):
+            _ping(pinger, "start", "", unsent)
+            done = Tick({name: _part(job) for name, job in jobs.items()})
+    except Refused as refusal:
+        done = Tick({}, locked=str(refusal))
+    except BaseException as error:
+        _ping(pinger, "fail", f"it did not come to its end: {type(error).__name__}", unsent)
+        raise
+    _ping(pinger, done.signal, done.summary, unsent)
+    ports.journal.end_run(run, int(done.exit), ports.clock.now())
+    return Tick(done.parts, done.locked, "; ".join(dict.fromkeys(unsent)))
+
+
+def _part(job: Callable[[], Part]) -> Part:
+    try:
+        return job()
+    except TfhealError as error:
+        return Part(error.exit, str(error), acted=True)
+
+
+def _ping(pinger: Pinger, signal: Signal, summary: str, unsent: list[str]) -> None:
+    try:
+        pinger.ping(signal, summary)
+    except TfhealError as error:
+        unsent.append(str(error))
+
+
+def _healed(workspace: Workspace, ports: Ports, limits: Limits) -> Part:
+    options = HealOptions(plan_only=False, agree=lambda _plan: True)
+    healing = heal(workspace, tuple(workspace.apps), ports, limits, options)
+    asked = any(isinstance(facts, SliceFacts) for facts in healing.seen.values())
+    return Part(
+        exit=healing.exit,
+        summary=_summary(healing),
+        acted=bool(healing.taken),
+        idle=bool(healing.locked) or (bool(healing.seen) and not asked),
+        healing=healing,
+    )
+
+
+def _summary(healing: Healing) -> str:
+    """Return what was found and done, without the details that slices told: it goes to a service of others."""
+    lines = [f"{app} is {health}" for app, health in healing.diagnosis.apps.items()]
+    lines += [f"{app} is locked" for app in healing.locked]
+    lines += [
+        f"{taken.action.instance or taken.action.slice}: {taken.action.rung} {taken.outcome}" for taken in healing.taken
+    ]
+    lines += [
+        f"{incident.instance or incident.slice}: {incident.cause} is {incident.state} ({incident.id})"
+        for incident in healing.incidents
+    ]
+    return "\n".join(lines) or "nothing is deployed"

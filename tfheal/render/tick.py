@@ -1,0 +1,47 @@
+"""A tick in words, and as scripts read it."""
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from tfheal.base.exits import Exit
+from tfheal.model.tick import Part, Tick
+from tfheal.render.heal import heal_document, heal_words
+
+
+def tick_words(tick: Tick, width: int) -> RenderableType:
+    """Given a tick, return it for a person's screen of that width."""
+    lines = [Text(words, style="yellow") for words in (tick.locked, tick.unsent) if words]
+    parts = [heal_words(part.healing, width) if part.healing else Text(part.summary) for part in tick.parts.values()]
+    return Group(*lines, *parts)
+
+
+def tick_document(tick: Tick, round_trips: int) -> dict[str, object]:
+    """Given a tick, return it as scripts read it: schema tfheal/tick/1."""
+    return {
+        "round_trips": round_trips,
+        "parts": {name: _part(part, round_trips) for name, part in tick.parts.items()},
+        "locked": tick.locked or False,
+        "signal": tick.signal,
+        "unsent": tick.unsent or False,
+    }
+
+
+def is_worth_telling(tick: Tick) -> bool:
+    """Return whether --quiet says anything: something was done, or is wrong; a pause and another run are neither."""
+    if any(part.acted for part in tick.parts.values()):
+        return True
+    if tick.exit == Exit.REFUSED:
+        return not (tick.locked or any(_is_held(part) for part in tick.parts.values()))
+    return tick.exit != Exit.OK
+
+
+def _is_held(part: Part) -> bool:
+    if part.healing is None:
+        return False
+    paused = "paused" in part.healing.diagnosis.instances.values()
+    return bool(part.healing.locked) or paused or any(one.cause == "paused" for one in part.healing.diagnosis.findings)
+
+
+def _part(part: Part, round_trips: int) -> dict[str, object]:
+    told = heal_document(part.healing, round_trips) if part.healing else {"detail": part.summary}
+    return {"exit": int(part.exit), "idle": part.idle, **told}
