@@ -9,7 +9,7 @@ from typing import Any, Final
 import yaml
 
 from tfheal.core.heal import Rescue, Situation
-from tfheal.core.heal.rescue import Lost, rescue
+from tfheal.core.heal.rescue import Lost, Spares, rescue
 from tfheal.core.heal.storm import suspected
 from tfheal.model.app import AppHeal, AppSpec
 from tfheal.model.facts import (
@@ -27,7 +27,7 @@ from tfheal.model.facts import (
     UnitFact,
     Unknown,
 )
-from tfheal.model.inventory import Provisioner, SliceEntry
+from tfheal.model.inventory import Provisioner, SliceEntry, SliceSize
 from tfheal.model.names import seconds
 from tfheal.model.pause import Pause, PauseKind
 from tfheal.model.playbook import SHIPPED_LADDER
@@ -130,7 +130,7 @@ def fleet(case: Case) -> Fleet:
     storm = replace(storm, **{key: tuple(peers) for key, peers in uplink.items()}) if storm else None
     silences = {one: _silence(one, words) for one, words in left.pop("silent", {}).items()}
     pauses = tuple(_pause(words) for words in left.pop("pauses", []))
-    rescues = _rescues(left, expected, silences, pauses)
+    rescues = _rescues(left, expected, silences, pauses, seen)
     situation = replace(_situation(left, expected), storm=storm, rescues=rescues)
     assert not left, f"unknown words in the case: {', '.join(left)}"
     assert not said, f"seen of what is not there: {', '.join(said)}"
@@ -254,34 +254,55 @@ def _silence(name: str, words: str) -> Silence:
 
 
 def _rescues(
-    words: dict[str, Any], expected: list[Expected], silences: dict[str, Silence], pauses: tuple[Pause, ...]
+    words: dict[str, Any],
+    expected: list[Expected],
+    silences: dict[str, Silence],
+    pauses: tuple[Pause, ...],
+    seen: dict[str, Observation],
 ) -> dict[str, Rescue]:
-    allow = words.get("allow", SHIPPED_LADDER)
+    allow, spares = words.get("allow", SHIPPED_LADDER), words.pop("spares", [])
     provisioners, contract = words.pop("provisioners", []), words.pop("contract", "")
-    place = {"x": ("x",)}
-    specs = {
-        app: AppSpec(app=app, owner="acme", playbook="shop", version="1", place=place, heal=AppHeal(allow=allow))
-        for app in {item.release.app for item in expected}
-    }
-    held = words.pop("held", list(specs))
-    return {
-        name: rescue(
-            Lost(
-                entry=SliceEntry(
-                    owner="acme",
-                    address="192.0.2.1",
-                    provisioner=Provisioner(recreate="make {slice}") if name in provisioners else None,
-                ),
-                here=tuple(item for item in expected if item.release.slice == name),
-                specs=specs,
-                held=held,
-                paused=name in silences and silences[name].paused,
-                pauses=pauses,
-            ),
-            lambda: contract,
+    apps = sorted({item.release.app for item in expected})
+    specs = {app: _spec(app, allow, spares) for app in apps}
+    held, pending = words.pop("held", apps), words.pop("pending", [])
+    pinned = words.pop("pinned", {})
+    used = {item.release.slice for item in expected}
+    entries = {name: _entry(name, words, provisioners) for name in used | set(spares)}
+    for word in ("owners", "sizes", "roles"):
+        words.pop(word, None)
+    lost = {
+        name: Lost(
+            entry=entries[name],
+            here=tuple(item for item in expected if item.release.slice == name),
+            specs=specs,
+            held=held,
+            paused=name in silences and silences[name].paused,
+            pauses=pauses,
+            pending=pending,
+            pinned=pinned,
+            spares=Spares(entries, used, seen),
         )
-        for name in {item.release.slice for item in expected}
+        for name in used
     }
+    return {name: rescue(one, lambda: contract) for name, one in lost.items()}
+
+
+def _spec(app: str, allow: tuple[Any, ...], spares: list[str]) -> AppSpec:
+    heal = AppHeal(allow=allow)
+    return AppSpec(
+        app=app, owner="acme", playbook="shop", version="1", place={"x": ("x",)}, spares=tuple(spares), heal=heal
+    )
+
+
+def _entry(name: str, words: dict[str, Any], provisioners: list[str]) -> SliceEntry:
+    size, role = words.get("sizes", {}).get(name), words.get("roles", {}).get(name)
+    return SliceEntry(
+        owner=words.get("owners", {}).get(name, "acme"),
+        address="192.0.2.1",
+        size=SliceSize(cpu=size, memory=1 << 30, disk=1 << 30) if size else None,
+        labels={"role": role} if role else {},
+        provisioner=Provisioner(recreate="make {slice}") if name in provisioners else None,
+    )
 
 
 def _situation(words: dict[str, Any], expected: list[Expected]) -> Situation:

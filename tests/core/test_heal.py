@@ -16,7 +16,7 @@ from tfheal.core.heal.storm import told
 from tfheal.model.app import AppHeal
 from tfheal.model.facts import SliceFacts
 from tfheal.model.findings import Diagnosis
-from tfheal.model.plan import Plan
+from tfheal.model.plan import Action, Plan
 from tfheal.model.playbook import SHIPPED_LADDER
 from tfheal.model.record import ActionRecord
 from tfheal.model.results import Healing
@@ -37,6 +37,12 @@ def planned_of(made: Fleet, confirmed: list[str] | None = None) -> tuple[Diagnos
     return diagnosis, planned(diagnosis, asked, made.situation)
 
 
+def told_of(action: Action) -> str:
+    """Return an action in words; one that moves apps says where to."""
+    moves = "".join(f" {app} to {spare}" for app, spare in action.moves.items())
+    return f"{action.rung} {action.instance or action.slice}{moves}"
+
+
 @pytest.mark.parametrize("path", cases("heal"), ids=lambda path: path.stem)
 def test_plans_are_as_the_case_says(path: Path) -> None:
     """Actions, what waits and why, what becomes of the incidents, and the exit code of heal --plan."""
@@ -44,7 +50,9 @@ def test_plans_are_as_the_case_says(path: Path) -> None:
     expect = case.pop("expect")
     confirmed = case.pop("confirmed", None)
     diagnosis, plan = planned_of(fleet(case), confirmed)
-    assert [f"{action.rung} {action.instance or action.slice}" for action in plan.actions] == expect.pop("actions", [])
+    assert [told_of(action) for action in plan.actions] == expect.pop("actions", [])
+    whys = {action.rung: action.why for action in plan.actions}
+    assert [words for rung, words in expect.pop("why", {}).items() if words not in whys[rung]] == [], whys
     places = {incident.id: str(incident.instance or incident.slice) for incident in plan.incidents}
     waits = [f"{waiting.rung} {places[waiting.incident]}: {waiting.why}" for waiting in plan.waiting]
     assert len(waits) == len(expect.get("waiting", [])), waits

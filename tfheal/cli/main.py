@@ -19,6 +19,7 @@ from tfheal.cli.history import history
 from tfheal.cli.incidents import ack, incidents
 from tfheal.cli.lab import lab_app
 from tfheal.cli.pauses import pause, resume
+from tfheal.cli.place import place
 from tfheal.cli.secret import secret_app
 from tfheal.cli.slices import slice_app, ssh
 from tfheal.cli.tick import tick
@@ -51,6 +52,7 @@ for command in (
     resume,
     history,
     logs,
+    place,
     remove,
     ssh,
     schema,
@@ -71,7 +73,7 @@ def _options(
     """Deploy, check and heal applications on slices that their owners keep."""
 
 
-ACTING = frozenset({"demo", "deploy", "heal", "pause", "remove", "resume", "tick"})
+ACTING = frozenset({"demo", "deploy", "heal", "pause", "place", "remove", "resume", "tick"})
 
 
 class Ended(BaseException):

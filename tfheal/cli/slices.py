@@ -93,9 +93,12 @@ def forget(name: Name, json: Json = False, workspace: Folder = None) -> None:
     """Take a slice out of the inventory and its host key out of known_hosts; nothing is done to the machine."""
     from tfheal.cli import output, wiring
     from tfheal.flows import slices as flow
+    from tfheal.flows.place import effective
 
     root = wiring.find_workspace(workspace)
-    flow.forget(name, wiring.load(root), wiring.book(root), wiring.host_keys(root))
+    with wiring.journal(root) as journal:
+        placed = effective(wiring.load(root), journal)
+    flow.forget(name, placed, wiring.book(root), wiring.host_keys(root))
     output.tell("slice-forget", {"slice": name}, f"{name} is forgotten; the machine was not touched", as_json=json)
 
 

@@ -175,9 +175,7 @@ class Wired:
 def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
     """Given the folder of a workspace or None, read all of it and take hold of the hands; they are let go at the end."""
     from tfheal.edge.clock import SystemClock
-    from tfheal.edge.files import WorkspaceFiles
     from tfheal.edge.journal import SqliteJournal
-    from tfheal.edge.known_hosts import KnownHosts
     from tfheal.edge.lease import JournalLeases
     from tfheal.edge.notify import PageNotifier
     from tfheal.edge.pauses import JournalPauses
@@ -189,15 +187,17 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
     from tfheal.flows.count import Counted
     from tfheal.flows.fleet import Limits
     from tfheal.flows.hidden import hidden
+    from tfheal.flows.place import effective
     from tfheal.model.ports import Ports
 
     root = find_workspace(folder)
-    workspace = WorkspaceFiles(root).load()
+    workspace = load(root)
     policy = workspace.provider.ssh
-    keys = KnownHosts(root / "known_hosts")
+    keys = host_keys(root)
     ssh = SshTransport(ssh_settings(policy), keys, root)
     transport = Counted(ssh)
     journal = SqliteJournal(root / ".tfheal" / "journal.db")
+    workspace = effective(workspace, journal)
     vault = AgeVault(root)
     progress = Reports(quiet=quiet)
     ports = Ports(

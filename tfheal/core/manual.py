@@ -39,6 +39,7 @@ _IN_WORDS: Final[Mapping[str, str]] = {
     "slices": topics.SLICES,
     "secrets": topics.SECRETS,
     "journal": topics.JOURNAL,
+    "placement": topics.PLACEMENT,
     "templates": topics.TEMPLATES,
     "exit-codes": topics.EXIT_CODES_HEAD
     + "".join(f"  {code.value:>3}  {topics.EXIT_CODES[code.value]}\n" for code in PRECEDENCE),

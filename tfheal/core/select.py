@@ -31,6 +31,13 @@ def selected(workspace: Workspace, selectors: Iterable[str], excluded: Iterable[
     )
 
 
+def named(workspace: Workspace, app: str) -> str:
+    """Given the name of an app, return it; raise UsageError with the nearest name if there is no such app."""
+    if app not in workspace.apps:
+        raise UsageError(f"there is no app {app}", why=_why(workspace, app), hint=_HINT)
+    return app
+
+
 def slices_of(workspace: Workspace, apps: Iterable[str], selectors: Iterable[str] = ()) -> tuple[str, ...]:
     """Given names of apps and selectors, return the slices of these apps and those meant themselves, in inventory order."""
     placed = {name for app in apps for slices in workspace.apps[app].place.values() for name in slices}

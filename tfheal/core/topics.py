@@ -76,6 +76,30 @@ workspace is .tfheal/journal.db; `tfheal history` shows it. On each slice /var/l
 done there, each entry with the hash of the one before, so that the owner can see that none was taken out.
 """
 
+PLACEMENT: Final = """\
+Where apps run, and who moves them
+
+`place:` in an app spec says where each component runs, `spares:` which slices are kept free for it. When a slice is lost
+(silent for `gone_after`, come back empty, or with another host key) and holds no data, heal has it made anew by its
+provisioner (`allow: [recreate]`), else moves what ran there to a spare (`allow: [rehome]`); else it calls a human.
+
+A move is a decision written as a whole: the new place of each component with a higher generation, a release for each
+instance, and the old instance retired. Then the instances are deployed in the order of their needs. A run that is killed
+on the way is finished by the next. What is retired is taken away as soon as its slice answers, before anything else.
+
+The app spec is not edited. What was moved stands, for every command, until
+  - `place:` in the app spec changes: then the spec is right again; `deploy` refuses while an instance is left that it
+    does not place, and says how to remove it;
+  - a person says otherwise: tfheal place APP COMPONENT=SLICE[,SLICE]. What a person placed elsewhere than the spec says
+    is pinned, and heal does not move it; put back to where the spec says, it is no longer pinned.
+
+Neither heal nor a person moves a component that holds data, or an app whose workspace asks for something newer than what
+is deployed: deploy that first.
+
+  tfheal place APP                    where its components run, where the spec says, who placed them
+  tfheal place APP COMPONENT=SLICE    move one
+"""
+
 TEMPLATES: Final = """\
 Templates
 

@@ -1,8 +1,9 @@
 """The provider's record, kept in one SQLite file of the workspace: who did what, why, and how it ended."""
 
+import json
 import secrets
 import threading
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ from tfheal.edge.database import Database, Row
 from tfheal.edge.process import is_gone, is_here, this_process
 from tfheal.model.findings import Health
 from tfheal.model.ports import Clock
-from tfheal.model.record import ActionRecord, Deployed, HealthSince, Incident, Outcome, Run, Silence
+from tfheal.model.record import ActionRecord, Deployed, HealthSince, Incident, Outcome, Placement, Run, Silence
 from tfheal.model.release import InstanceName, Release
 
 SILENCE: Final = 10.0
@@ -148,15 +149,18 @@ class SqliteJournal:
     def set_deployed(self, deployed: Deployed) -> None:
         """Record what an instance is meant to be."""
         with self.database.atomic():
-            self.database.change(
-                "set_deployed",
-                **asdict(deployed.instance),
-                release=deployed.release,
-                version=deployed.version,
-                generation=deployed.generation,
-                phase=deployed.phase,
-                at=written(deployed.at),
-            )
+            self._set_deployed(deployed)
+
+    def _set_deployed(self, deployed: Deployed) -> None:
+        self.database.change(
+            "set_deployed",
+            **asdict(deployed.instance),
+            release=deployed.release,
+            version=deployed.version,
+            generation=deployed.generation,
+            phase=deployed.phase,
+            at=written(deployed.at),
+        )
 
     def drop_deployed(self, instance: InstanceName) -> None:
         """Forget an instance that was removed, its health too."""
@@ -206,6 +210,34 @@ class SqliteJournal:
         with self.database.atomic():
             for instance, health in healths.items():
                 self.database.change("note_health", **asdict(instance), health=health, since=written(now))
+
+    def move(self, placement: Placement, deployed: Sequence[Deployed]) -> None:
+        """Record where an app runs from now on, and what each of its instances is meant to be, all at once."""
+        with self.database.atomic():
+            self.database.change(
+                "put_placement",
+                app=placement.app,
+                place=json.dumps(dict(placement.place)),
+                spec=json.dumps(dict(placement.spec)),
+                pinned=json.dumps(sorted(placement.pinned)),
+                at=written(placement.at),
+            )
+            for item in deployed:
+                self._set_deployed(item)
+
+    def placement(self, app: str) -> Placement | None:
+        """Return where an app runs, if it was moved since its spec said where."""
+        for row in self.database.rows("placement", app=app):
+            place, spec = (
+                {key: tuple(names) for key, names in json.loads(row[word]).items()} for word in ("place", "spec")
+            )
+            return Placement(row["app"], place, spec, frozenset(json.loads(row["pinned"])), moment(row["at"]))
+        return None
+
+    def drop_placement(self, app: str) -> None:
+        """Forget that an app was moved."""
+        with self.database.atomic():
+            self.database.change("drop_placement", app=app)
 
     def note_silence(self, silent: Collection[str], heard: Collection[str], now: datetime) -> None:
         """Record which slices could not be connected to, each since the first time, and forget it of those heard of."""

@@ -12,7 +12,7 @@ from tfheal.flows.fleet import Limits
 from tfheal.flows.observe import Asked, asked, observed
 from tfheal.flows.pauses import settle, standing
 from tfheal.flows.recover import close_incidents, close_unfinished
-from tfheal.flows.releases import make_secrets, reached, wanted
+from tfheal.flows.releases import in_use, make_secrets, reached, wanted
 from tfheal.model.facts import Observation, Unasked
 from tfheal.model.inventory import Slice
 from tfheal.model.plan import InstancePlan
@@ -97,7 +97,7 @@ def _check_trip(workspace: Workspace, app: str, ports: Ports, limits: Limits, ru
     questions = asked(releases, ports, planning=not run)
     slices = [workspace.inventory.slice(name) for name in questions]
     seen = observed(slices, questions, ports, limits)
-    known = {item.instance: item for item in ports.journal.deployed(app)}
+    known = {item.instance: item for item in in_use(ports.journal.deployed(app))}
     told = [state for release in releases if (state := state_of(seen.get(release.slice), release))]
     items = {item.release.instance: item for ours in questions.values() for item in ours}
     answered = [name for name, facts in seen.items() if not isinstance(facts, Unasked)]

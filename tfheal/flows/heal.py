@@ -9,11 +9,14 @@ from tfheal.base.errors import Refused, TfhealError
 from tfheal.core.heal import DAY, Situation, Storm, actionable, only, planned
 from tfheal.core.heal.storm import RESCUES, silent, suspected, told
 from tfheal.flows.act import act_everywhere
+from tfheal.flows.fence import fence
 from tfheal.flows.fleet import Limits
 from tfheal.flows.look import Look, Scope, look
 from tfheal.flows.pauses import settle
+from tfheal.flows.place import effective
 from tfheal.flows.recover import close_unfinished
 from tfheal.flows.reflex import note_reflex
+from tfheal.flows.releases import everywhere, retired
 from tfheal.flows.rescue import judgement, rescued, rescues
 from tfheal.flows.rungs import HealRun, page, take
 from tfheal.model.facts import SliceFacts
@@ -53,10 +56,12 @@ def heal(workspace: Workspace, apps: tuple[str, ...], ports: Ports, limits: Limi
 
 
 def _heal(run: HealRun, options: HealOptions) -> Healing:
+    if not options.plan_only:
+        fence(run)
     found, diagnosis, storm = _confirmed(run)
     note_reflex(found.meant, found.seen, run.ports)
     if not options.plan_only:
-        for app in run.apps:
+        for app in ("", *run.apps):  # a call for a human may be of no app
             close_unfinished(app, run.ports)
         settle(run.workspace, found.seen, run.ports, run.limits)
     taken: list[Taken] = []
@@ -69,6 +74,7 @@ def _heal(run: HealRun, options: HealOptions) -> Healing:
         taken += _act(run, found.meant, plan)
         if run.limits.over:  # what was done is looked at by the next run
             break
+        run = replace(run, workspace=effective(run.workspace, run.ports.journal))
         found, diagnosis, storm = _confirmed(run)
         plan = _plan(run, found, diagnosis, storm)
     now = run.ports.clock.now()
@@ -128,6 +134,8 @@ def _plan(run: HealRun, found: Look, diagnosis: Diagnosis, storm: Storm | None) 
         policy=policy,
         now=now,
         storm=storm,
+        retired=frozenset(item.instance.slice for item in retired(run.ports))
+        - {item.release.slice for item in everywhere(run.ports)},
         rescues=rescues(run, diagnosis),
     )
     asked_slices = [name for name, facts in found.seen.items() if isinstance(facts, SliceFacts)]

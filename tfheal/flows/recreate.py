@@ -42,7 +42,9 @@ def recreate(run: HealRun, action: Action) -> Taken:
         check(app, action.slice, run.ports)
     run.ports.reporter.say(f"{action.slice}  recreate: {action.why}")
     begun = clock.now()
-    records = _intended(run, action, here)
+    records = intended(run, action, here)
+    for item in here:
+        journal.set_deployed(replace(item.deployed, phase="deploying", at=begun))
     made = _made_anew(run, action.slice)
     for record in records:
         journal.conclude(record.id, made.outcome, made.detail, clock.now())
@@ -68,15 +70,15 @@ def contract(run: HealRun, name: str) -> str:
     return provision.obstacle(said.text, said.status)
 
 
-def _intended(run: HealRun, action: Action, here: tuple[Expected, ...]) -> list[ActionRecord]:
-    """Record what is about to happen to each instance: its machine goes, and it is deployed anew."""
+def intended(run: HealRun, action: Action, here: tuple[Expected, ...]) -> list[ActionRecord]:
+    """Given an action for a lost slice and what is on it, record for each instance what is about to happen to it."""
     now = run.ports.clock.now()
     records = []
     for item in here:
         record = ActionRecord(
             id=run.ports.journal.new_id(),
             run=run.run,
-            verb="recreate",
+            verb=action.rung,
             app=item.release.app,
             instance=item.release.instance,
             slice=action.slice,
@@ -86,7 +88,6 @@ def _intended(run: HealRun, action: Action, here: tuple[Expected, ...]) -> list[
             started=now,
         )
         run.ports.journal.intend(record)
-        run.ports.journal.set_deployed(replace(item.deployed, phase="deploying", at=now))
         records.append(record)
     return records
 

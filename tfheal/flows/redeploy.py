@@ -1,7 +1,8 @@
 """Putting kept releases onto slices anew, in the order of their needs: after a slice was made anew, or an app was moved."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from tfheal.core.deploy import liveness
 from tfheal.core.order import stages
@@ -25,33 +26,42 @@ class Because:
 def redeploy(run: HealRun, items: Collection[Expected], because: Because) -> dict[InstanceName, str]:
     """Given what shall stand on its slices, put it there, and return what did not come to be, with the reason.
 
-    What needs something that failed is left: the next round finds it interrupted.
+    Of a component one instance at a time, so that the others serve meanwhile. After one that failed, what would come next
+    stays as it is; one that could not be reached holds up nobody. The next round finds both interrupted.
     """
-    failed: dict[InstanceName, str] = {}
+    left: dict[InstanceName, str] = {}
     for app in sorted({item.release.app for item in items}):
         ours = [item for item in items if item.release.app == app]
-        for components in stages({item.release.component: item.release.needs for item in ours}):
-            due = {item.release.instance: item for item in ours if item.release.component in components}
-            failed |= _together(run, due, because)
-            if any(name.app == app for name in failed):
+        for wave in _waves(ours):
+            undone = _together(run, {item.release.instance: item for item in wave}, because)
+            left |= {name: done.detail for name, done in undone.items()}
+            if any(done.outcome == "failed" for done in undone.values()):
                 break
-    return failed
+    return left
 
 
-def _together(run: HealRun, due: dict[InstanceName, Expected], because: Because) -> dict[InstanceName, str]:
+def _waves(items: Collection[Expected]) -> Iterator[list[Expected]]:
+    """Yield what goes together: the components in the order of their needs, of each the next instance."""
+    for components in stages({item.release.component: item.release.needs for item in items}):
+        queues = [[item for item in items if item.release.component == component] for component in components]
+        for wave in zip_longest(*queues):
+            yield [item for item in wave if item is not None]
+
+
+def _together(run: HealRun, due: dict[InstanceName, Expected], because: Because) -> dict[InstanceName, Done]:
+    """Put instances onto their slices, and return those that did not come to be."""
     slices = by_slice(item.release for item in due.values())
     targets = [run.workspace.inventory.slice(name) for name in slices]
 
     def put(target: Slice) -> dict[InstanceName, Done]:
         return {one.instance: _put(run, due[one.instance], target, because) for one in slices[target.name]}
 
-    failed: dict[InstanceName, str] = {}
+    undone: dict[InstanceName, Done] = {}
     for name, dones in act_everywhere(targets, put, run.limits).items():
         for release in slices[name]:
-            done = dones.get(release.instance) if isinstance(dones, dict) else None
-            if done is None or done.outcome != "done":
-                failed[release.instance] = done.detail if done else str(dones)
-    return failed
+            done = dones[release.instance] if isinstance(dones, dict) else Done("", "refused", str(dones), 0.0)
+            undone |= {release.instance: done} if done.outcome != "done" else {}
+    return undone
 
 
 def _put(run: HealRun, item: Expected, target: Slice, because: Because) -> Done:

@@ -41,11 +41,21 @@ def expected(apps: Iterable[str], ports: Ports) -> tuple[Expected, ...]:
     """Given names of apps, return what each of their instances was deployed as, from the journal."""
     found = []
     for app in apps:
-        for deployed in ports.journal.deployed(app):
+        for deployed in in_use(ports.journal.deployed(app)):
             release = ports.journal.release(deployed.release)
             if release is not None:
                 found.append(Expected(deployed, release, reached(deployed, ports)))
     return tuple(found)
+
+
+def in_use(deployed: Iterable[Deployed]) -> tuple[Deployed, ...]:
+    """Given what is deployed, return it without what was left behind on slices that were given up."""
+    return tuple(item for item in deployed if item.phase != "retired")
+
+
+def retired(ports: Ports) -> tuple[Deployed, ...]:
+    """Return what was left behind on slices that were given up: it is stopped there as soon as they answer."""
+    return tuple(item for item in ports.journal.deployed() if item.phase == "retired")
 
 
 def everywhere(ports: Ports) -> tuple[Expected, ...]:

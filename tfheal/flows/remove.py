@@ -12,7 +12,7 @@ from tfheal.flows.act import Done, Work, act, act_everywhere
 from tfheal.flows.fleet import Limits
 from tfheal.flows.pauses import check
 from tfheal.flows.recover import close_incidents, close_unfinished
-from tfheal.flows.releases import by_slice, everywhere, secret_values
+from tfheal.flows.releases import by_slice, everywhere, in_use, secret_values
 from tfheal.model.inventory import Slice
 from tfheal.model.ports import Ports
 from tfheal.model.record import Expected
@@ -37,6 +37,7 @@ class _Order:
     run: str
     options: RemoveOptions
     incident: str | None = None
+    why: str = "remove"
 
 
 def remove(
@@ -53,6 +54,8 @@ def remove(
                     check(app, item.release.slice, ports)
                 close_unfinished(app, ports)
                 results.append(Removal(app, _removed(workspace, ours, ports, limits, _Order(run, options))))
+                if not in_use(ports.journal.deployed(app)):
+                    ports.journal.drop_placement(app)
         except Refused as refusal:
             results.append(Removal(app, refused=str(refusal)))
     ports.journal.end_run(run, int(winning(result.exit for result in results)), ports.clock.now())
@@ -75,9 +78,11 @@ def chosen(workspace: Workspace, selectors: tuple[str, ...], ports: Ports) -> tu
     return tuple(found)
 
 
-def finish_removal(item: Expected, target: Slice, ports: Ports, run: str, incident: str) -> Done:
-    """Given an instance whose removal was interrupted and its incident, finish it; data and packages stay."""
-    return _remove_one(item, target, ports, _Order(run, RemoveOptions(), incident))
+def finish_removal(
+    item: Expected, target: Slice, ports: Ports, run: str, incident: str | None, why: str = "remove"
+) -> Done:
+    """Given an instance that is to be gone, its incident if any, and why, take it away; data and packages stay."""
+    return _remove_one(item, target, ports, _Order(run, RemoveOptions(), incident, why))
 
 
 def _removed(
@@ -136,7 +141,7 @@ def _remove_one(item: Expected, target: Slice, ports: Ports, order: _Order) -> D
         for resource in other.release.resources
     }
     gone = removal(release, steps(release, secrets), claimed, data=options.data, packages=options.packages)
-    work = Work("remove", release, gone, secrets, "remove", order.run, item.deployed.generation, order.incident)
+    work = Work("remove", release, gone, secrets, order.why, order.run, item.deployed.generation, order.incident)
     done = act(work, target, ports)
     if done.outcome == "done":
         ports.journal.drop_deployed(release.instance)

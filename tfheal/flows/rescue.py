@@ -2,11 +2,14 @@
 
 from functools import partial
 
-from tfheal.core.heal.rescue import Lost, lost, rescue
+from tfheal.core.heal.rescue import Lost, Spares, lost, rescue
 from tfheal.core.heal.situation import Rescue
 from tfheal.flows.look import Look, judged
+from tfheal.flows.observe import observed
 from tfheal.flows.pauses import standing
+from tfheal.flows.place import is_pending
 from tfheal.flows.recreate import contract, recreate
+from tfheal.flows.rehome import rehome
 from tfheal.flows.releases import everywhere
 from tfheal.flows.rungs import HealRun
 from tfheal.model.findings import Diagnosis
@@ -26,6 +29,8 @@ def rescues(run: HealRun, diagnosis: Diagnosis) -> dict[str, Rescue]:
     silences = run.ports.journal.silences()
     names = {finding.slice for finding in diagnosis.findings if finding.entry == "recreate"}
     found = {}
+    spares = _spares(run) if names else Spares({})
+    pending = [app for app in run.apps if names and is_pending(run.workspace, app, run.ports)]
     for name in sorted(names & run.workspace.inventory.slices.keys()):
         silence = silences.get(name)
         of_slice = Lost(
@@ -35,11 +40,22 @@ def rescues(run: HealRun, diagnosis: Diagnosis) -> dict[str, Rescue]:
             held=run.apps,
             paused=silence is not None and silence.paused,
             pauses=standing({}, run.ports),
+            pending=pending,
+            pinned={app: placed.pinned for app in run.apps if (placed := run.ports.journal.placement(app))},
+            spares=spares,
         )
         found[name] = rescue(of_slice, partial(contract, run, name))
     return found
 
 
+def _spares(run: HealRun) -> Spares:
+    """Ask the spares of the apps of this run, and return what is known of them."""
+    inventory = run.workspace.inventory
+    names = {name for app in run.apps for name in run.workspace.apps[app].spares}
+    seen = observed([inventory.slice(name) for name in sorted(names)], {}, run.ports, run.limits)
+    return Spares(inventory.slices, {item.release.slice for item in everywhere(run.ports)}, seen)
+
+
 def rescued(run: HealRun, action: Action) -> Taken:
     """Given an action for a lost slice, do it and return how it ended."""
-    return recreate(run, action)
+    return recreate(run, action) if action.rung == "recreate" else rehome(run, action)

@@ -54,7 +54,7 @@ def trust(name: str, told: str | None, inventory: Inventory, ports: SlicePorts) 
 def forget(name: str, workspace: Workspace, book: InventoryBook, keys: HostKeys) -> None:
     """Take a slice out of the inventory, and its host key out of known_hosts; raise Refused if an app is placed there."""
     listed(name, workspace.inventory)
-    for app in workspace.apps.values():
+    for app in (*workspace.apps.values(), *workspace.as_written.values()):
         parts = [component for component, places in app.place.items() if name in places]
         parts += ["a spare"] if name in app.spares else []
         if parts:

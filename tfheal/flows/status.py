@@ -1,18 +1,20 @@
 """`tfheal status`: one question to each slice, and a judgement; nothing is changed, there or in the plan of things."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tfheal.core.diagnose import dated
 from tfheal.flows.fleet import Limits
 from tfheal.flows.look import Scope, judged, look
 from tfheal.flows.pauses import standing
+from tfheal.flows.place import listed
 from tfheal.flows.reflex import note_reflex
 from tfheal.flows.releases import wanted
 from tfheal.model.findings import Finding
 from tfheal.model.ports import Ports
 from tfheal.model.record import Expected
-from tfheal.model.results import Status
+from tfheal.model.release import InstanceName
+from tfheal.model.results import Placed, Status
 from tfheal.model.workspace import Workspace
 
 
@@ -25,11 +27,25 @@ def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], p
     ports.journal.note_health(diagnosis.instances, now)
     since = ports.journal.health_since()
     findings = diagnosis.findings + _not_deployed(workspace, apps, found.meant, ports)
+    findings += tuple(finding for app in apps for finding in _moved(listed(workspace, app, ports)))
     diagnosis = replace(diagnosis, findings=dated(findings, ports.journal.incidents(open_only=True), since))
     healed = {
         action.instance: action.started for action in ports.journal.actions() if action.instance and action.healed
     }
     return Status(now, apps, found.meant, found.seen, diagnosis, since, healed, standing(found.seen, ports))
+
+
+def _moved(placed: Placed) -> Iterator[Finding]:
+    """Yield the information that an app runs elsewhere than its spec says, and what it left behind there."""
+    for one in placed.components:
+        if one.slices != one.written:
+            name = InstanceName(placed.app, one.component, one.slices[0])
+            who = "a person" if one.pinned else "healing"
+            detail = f"{who} moved it here from {', '.join(one.written)}, where the app spec has it still"
+            yield Finding("moved", "info", name.slice, detail, name)
+    for name in placed.left:
+        detail = f"{name} runs elsewhere now; what is left of it here is stopped as soon as the slice answers"
+        yield Finding("retired", "info", name.slice, detail)
 
 
 def _not_deployed(

@@ -29,6 +29,8 @@ Cause = Literal[
     "chronic",
     "storm",
     "healed-locally",
+    "moved",
+    "retired",
     "unasked",
     "not-checked",
     "clock-off",

@@ -1,6 +1,7 @@
 """A plan is data: actions with their reasons, and what waits or is refused and why."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -23,6 +24,7 @@ class Action:
     instance: InstanceName | None
     why: str
     release: str | None
+    moves: Mapping[str, str] = field(default_factory=dict)  # of rehome: the spare of each app
 
 
 @dataclass(frozen=True, slots=True)

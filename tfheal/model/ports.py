@@ -10,7 +10,17 @@ from tfheal.base.secret import Secret
 from tfheal.model.findings import Health
 from tfheal.model.inventory import Slice
 from tfheal.model.pause import Pause, PauseKind
-from tfheal.model.record import ActionRecord, Deployed, HealthSince, Incident, LeaseHolder, Outcome, Run, Silence
+from tfheal.model.record import (
+    ActionRecord,
+    Deployed,
+    HealthSince,
+    Incident,
+    LeaseHolder,
+    Outcome,
+    Placement,
+    Run,
+    Silence,
+)
 from tfheal.model.release import InstanceName, Release
 from tfheal.model.tick import Signal
 
@@ -196,6 +206,15 @@ class Journal(Protocol):
 
     def note_health(self, healths: Mapping[InstanceName, Health], now: datetime) -> None:
         """Record the health of instances; `since` moves only where it changed."""
+
+    def move(self, placement: Placement, deployed: Sequence[Deployed]) -> None:
+        """Record where an app runs from now on, and what each of its instances is meant to be, all at once."""
+
+    def placement(self, app: str) -> Placement | None:
+        """Return where an app runs, if it was moved since its spec said where."""
+
+    def drop_placement(self, app: str) -> None:
+        """Forget that an app was moved."""
 
     def note_silence(self, silent: Collection[str], heard: Collection[str], now: datetime) -> None:
         """Record which slices could not be connected to, each since the first time, and forget it of those heard of."""

@@ -1,5 +1,6 @@
 """What the journal keeps: runs, actions with intent and outcome, incidents, what is deployed, who holds a lease."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -9,9 +10,10 @@ from tfheal.model.playbook import Rung
 from tfheal.model.release import InstanceName, Release
 
 Verb = Literal["deploy", "remove", "restart", "free-disk", "redeploy", "recreate", "rehome", "page", "reflex"]
+Place = Mapping[str, tuple[str, ...]]
 Outcome = Literal["done", "failed", "refused", "undone", "unknown"]
 IncidentState = Literal["open", "watching", "resolved", "refused"]
-Phase = Literal["deploying", "deployed", "removing"]
+Phase = Literal["deploying", "deployed", "removing", "retired"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,17 @@ class HealthSince:
     instance: InstanceName
     health: Health
     since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where an app runs since it was moved: slices by component, what the spec said then, and what a person placed."""
+
+    app: str
+    place: Place
+    spec: Place
+    pinned: frozenset[str]
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """What the verbs return: data that render turns into words and scripts read, with the exit code that it asks for."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 
@@ -77,6 +77,32 @@ class Removal:
         codes = {"failed": Exit.FAILED, "skipped": Exit.FAILED, "refused": Exit.REFUSED, "unknown": Exit.UNKNOWN}
         found = [codes.get(item.outcome, Exit.OK) for item in self.instances]
         return winning([*found, Exit.REFUSED] if self.refused else found)
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentPlace:
+    """Where one component runs, where its app spec says, and whether a person placed it."""
+
+    component: str
+    slices: tuple[str, ...]
+    written: tuple[str, ...]
+    pinned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Where an app runs: its components, the generation of that, what was left behind, and what a move did not bring up."""
+
+    app: str
+    components: tuple[ComponentPlace, ...]
+    generation: int
+    left: tuple[InstanceName, ...]
+    failed: Mapping[InstanceName, str] = field(default_factory=dict)
+
+    @property
+    def exit(self) -> Exit:
+        """Return the exit code that the outcome asks for."""
+        return Exit.FAILED if self.failed else Exit.OK
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """`tfheal.toml`: the provider's own settings; every number has a shipped default and its source."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
@@ -151,3 +151,8 @@ class Workspace:
     inventory: Inventory
     apps: dict[str, AppSpec]
     playbooks: dict[str, PlaybookFolder]
+    as_written: dict[str, AppSpec] = field(default_factory=dict)  # where `apps` tells where they were moved to
+
+    def written(self, app: str) -> AppSpec:
+        """Return the spec of an app as its file has it, wherever the app was moved since."""
+        return self.as_written.get(app, self.apps[app])

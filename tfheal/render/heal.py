@@ -31,7 +31,8 @@ def plan_words(plan: Plan) -> RenderableType:
         return Text("nothing to heal")
     made = table("where", "rung", "why")
     for action in plan.actions:
-        made.add_row(str(action.instance or action.slice), Text(action.rung, style="bold"), Text(action.why))
+        to = "".join(f" to {spare}" for spare in sorted(set(action.moves.values())))
+        made.add_row(str(action.instance or action.slice), Text(f"{action.rung}{to}", style="bold"), Text(action.why))
     for waiting in plan.waiting:
         incident = _incident(plan, waiting.incident)
         until = f" until {waiting.until:%H:%M:%S} UTC" if waiting.until else ""
@@ -87,7 +88,8 @@ def heal_document(healing: Healing, round_trips: int) -> dict[str, object]:
         "incidents": [_incident_document(healing, incident) for incident in healing.incidents],
         "locked": dict(healing.locked),
         "plan": [
-            {"incident": action.incident, "rung": action.rung, "why": action.why} for action in healing.plan.actions
+            {"incident": action.incident, "rung": action.rung, "why": action.why, "moves": dict(action.moves)}
+            for action in healing.plan.actions
         ],
         "not_checked": sorted(f.slice for f in healing.diagnosis.findings if f.cause == "not-checked"),
         "unknown": sorted(str(name) for name, health in healing.diagnosis.instances.items() if health == "unknown"),

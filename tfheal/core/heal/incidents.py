@@ -49,7 +49,8 @@ def updated(diagnosis: Diagnosis, asked: set[str], situation: Situation) -> list
         if key in findings or incident.state == "resolved":
             continue
         health = diagnosis.instances.get(incident.instance) if incident.instance else "healthy"
-        if incident.instance and incident.instance not in situation.releases:
+        gone = incident.instance and incident.instance not in situation.releases
+        if gone or (incident.instance is None and incident.slice in situation.retired):
             updated.append(replace(incident, state="resolved", closed=situation.now))
         elif incident.cause == "storm":
             updated.append(_recovered(incident, situation))

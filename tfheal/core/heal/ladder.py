@@ -6,14 +6,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from tfheal.core.heal.situation import Situation
+from tfheal.core.heal.situation import DAY, Situation
 from tfheal.core.heal.storm import RESCUES
+from tfheal.model.findings import Cause
 from tfheal.model.plan import Action, Waiting
 from tfheal.model.playbook import SHIPPED_LADDER, Rung
 from tfheal.model.record import ActionRecord, Incident
 from tfheal.model.workspace import HealPolicy
 
 OF_SLICES: Final[tuple[Rung, ...]] = ("recreate", "rehome", "page")  # what helps where a whole slice is lost
+LOST: Final[frozenset[Cause]] = frozenset({"slice-unreachable", "slice-wiped", "host-key-changed"})
 JITTER: Final = 0.25  # Nomad's
 _MOST_DOUBLINGS: Final = 30
 
@@ -67,7 +69,7 @@ def _call(incident: Incident, forbidden: Sequence[str], situation: Situation) ->
 
 def _ladder(incident: Incident, situation: Situation) -> tuple[Rung, ...]:
     """Return the rungs of the playbook from where the incident is; a full disk is freed, and nothing else is."""
-    start = incident.rung or "page"
+    start = _start(incident, situation)
     if incident.instance is None and incident.cause != "storm":
         return OF_SLICES[OF_SLICES.index(start) :] if start in OF_SLICES else ("page",)
     release = situation.releases.get(incident.instance) if incident.instance else None
@@ -78,6 +80,16 @@ def _ladder(incident: Incident, situation: Situation) -> tuple[Rung, ...]:
         later = SHIPPED_LADDER[SHIPPED_LADDER.index(start) :]
         rungs = tuple(rung for rung in rungs if rung in later)
     return tuple(rung for rung in rungs if rung == "page" or (rung == "free-disk") == (incident.cause == "disk-full"))
+
+
+def _start(incident: Incident, situation: Situation) -> Rung:
+    """Return the rung that an incident is on; for a lost slice one that was only forbidden until now is still before it."""
+    rung = incident.rung or "page"
+    if incident.cause not in LOST or situation.now - incident.opened >= DAY:
+        return rung
+    tried = {action.verb for action in situation.actions if action.incident == incident.id}
+    untried = [other for other in OF_SLICES if other in RESCUES and other not in tried]
+    return min([rung, *untried], key=SHIPPED_LADDER.index)
 
 
 def _pause(incident: Incident, rung: Rung, tries: int, situation: Situation) -> timedelta:
@@ -119,6 +131,7 @@ def _backoff(incident: Incident, tries: int, policy: HealPolicy) -> timedelta:
 
 
 def _action(incident: Incident, rung: Rung, situation: Situation) -> Action:
+    rescue = situation.rescues.get(incident.slice) if rung == "rehome" else None
     release = situation.releases.get(incident.instance) if incident.instance else None
     return Action(
         rung=rung,
@@ -128,4 +141,5 @@ def _action(incident: Incident, rung: Rung, situation: Situation) -> Action:
         instance=incident.instance,
         why=f"{incident.cause}: {incident.detail}"[:500],
         release=release.id if release else None,
+        moves=rescue.moves if rescue else {},
     )

@@ -5,15 +5,16 @@ anew by its provisioner; or what runs there moves to a spare.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from tfheal.core.heal.incidents import FOR_HUMANS
 from tfheal.core.heal.situation import Rescue
 from tfheal.model.app import AppSpec
+from tfheal.model.facts import Known, Observation, SliceFacts
 from tfheal.model.findings import Diagnosis, Finding
-from tfheal.model.inventory import SliceEntry
+from tfheal.model.inventory import SliceEntry, SliceSize
 from tfheal.model.pause import Pause
 from tfheal.model.playbook import Rung
 from tfheal.model.record import Expected, Silence
@@ -21,13 +22,25 @@ from tfheal.model.release import Release
 from tfheal.model.resources import Directory, Postgres
 
 ENTRY: Final[Rung] = "recreate"
+ROLE: Final = "role"  # the label that says what a slice is for; a spare has none, `spare`, or that of whom it replaces
+SPARE: Final = "spare"
+
+
+@dataclass(frozen=True, slots=True)
+class Spares:
+    """What is known of the slices that could take another one's place: how they are listed, what is used, what was seen."""
+
+    entries: Mapping[str, SliceEntry]
+    used: Collection[str] = ()
+    seen: Mapping[str, Observation] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
     """A lost slice: how it is listed, what was deployed there, the specs of these apps, and which of them this run holds.
 
-    `paused` is that its owner had said hands off before it fell silent; `pauses` are those of people.
+    `paused` is that its owner had said hands off before it fell silent; `pauses` are those of people; `pending` names the
+    apps that ask for more than is deployed, `pinned` the components that a person placed.
     """
 
     entry: SliceEntry
@@ -36,6 +49,9 @@ class Lost:
     held: Collection[str]
     paused: bool = False
     pauses: tuple[Pause, ...] = ()
+    pending: Collection[str] = ()
+    pinned: Mapping[str, Collection[str]] = field(default_factory=dict)
+    spares: Spares = field(default_factory=lambda: Spares({}))
 
 
 def lost(diagnosis: Diagnosis, silences: Mapping[str, Silence], gone_after: float, now: datetime) -> Diagnosis:
@@ -74,11 +90,59 @@ def rescue(lost: Lost, contract: Callable[[], str]) -> Rescue:
     recreate = next(_forbidden(lost, "recreate"), "")
     if not recreate and provisioner is None:
         recreate = "inventory.toml names no provisioner for it"
+    moves = {app: _spare(lost, app) for app in sorted({item.release.app for item in lost.here})}
+    rehome = next(_forbidden(lost, "rehome"), "") or next(_stays(lost), "")
+    homeless = [f"no spare of {app} fits{unfit}" for app, (spare, unfit) in moves.items() if not spare]
     return Rescue(
         recreate=recreate or contract(),
-        rehome=next(_forbidden(lost, "rehome"), "it is not known where to"),
+        rehome=rehome or next(iter(homeless), ""),
         pause=provisioner.backoff if provisioner else 0.0,
+        moves={app: spare for app, (spare, _) in moves.items()},
     )
+
+
+def _stays(lost: Lost) -> Iterator[str]:
+    """Yield why what is on a lost slice may not be somewhere else."""
+    for item in lost.here:
+        release = item.release
+        if release.component in lost.pinned.get(release.app, ()):
+            yield f"a person placed {release.app}/{release.component}"
+        elif release.app in lost.pending:
+            yield f"{release.app} asks for something newer than what is deployed (tfheal deploy {release.app})"
+
+
+def _spare(lost: Lost, app: str) -> tuple[str, str]:
+    """Return the first spare of an app that fits, or none and why each of them does not."""
+    reasons = []
+    for name in lost.specs[app].spares if app in lost.specs else ():
+        if not (why := unfit(lost.entry, name, lost.spares)):
+            return name, ""
+        reasons.append(f"{name} {why}")
+    return "", f": {'; '.join(reasons)}" if reasons else ": it has none"
+
+
+def unfit(old: SliceEntry, name: str, spares: Spares) -> str:
+    """Given how a slice is listed, and the name of another one, return why this cannot take its place; empty: it can."""
+    entry, seen = spares.entries[name], spares.seen.get(name)
+    role = entry.labels.get(ROLE, SPARE)
+    if entry.owner != old.owner:
+        return "belongs to another owner"
+    if name in spares.used:
+        return "is in use"
+    if role not in {SPARE, old.labels.get(ROLE, role)}:
+        return f"has the role {role}"
+    if old.size and (
+        entry.size is None or any(has < had for has, had in zip(_size(entry.size), _size(old.size), strict=True))
+    ):
+        return "is smaller" if entry.size else "is of unknown size"
+    if not isinstance(seen, SliceFacts):
+        return "does not answer"
+    hands_off = seen.machine.hands_off_since
+    return "" if isinstance(hands_off, Known) and hands_off.value is None else "may be under its owner's hands off"
+
+
+def _size(size: SliceSize) -> tuple[int, int, int]:
+    return size.cpu, size.memory, size.disk
 
 
 def _forbidden(lost: Lost, rung: Rung) -> Iterator[str]:

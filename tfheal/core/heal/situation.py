@@ -21,6 +21,7 @@ class Rescue:
     recreate: str
     rehome: str
     pause: float = 0.0  # seconds between two recreates, the provisioner's own back-off
+    moves: Mapping[str, str] = field(default_factory=dict)  # the spare that each app on it would move to
 
     def hindrance(self, rung: Rung) -> str:
         """Return why a rung may not be taken; empty: it may."""
@@ -38,4 +39,5 @@ class Situation:
     policy: HealPolicy
     now: datetime
     storm: Storm | None = None
+    retired: frozenset[str] = frozenset()  # slices that were given up, and on which nothing is meant to be
     rescues: Mapping[str, Rescue] = field(default_factory=dict)

@@ -46,11 +46,12 @@ SELECT * FROM (
 ) ORDER BY number;
 
 -- name: apps
-SELECT DISTINCT app FROM action ORDER BY app;
+SELECT DISTINCT app FROM action WHERE app <> '' ORDER BY app;
 
 -- name: apps_by_slice
 -- What was taken over from a colleague is deployed without an action of ours; what was removed is in actions only.
-SELECT slice, app FROM action UNION SELECT slice, app FROM deployed;
+-- A call for a human about a slice, or about all of them, is of no app.
+SELECT slice, app FROM action WHERE app <> '' UNION SELECT slice, app FROM deployed;
 
 -- name: open_actions
 -- Each action without an outcome, beside the run that began it and who holds the lease of its app.
@@ -138,6 +139,15 @@ WHERE health.health <> excluded.health;
 
 -- name: health_since
 SELECT * FROM health ORDER BY app, component, slice;
+
+-- name: put_placement
+INSERT OR REPLACE INTO placement (app, place, spec, pinned, at) VALUES (:app, :place, :spec, :pinned, :at);
+
+-- name: placement
+SELECT * FROM placement WHERE app = :app;
+
+-- name: drop_placement
+DELETE FROM placement WHERE app = :app;
 
 -- name: note_silence
 INSERT INTO silence (slice, since, paused)

@@ -1,0 +1,155 @@
+"""Where apps run: as their specs say, until healing or a person moved them; then as the journal says, until the spec changes.
+
+A move is decided as a whole, in one transaction: the new placement with a higher generation, a release for each instance
+rendered for it, and the old instance retired. What follows only carries that out, and any later run can go on with it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from tfheal.base.errors import Refused, UsageError
+from tfheal.core.heal.rescue import Spares, holds_data, unfit
+from tfheal.core.mistakes import nearest
+from tfheal.flows.fence import fence
+from tfheal.flows.fleet import Limits
+from tfheal.flows.observe import observed
+from tfheal.flows.pauses import check
+from tfheal.flows.redeploy import Because, redeploy
+from tfheal.flows.releases import everywhere, expected, retired, wanted
+from tfheal.flows.rungs import HealRun
+from tfheal.model.app import AppSpec
+from tfheal.model.ports import Journal, Ports
+from tfheal.model.record import Deployed, Expected, Place, Placement
+from tfheal.model.release import InstanceName
+from tfheal.model.results import ComponentPlace, Placed
+from tfheal.model.workspace import Workspace
+
+
+def effective(workspace: Workspace, journal: Journal) -> Workspace:
+    """Given a workspace, return it with each app placed where it was moved to, unless its spec has changed since."""
+    written = workspace.as_written or workspace.apps
+    apps = {name: _placed(spec, journal.placement(name), workspace) for name, spec in written.items()}
+    return replace(workspace, apps=apps, as_written=written)
+
+
+def _placed(spec: AppSpec, placement: Placement | None, workspace: Workspace) -> AppSpec:
+    if placement is None or dict(placement.spec) != spec.place:
+        return spec
+    if any(name not in workspace.inventory.slices for names in placement.place.values() for name in names):
+        return spec
+    return spec.model_copy(update={"place": dict(placement.place)})
+
+
+def is_pending(workspace: Workspace, app: str, ports: Ports) -> bool:
+    """Return whether an app asks for another release of any instance than the one that was deployed."""
+    return {release.id for release in wanted(workspace, app, ports)} != {
+        item.release.id for item in expected((app,), ports)
+    }
+
+
+def move(run: HealRun, app: str, place: Place, pinned: frozenset[str], because: Because) -> dict[InstanceName, str]:
+    """Given where an app is to run, bring it there, and return what did not come to be, with the reason.
+
+    What names an address that changed is rendered anew; what is left behind is retired.
+    """
+    ports, now = run.ports, run.ports.clock.now()
+    ports.leases.check(app, run.run)
+    spec = run.workspace.apps[app].model_copy(update={"place": dict(place)})
+    releases = wanted(replace(run.workspace, apps={**run.workspace.apps, app: spec}), app, ports)
+    known = ports.journal.deployed(app)
+    number = max((item.generation for item in known), default=0) + 1
+    new = [Deployed(one.instance, one.id, one.version, number, "deploying", now) for one in releases]
+    instances = {item.instance for item in new}
+    left = [replace(item, phase="retired", at=now) for item in known if item.instance not in instances]
+    for release in releases:
+        ports.journal.save_release(release, now)
+    ports.journal.move(Placement(app, place, run.workspace.written(app).place, pinned, now), [*new, *left])
+    return redeploy(run, expected((app,), ports), because)
+
+
+def listed(workspace: Workspace, app: str, ports: Ports) -> Placed:
+    """Given an app, return where each of its components runs, and where its spec says."""
+    placement = ports.journal.placement(app)
+    spec, written = workspace.apps[app], workspace.written(app)
+    moved = placement is not None and dict(placement.spec) == written.place
+    pinned = placement.pinned if placement and moved else frozenset()
+    components = tuple(
+        ComponentPlace(component, slices, written.place[component], component in pinned)
+        for component, slices in spec.place.items()
+    )
+    known = [item.generation for item in ports.journal.deployed(app)]
+    left = tuple(item.instance for item in retired(ports) if item.instance.app == app)
+    return Placed(app, components, max(known, default=0), left)
+
+
+def place(
+    workspace: Workspace, app: str, wishes: Mapping[str, tuple[str, ...]], ports: Ports, limits: Limits
+) -> Placed:
+    """Given where a person wants components of an app, move them there; raise UsageError, or Refused with the reason."""
+    _check(workspace, app, wishes)
+    record = ports.journal.begin_run(f"place {app}", ports.clock.now()).id
+    with ports.leases.hold(app, "place", record):
+        run = HealRun(workspace, (app,), ports, limits, record)
+        before = expected((app,), ports)
+        after = {**workspace.apps[app].place, **wishes}
+        for name in {name for names in after.values() for name in names}:
+            check(app, name, ports)
+        _permitted(run, app, after, before)
+        written = workspace.written(app).place
+        known = ports.journal.placement(app)
+        pinned = (known.pinned if known else frozenset()) | wishes.keys()
+        kept = frozenset(component for component in pinned if after[component] != written[component])
+        if before:
+            failed = move(run, app, after, kept, Because("place: a person moved it"))
+        else:
+            ports.journal.move(Placement(app, after, written, kept, ports.clock.now()), ())
+            failed = {}
+        fence(run)
+    if after == written:
+        ports.journal.drop_placement(app)
+    result = replace(listed(effective(workspace, ports.journal), app, ports), failed=failed)
+    ports.journal.end_run(record, int(result.exit), ports.clock.now())
+    return result
+
+
+def _check(workspace: Workspace, app: str, wishes: Mapping[str, tuple[str, ...]]) -> None:
+    spec, slices = workspace.apps[app], workspace.inventory.slices
+    for component, names in wishes.items():
+        if component not in spec.place:
+            raise UsageError(f"{app} has no component {component}", hint=nearest(component, spec.place, "it has"))
+        if not names or len(set(names)) < len(names):
+            raise UsageError(f"{component} needs slices, each once", hint=f"{component}=SLICE,SLICE")
+        for name in names:
+            if name not in slices:
+                raise UsageError(f"there is no slice {name}", hint=nearest(name, slices, "there are"))
+
+
+def _permitted(run: HealRun, app: str, after: Place, before: tuple[Expected, ...]) -> None:
+    """Raise Refused if a move would leave data behind, adopt what nobody deployed, or end on a slice that cannot take it."""
+    leaving = [item for item in before if item.release.slice not in after[item.release.component]]
+    for item in leaving:
+        if holds_data(item.release):
+            hint = "its data would stay behind; snapshots, which would move it, are not there yet"
+            raise Refused("it holds data", where=str(item.release.instance), hint=hint)
+    if before and is_pending(run.workspace, app, run.ports):
+        raise Refused(
+            "the workspace asks for something newer than what is deployed",
+            where=app,
+            hint=f"first: tfheal deploy {app}",
+        )
+    mine = {(item.release.component, item.release.slice) for item in before}
+    new = {(component, name) for component, names in after.items() for name in names} - mine
+    _can_take(run, app, {name for _, name in new})
+
+
+def _can_take(run: HealRun, app: str, names: set[str]) -> None:
+    inventory = run.workspace.inventory
+    others = {item.release.slice for item in everywhere(run.ports) if item.release.app != app}
+    reserved = {name for spec in run.workspace.apps.values() if spec.app != app for name in spec.spares}
+    seen = observed([inventory.slice(name) for name in sorted(names)], {}, run.ports, run.limits)
+    spares = Spares(inventory.slices, others | reserved, seen)
+    owner = run.workspace.apps[app].owner
+    for name in sorted(names):
+        entry = inventory.slices[name].model_copy(update={"owner": owner, "size": None, "labels": {}})
+        if why := unfit(entry, name, spares):
+            raise Refused(f"it {why}", where=name, hint="choose another slice, or mend this one first")
