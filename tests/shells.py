@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import threading
 from typing import Final
 
 _KINDS: Final = {"dash": ("dash",), "busybox": ("busybox", "sh"), "bash": ("bash", "--posix")}
@@ -15,3 +16,27 @@ def ran(
     """Run a script as the transport does, on stdin, and return what came of it."""
     data = script.encode() if isinstance(script, str) else script
     return subprocess.run(shell, input=data, capture_output=True, check=False, timeout=timeout)
+
+
+def kept_open(
+    script: str, shell: tuple[str, ...] = SHELLS[0], *, timeout: float = 30.0
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a script as the transport runs one that asks for beats: its stdin stays open until it has ended."""
+    with begun(script, shell) as process:
+        assert process.stdout
+        assert process.stdin
+        ending = threading.Timer(timeout, process.kill)
+        ending.start()
+        said = process.stdout.read()
+        status = process.wait()
+        ending.cancel()
+        process.stdin.close()
+    return subprocess.CompletedProcess(shell, status, said, b"")
+
+
+def begun(script: str, shell: tuple[str, ...] = SHELLS[0]) -> subprocess.Popen[bytes]:
+    """Start a script and leave its stdin open: whoever closes it is gone, and whoever writes nothing there is silent."""
+    process = subprocess.Popen(shell, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    assert process.stdin
+    process.stdin.write(script.encode())
+    return process

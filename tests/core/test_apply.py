@@ -1,6 +1,5 @@
 """The apply trip by a real shell: guards, steps, the record on the slice, and a report that no reply breaks."""
 
-import fcntl
 import hashlib
 import json
 import signal
@@ -14,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from releases import a_release
-from shells import MARKER, SHELLS, ran
+from shells import MARKER, SHELLS, kept_open, ran
 
 from tfheal.base.errors import BadReply
 from tfheal.core import apply
@@ -65,7 +64,7 @@ def trip(
 ) -> Report:
     """Run an apply trip and read its report."""
     script = apply.composed(RELEASE, steps, order, secrets or {}, MARKER)
-    return apply.report(ran(script, shell).stdout, RELEASE, steps, order, tuple((secrets or {}).values()), MARKER)
+    return apply.report(kept_open(script, shell).stdout, RELEASE, steps, order, tuple((secrets or {}).values()), MARKER)
 
 
 def state(machine: Path) -> dict[str, str]:
@@ -236,27 +235,6 @@ def test_a_machine_that_lost_its_identity_is_left_alone(machine: Path) -> None:
     assert (machine / "var/identity").read_text() == "s1 abc\n"
 
 
-def test_who_holds_the_slice_is_told(machine: Path) -> None:
-    """A second run on the same app does nothing, and says who is at work."""
-    (machine / "run").mkdir()
-    (machine / "run/notes.holder").write_text("Provider on desk, deploy, run run-0\n")
-    with (machine / "run/notes.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        done = trip(touch(machine, "a"))
-    assert done.refused == "another run is at work on the slice: Provider on desk, deploy, run run-0"
-    assert not (machine / "a").exists()
-    assert not trip(touch(machine, "a")).refused
-
-
-def test_what_still_runs_holds_the_lock(machine: Path) -> None:
-    """A child that outlives its run is seen by the next one, which does not run over it."""
-    leaves = a_step("leaves", "", "setsid sleep 1.5 >/dev/null 2>&1 &")
-    assert not trip(leaves).refused
-    assert "another run" in trip(touch(machine, "a")).refused
-    time.sleep(1.7)
-    assert not trip(touch(machine, "a")).refused
-
-
 def test_a_secret_is_masked_before_its_words_are_cut(machine: Path) -> None:
     """Neither a step nor a check shows it, wherever it stands in what they say."""
     assert machine.exists()
@@ -272,7 +250,7 @@ def test_a_script_cut_at_any_byte_does_nothing(machine: Path) -> None:
     for length in [*range(0, len(script) - 60, 7), *range(len(script) - 60, len(script) - 1)]:
         assert ran(script[:length]).stdout == b"", length
         assert sorted(machine.rglob("*")) == before, length
-    ran(script)
+    kept_open(script.decode())
     assert (machine / "a").exists()
 
 
@@ -284,7 +262,7 @@ def test_a_connection_that_goes_away_leaves_the_work_to_be_finished(machine: Pat
         assert process.stdout
         process.stdout.close()
         process.stdin.write(script)
-        process.stdin.close()
+        process.stdin.flush()
         assert process.wait(timeout=10) == -signal.SIGPIPE
     assert state(machine)["phase"] == "applying"
     assert [json.loads(line)["event"] for line in journal(machine)] == ["begin"]

@@ -12,6 +12,7 @@ from build import a_slice
 from real_sshd import CAP, QUICK, Sshd, command_lines_with, free_port, make_key
 
 from tfheal.base.errors import ConnectFailed, HostKeyMismatch, LoginFailed, Refused, Unreachable, UsageError
+from tfheal.edge.ssh import execute
 from tfheal.edge.ssh.route import Routes
 from tfheal.model.inventory import Slice
 from tfheal.model.ssh import fingerprint
@@ -67,6 +68,15 @@ def test_lines_are_told_as_they_come(sshd: Sshd) -> None:
     )
     assert [line for line, _ in heard] == [b"first", b"second"]
     assert heard[1][1] - heard[0][1] > 0.4
+
+
+def test_who_asks_for_beats_hears_that_we_are_here(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its stdin stays open and gets an empty line now and then; without them it is at its end as soon as all is sent."""
+    monkeypatch.setattr(execute, "HEARTBEAT", 0.2)
+    script = 'main() { for try in 1 2 3; do read -r beat && echo "heard $beat" || echo end; done; exit; }; main'
+    target, transport = sshd.slice(), sshd.transport()
+    assert transport.run(target, script, timeout=10, cap=CAP, beats=True).stdout == b"heard \n" * 3
+    assert transport.run(target, script, timeout=10, cap=CAP).stdout == b"end\n" * 3
 
 
 def test_error_of_the_listener_is_passed_on_unchanged(sshd: Sshd) -> None:

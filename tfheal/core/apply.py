@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from tfheal.base import sh, untrusted
 from tfheal.base.errors import BadReply
-from tfheal.core import pauses
+from tfheal.core import lease, pauses
 from tfheal.core.probe import checks
 from tfheal.core.probe.script import ANSWER, PRELUDE, answer_of, called_once, duration, whole
 from tfheal.core.resources.step import Step
@@ -69,7 +69,7 @@ remember() {
 }
 """
 _STEP: Final = re.compile(rb"step (\d{1,4}) (ok|changed|failed|skipped|begun) ([A-Za-z0-9+/=-]*)")
-_REFUSED: Final = re.compile(rb"refused (paused|stopped|busy|older|wiped) ([A-Za-z0-9+/=]*)")
+_REFUSED: Final = re.compile(rb"refused (paused|stopped|busy|late|older|wiped) ([A-Za-z0-9+/=]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +99,15 @@ class StepReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What an apply trip did: refused as a whole, or step by step, and the checks asked at its end."""
+    """What an apply trip did: refused as a whole, or step by step, and the checks asked at its end.
+
+    `late` says that it was refused because another was at work until just now: things have to be looked at again.
+    """
 
     steps: tuple[StepReport, ...]
     checks: tuple[CheckFact, ...]
     refused: str = ""
+    late: bool = False
     complete: bool = True
     failures: tuple[StepReport, ...] = field(default=())
 
@@ -196,16 +200,14 @@ def timeout(release: Release, steps: tuple[Step, ...]) -> float:
 
 
 def _guard(release: Release, order: Order) -> str:
-    lock, holder = f"{paths.RUN}/{release.app}.lock", f"{paths.RUN}/{release.app}.holder"
-    who = sh.quote(f"{order.writer}, {order.verb}, run {order.run}")
+    who = f"{order.writer}, {order.verb} of {release.app}/{release.component}, run {order.run}"
     return (
         f"if [ -e {paths.HANDS_OFF} ]; then\n"
         f'  say "refused paused $(packed "since $(date -u -r {paths.HANDS_OFF} +%Y-%m-%dT%H:%M:%SZ)")"; return\nfi\n'
-        f"mkdir -p {paths.RUN} {paths.OWNER} && exec 9>>{lock}\n"
-        f'if ! flock -n 9; then say "refused busy $(packed "$(head -c 300 {holder})")"; return; fi\n'
+        f"mkdir -p {paths.RUN} {paths.OWNER}\n"
+        + lease.taken(release.app, who)
         + pauses.guard(release.app)
-        + f"printf '%s\\n' {who} >{holder}\n"
-        f'mkdir -p {paths.STATE} && chmod 0700 {paths.STATE} && mkdir -p "$state" "${{journal%/*}}"\n'
+        + f'mkdir -p {paths.STATE} && chmod 0700 {paths.STATE} && mkdir -p "$state" "${{journal%/*}}"\n'
         'while read -r key value; do [ "$key" != generation ] || known=$value; done 2>/dev/null <"$state/state"\n'
         "case $known in *[!0-9]*|????????????*) known=;; esac\n"  # garbage is nobody's generation
         f'if [ "${{known:-0}}" -gt {order.generation} ]; then say "refused older $(packed "$known")"; return; fi\n'
@@ -276,7 +278,7 @@ def report(
             continue
         rest = line[len(head) :]
         if refusal := _REFUSED.fullmatch(rest):
-            return Report((), (), refused=_refusal(refusal, release.slice, hidden))
+            return Report((), (), refused=_refusal(refusal, release.slice, hidden), late=refusal[1] == b"late")
         if match := re.fullmatch(rb"check (.*)", rest):
             facts.append(_check(match[1], asked, len(facts), hidden))
         elif isinstance(step := progress(line, steps, hidden, marker), StepReport):
@@ -304,6 +306,7 @@ def _refusal(match: re.Match[bytes], slice_name: str, hidden: Collection[str]) -
     return {
         b"paused": f"paused by the owner {detail} (they lift it by removing {paths.HANDS_OFF})",
         b"busy": f"another run is at work on the slice: {detail}",
+        b"late": f"another run was at work on the slice until just now: {detail}",
         b"older": f"the slice knows a newer placement (generation {detail})",
         b"wiped": "the marker of identity is gone: this is not the machine that was deployed to",
     }[match[1]]

@@ -17,11 +17,11 @@ from tfheal.edge.clock import SystemClock
 from tfheal.edge.database import Database, Row
 from tfheal.edge.process import is_gone, is_here, this_process
 from tfheal.model.findings import Health
+from tfheal.model.lease import SILENCE
 from tfheal.model.ports import Clock
 from tfheal.model.record import ActionRecord, Deployed, HealthSince, Incident, Outcome, Placement, Run, Silence
 from tfheal.model.release import InstanceName, Release
 
-SILENCE: Final = 10.0
 _DIGITS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _TIME_DIGITS: Final = 9
 _RANDOM_DIGITS: Final = 4

@@ -3,16 +3,14 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Final
 
 from tfheal.base.errors import Refused, TfhealError
 from tfheal.base.moments import rfc3339
 from tfheal.edge.database import Row
-from tfheal.edge.journal import SILENCE, SqliteJournal, moment, written
+from tfheal.edge.journal import SqliteJournal, moment, written
 from tfheal.edge.process import this_process
+from tfheal.model.lease import HEARTBEAT, SILENCE
 from tfheal.model.record import LeaseHolder
-
-HEARTBEAT: Final = 3.0
 
 
 class JournalLeases:

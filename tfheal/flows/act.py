@@ -19,6 +19,7 @@ from tfheal.model.release import Release
 T = TypeVar("T")
 
 REPORT_CAP = 1 << 20
+_MOST_TRIES = 3  # of what an operator ordered, while others are at work until just before
 _VERIFIED_ALIVE = frozenset(
     {"deploy", "restart", "redeploy"}
 )  # the others have done their part when their steps say so
@@ -58,8 +59,18 @@ class Done:
 def act(work: Work, target: Slice, ports: Ports) -> Done:
     """Given work and its slice, do it and return how it ended; an error of the slice is an outcome, not an exception.
 
-    What began and never told its end is `unknown`: the next observation decides.
+    What began and never told its end is `unknown`: the next observation decides. What met another's work there is
+    `undone`: healing looks again first, and what an operator ordered is tried again, as its steps look for themselves.
     """
+    done = _tried(work, target, ports)
+    for _ in range(_MOST_TRIES - 1):
+        if done.outcome != "undone" or work.incident is not None:
+            break
+        done = _tried(work, target, ports)
+    return done
+
+
+def _tried(work: Work, target: Slice, ports: Ports) -> Done:
     journal, clock = ports.journal, ports.clock
     action = journal.new_id()
     started = clock.now()
@@ -104,6 +115,7 @@ def _trip(work: Work, target: Slice, ports: Ports) -> tuple[Outcome, str, Report
             timeout=apply.timeout(work.release, work.steps),
             cap=REPORT_CAP,
             on_line=_teller(work, marker, hidden, ports),
+            beats=True,
         )
         report = apply.report(reply.stdout, work.release, work.steps, order, hidden, marker)
     except Refused as refusal:
@@ -117,7 +129,7 @@ def _trip(work: Work, target: Slice, ports: Ports) -> tuple[Outcome, str, Report
 
 def _judged(report: Report, work: Work) -> tuple[Outcome, str]:
     if report.refused:
-        return "refused", report.refused
+        return "undone" if report.late else "refused", report.refused
     if report.failures:
         first = report.failures[0]
         return "failed", f"{first.step}: {first.detail}"

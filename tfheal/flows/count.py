@@ -27,10 +27,17 @@ class Counted:
             self.by_slice = {}
 
     def run(
-        self, target: Slice, script: str, *, timeout: float, cap: int, on_line: Callable[[bytes], None] | None = None
+        self,
+        target: Slice,
+        script: str,
+        *,
+        timeout: float,
+        cap: int,
+        on_line: Callable[[bytes], None] | None = None,
+        beats: bool = False,
     ) -> Reply:
         """Run as the wrapped transport does, and count it; what never reached the slice is not counted."""
-        reply = self._transport.run(target, script, timeout=timeout, cap=cap, on_line=on_line)
+        reply = self._transport.run(target, script, timeout=timeout, cap=cap, on_line=on_line, beats=beats)
         with self._lock:
             self.by_slice[target.name] = self.by_slice.get(target.name, 0) + 1
         return reply

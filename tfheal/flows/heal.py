@@ -71,12 +71,15 @@ def _heal(run: HealRun, options: HealOptions) -> Healing:
         _keep(run, plan.incidents)
         if not plan.actions:
             break
-        taken += _act(run, found.meant, plan)
+        done = _act(run, found.meant, plan)
+        taken += done
         if run.limits.over:  # what was done is looked at by the next run
             break
         run = replace(run, workspace=effective(run.workspace, run.ports.journal))
         found, diagnosis, storm = _confirmed(run)
         plan = _plan(run, found, diagnosis, storm)
+        if all(item.outcome == "refused" for item in done):
+            break  # whatever stands in the way does so for longer than this run
     now = run.ports.clock.now()
     if agreed:
         _keep(run, plan.incidents)

@@ -40,12 +40,20 @@ class Transport(Protocol):
     """The whole outside world of a slice."""
 
     def run(
-        self, target: Slice, script: str, *, timeout: float, cap: int, on_line: Callable[[bytes], None] | None = None
+        self,
+        target: Slice,
+        script: str,
+        *,
+        timeout: float,
+        cap: int,
+        on_line: Callable[[bytes], None] | None = None,
+        beats: bool = False,
     ) -> Reply:
         """Send a script of POSIX sh on stdin, as root, and return its reply.
 
         At most `cap` bytes of stdout and of stderr are kept; `on_line` is called with each complete line of stdout as
-        it comes. Raise ConnectFailed, LoginFailed, ConnectionLost, HostKeyMismatch or RemoteTimeout.
+        it comes. With `beats` its stdin stays open, and gets an empty line every few seconds as long as we are there: a
+        lease on the slice lives by that. Raise ConnectFailed, LoginFailed, ConnectionLost, HostKeyMismatch or RemoteTimeout.
         """
 
     def close(self) -> None:

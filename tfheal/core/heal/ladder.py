@@ -18,6 +18,7 @@ OF_SLICES: Final[tuple[Rung, ...]] = ("recreate", "rehome", "page")  # what help
 LOST: Final[frozenset[Cause]] = frozenset({"slice-unreachable", "slice-wiped", "host-key-changed"})
 JITTER: Final = 0.25  # Nomad's
 _MOST_DOUBLINGS: Final = 30
+_NOT_TRIED: Final = frozenset({"refused", "undone"})
 
 
 def next_step(incident: Incident, situation: Situation) -> Action | Waiting:
@@ -33,7 +34,7 @@ def next_step(incident: Incident, situation: Situation) -> Action | Waiting:
         tries = _tries(incident, rung, situation)
         if refused := _refused(incident, tries, situation):
             return Waiting(incident.id, rung, f"it was refused: {tries[-1].detail}", refused)
-        tries = [action for action in tries if action.outcome != "refused"]
+        tries = [action for action in tries if action.outcome not in _NOT_TRIED]
         failed_hard = bool(tries) and tries[-1].incident == incident.id and tries[-1].outcome == "failed"
         if failed_hard or len(tries) >= policy.budget:
             continue
@@ -116,8 +117,12 @@ def _tries(incident: Incident, rung: Rung, situation: Situation) -> list[ActionR
 
 
 def _refused(incident: Incident, tries: Sequence[ActionRecord], situation: Situation) -> datetime | None:
-    """Return until when a refusal stands: it takes nothing from the budget, but is not asked for again at once."""
-    if not tries or tries[-1].outcome != "refused" or tries[-1].incident != incident.id:
+    """Return until when a refusal stands: it takes nothing from the budget, but is not asked for again at once.
+
+    What was `undone`, as another was at work until just before, is asked for again at once, but only once.
+    """
+    mine = [action.outcome for action in tries if action.incident == incident.id]
+    if not tries or tries[-1].incident != incident.id or (mine[-1] != "refused" and mine[-2:] != ["undone", "undone"]):
         return None
     until = tries[-1].started + _backoff(incident, 1, situation.policy)
     return until if until > situation.now else None

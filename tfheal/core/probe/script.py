@@ -73,8 +73,12 @@ def whole(text: str) -> str:
 
 
 def called_once(body: str, marker: str) -> str:
-    """Given the body of a script, return the script as one function that its last line calls."""
-    return f"_tfheal_{marker}() {{\n{{\n{body}}} </dev/null\n}}\n_tfheal_{marker}\n"
+    """Given the body of a script, return the script as one function that its last line calls.
+
+    Its commands read nothing; what is sent after the script is on descriptor 7, and is never taken for commands.
+    """
+    name = f"_tfheal_{marker}"
+    return f"{name}() {{\n{name}_body() {{\n{body}}}\n{name}_body 7<&0 </dev/null\nexit\n}}\n{name}\n"
 
 
 def duration(seconds: float) -> str:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,6 +15,7 @@ from tfheal.base.errors import ActionFailed, BadReply, ConnectionLost, RemoteTim
 from tfheal.edge.ssh.deadline import Deadline
 from tfheal.edge.ssh.mapping import ours
 from tfheal.edge.ssh.remote import ENDED
+from tfheal.model.lease import HEARTBEAT
 from tfheal.model.ports import Reply
 from tfheal.model.ssh import SshSettings
 
@@ -33,6 +35,7 @@ class Order:
     timeout: float
     cap: int
     on_line: Callable[[bytes], None] | None = None
+    beats: bool = False  # keeps its stdin open and says there that we are here, until it ends
 
 
 @dataclass(slots=True)
@@ -92,7 +95,7 @@ class _Talk:
         self._flood = flood
         self._stdout = _Stream(order.cap)
         self._stderr = _Stream(order.cap)
-        self._last_data = time.monotonic()
+        self._last_data = self._last_beat = time.monotonic()
         # One event for both streams: set by the library when data or the end comes, cleared when a read empties one.
         self._wake = threading.Event()
         channel.in_buffer.set_event(self._wake)
@@ -106,8 +109,9 @@ class _Talk:
         for start in range(0, len(self._order.script), _CHUNK):
             if not self._send_all(self._order.script[start : start + _CHUNK], deadline):
                 return
-        with ours("talk", self._order.where):
-            self._channel.shutdown_write()
+        if not self._order.beats:
+            with ours("talk", self._order.where):
+                self._channel.shutdown_write()
 
     def listen(self, deadline: Deadline) -> int:
         """Read until the command has ended and return its exit status, -1 if a signal ended it."""
@@ -118,6 +122,7 @@ class _Talk:
             if answered and (ended or time.monotonic() - self._last_data > _LINGER):
                 return self._status()
             self._give_up_if_past(deadline)
+            self._beat()
             waited_for = self._channel.status_event if ended else self._wake
             waited_for.wait(min(_LINGER, deadline.left()))
 
@@ -143,6 +148,14 @@ class _Talk:
             data = data[sent:]
             self._drain()
         return True
+
+    def _beat(self) -> None:
+        """Say that we are still here, if it is time to; whether it was heard shows in what comes back."""
+        if not self._order.beats or time.monotonic() - self._last_beat < HEARTBEAT:
+            return
+        self._last_beat = time.monotonic()
+        with suppress(OSError, paramiko.SSHException):  # a command that reads no more, or a connection that is gone
+            self._channel.send(b"\n")
 
     def _drain(self) -> None:
         """Take what has come; drop what exceeds the caps, so that the other side never waits for us."""

@@ -41,7 +41,14 @@ class SshTransport:
         logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 
     def run(
-        self, target: Slice, script: str, *, timeout: float, cap: int, on_line: Callable[[bytes], None] | None = None
+        self,
+        target: Slice,
+        script: str,
+        *,
+        timeout: float,
+        cap: int,
+        on_line: Callable[[bytes], None] | None = None,
+        beats: bool = False,
     ) -> Reply:
         """Send a script of POSIX sh on stdin, as root, and return its reply; see the port for what is raised.
 
@@ -49,7 +56,7 @@ class SshTransport:
         """
         user = self._routes.of(target).target.user
         command = bounded_shell(user, timeout, self._settings.grace)
-        order = Order(target.name, command, script.encode(), timeout, cap, on_line)
+        order = Order(target.name, command, script.encode(), timeout, cap, on_line, beats)
         with self._places.one() as place, self._channel(target, place) as (session, channel):
             reply = execute(channel, order, self._settings, session.close)
         if user != "root":

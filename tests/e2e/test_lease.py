@@ -1,0 +1,108 @@
+"""Two controllers and one app: at no time do two act, and of one that died or was cut off the other takes over in time."""
+
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from documents import actions, document
+from running_lab import RunningLab
+
+from tfheal.model.lease import SILENCE
+
+pytestmark = pytest.mark.lab
+PAIR = Path(__file__).parent / "pair"
+IN_TIME = 20.0  # seconds from the end of a holder to the act of its successor (design section 8.11)
+
+
+@pytest.fixture(scope="module")
+def ours(fleet: RunningLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningLab]:
+    """Have the small pair of components deployed from a workspace of its own, and gone after the tests."""
+    folder = tmp_path_factory.mktemp("lease") / "ours"
+    shutil.copytree(fleet.workspace, folder, ignore=shutil.ignore_patterns("*.lock", "journal.db*", "apps"))
+    shutil.copytree(PAIR, folder, dirs_exist_ok=True)
+    running = replace(fleet, workspace=folder)
+    running.run("deploy", "pair")
+    yield running
+    running.on("s3", "rm -f /run/pair.*")
+    running.run("remove", "pair")
+
+
+@pytest.fixture
+def theirs(ours: RunningLab, tmp_path: Path) -> RunningLab:
+    """Give a colleague on another machine the same workspace, with a journal of its own."""
+    shutil.copytree(ours.workspace, tmp_path / "theirs", ignore=shutil.ignore_patterns("*.lock"))
+    return replace(ours, workspace=tmp_path / "theirs")
+
+
+def begun(controller: RunningLab) -> "subprocess.Popen[str]":
+    """Damage front, begin to heal it, and return once that is under way; it waits there until `/run/pair.waits` is gone."""
+    controller.on("s3", "rm -f /opt/tfheal/pair/front/prepared /run/pair.*; touch /run/pair.wait")
+    holder = subprocess.Popen(
+        controller.command("heal", "--auto", "--json"),
+        cwd=controller.workspace,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    end = time.monotonic() + 60
+    while controller.on("s3", "ls /run/pair.waits 2>/dev/null; true") == "" and time.monotonic() < end:
+        time.sleep(0.1)
+    assert stamps(controller) == ["begin"]
+    return holder
+
+
+def stamps(controller: RunningLab) -> list[str]:
+    """Return what the acts on front wrote: `begin` and `end`, and `overlap` if ever two were at it."""
+    return [line.split()[0] for line in controller.on("s3", "cat /run/pair.stamps 2>/dev/null; true").splitlines()]
+
+
+def test_one_acts_and_the_other_says_who_it_is(ours: RunningLab, theirs: RunningLab) -> None:
+    """From the same workspace and from another: 6, with the holder's name, while the work goes on for longer than silence."""
+    with begun(ours) as holder:
+        since = time.monotonic()
+        said = document(theirs, "heal", "--auto", check=6)
+        assert actions(said) == [("redeploy", "refused")]
+        assert re.search(r"Test provider on \S+, redeploy of pair/front, run \w+, since 20", str(said["incidents"]))
+        assert "pair" in document(ours, "heal", "--auto", check=6)["locked"]
+        time.sleep(max(0.0, since + SILENCE + 2 - time.monotonic()))
+        ours.on("s3", "rm /run/pair.waits")
+        assert holder.wait(timeout=60) == 0
+    assert stamps(ours) == ["begin", "end"]
+
+
+def test_who_takes_over_from_the_killed_acts_in_time(ours: RunningLab, theirs: RunningLab) -> None:
+    """What a killed controller began is ended, looked at, and done by the next, from its own workspace and from another."""
+    for successor in (theirs, ours):
+        with begun(ours) as holder:
+            holder.kill()
+            killed = time.monotonic()
+            healed = document(successor, "heal", "--auto")
+            assert time.monotonic() - killed < IN_TIME
+        assert actions(healed)[-1] == ("redeploy", "done")
+        assert stamps(ours) == ["begin", "begin", "end"]
+
+
+def test_who_takes_over_from_the_cut_off_acts_in_time(ours: RunningLab, theirs: RunningLab) -> None:
+    """No word of the end reaches the slice, and still the work ends; who was cut off sees that it was not finished."""
+    with begun(ours) as holder:
+        ports = re.findall(r":(\d+) +\S+:22 .*pid=(\d+)", subprocess.check_output(["ss", "-tnp"], text=True))
+        mine = [port for port, pid in ports if int(pid) == holder.pid]
+        drop = "".join(f"tcp {way} {port} drop\n" for port in mine for way in ("sport", "dport"))
+        rules = f"""table inet cutoff {{
+            chain in {{ type filter hook input priority -300; {drop} }}
+            chain out {{ type filter hook output priority -300; {drop} }}
+        }}"""
+        assert mine
+        theirs.on("s3", f"nft -f - <<'END'\n{rules}\nEND")
+        cut = time.monotonic()
+        healed = document(theirs, "heal", "--auto")
+        assert time.monotonic() - cut < IN_TIME
+        assert actions(healed) == [("redeploy", "undone"), ("redeploy", "done")]
+        assert holder.wait(timeout=90) in {0, 3, 4}
+    theirs.on("s3", "nft delete table inet cutoff")
+    assert stamps(theirs) == ["begin", "begin", "end"]
