@@ -1,6 +1,7 @@
 """Files as they come: found, read with a limit, and refused with a place when they are not what they should be."""
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,7 +120,7 @@ def test_ten_megabytes_are_not_read(tmp_path: Path) -> None:
     write_workspace(tmp_path)
     with (tmp_path / "inventory.toml").open("wb") as file:
         file.truncate(10_000_000_000)  # sparse: no disk, but it would fill the memory
-    assert mistakes_of(tmp_path) == ["inventory.toml:1:1: is larger than 1 MB"]
+    assert mistakes_of(tmp_path) == ["inventory.toml:1:1: is larger than 16 MB"]
 
 
 def test_a_folder_or_a_pipe_is_no_file(tmp_path: Path) -> None:
@@ -213,11 +214,15 @@ def test_words_are_words_as_in_yaml_1_2() -> None:
     }
 
 
+# YAML 1.1, which the library writes, knows no such number without a point, and so puts no quotes around it.
+A_NUMBER_TO_US_ALONE = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")
 PLAIN = st.one_of(
     st.none(),
     st.booleans(),
     st.integers(-(2**62), 2**62),
-    st.text(st.characters(exclude_categories=("C", "Z")), max_size=8),
+    st.text(st.characters(exclude_categories=("C", "Z")), max_size=8).filter(
+        lambda text: not A_NUMBER_TO_US_ALONE.fullmatch(text)
+    ),
 )
 TREE = st.recursive(
     PLAIN,

@@ -63,8 +63,10 @@ def diagnosed(
     meant = {item.release.instance: item for item in expected}
     pauses = tuple(pause for pause in pauses if pause.kind == "app" or pause.name in seen)
     free = [name for name in sorted(meant) if not any(pause.concerns(name.app, name.slice) for pause in pauses)]
-    order = dict.fromkeys((*free, *sorted(meant)))  # a disk is freed by an app that is not paused, if there is one
-    of_slices = [finding for name, facts in seen.items() for finding in _of_slice(name, facts, order, full_share)]
+    first: dict[str, InstanceName] = {}
+    for instance in (*free, *sorted(meant)):  # a disk is freed by an app that is not paused, if there is one
+        first.setdefault(instance.slice, instance)
+    of_slices = [found for name, facts in seen.items() for found in _of_slice(name, facts, first.get(name), full_share)]
     full = {finding.slice for finding in of_slices if finding.cause == "disk-full"}
     judged = {name: _of_instance(item, seen.get(name.slice)) for name, item in meant.items()}
     waiting = _blocked(meant, judged)
@@ -104,27 +106,35 @@ def dated(
     Where neither tells, it is not said.
     """
     known = {(place(incident), family(incident.cause)): incident for incident in incidents}
-    return tuple(_dated(finding, known.get((place(finding), family(finding.cause))), since) for finding in findings)
+    silent: dict[str, datetime] = {}
+    for one in since.values():
+        if one.health == "unknown":
+            silent[one.instance.slice] = min(one.since, silent.get(one.instance.slice, one.since))
+    told = []
+    for finding in findings:
+        incident = known.get((place(finding), family(finding.cause)))
+        told.append(_dated(finding, incident, incident.opened if incident else _ill_since(finding, since, silent)))
+    return tuple(told)
 
 
-def _dated(finding: Finding, incident: Incident | None, since: Mapping[InstanceName, HealthSince]) -> Finding:
-    moment = incident.opened if incident else _ill_since(finding, since)
+def _dated(finding: Finding, incident: Incident | None, moment: datetime | None) -> Finding:
     told = replace(finding, since=finding.since or (rfc3339(moment) if moment else None))
     return replace(told, incident=incident.id, acked_by=incident.acked_by) if incident else told
 
 
-def _ill_since(finding: Finding, since: Mapping[InstanceName, HealthSince]) -> datetime | None:
+def _ill_since(
+    finding: Finding, since: Mapping[InstanceName, HealthSince], silent: Mapping[str, datetime]
+) -> datetime | None:
     """Return since when the health of an instance is what the finding explains, or of any on a slice that is silent."""
     if finding.cause in {"slice-unreachable", "unasked", "not-checked", "host-key-changed"}:
-        silent = [one.since for name, one in since.items() if name.slice == finding.slice and one.health == "unknown"]
-        return min(silent, default=None)
+        return silent.get(finding.slice)
     explains = _is_symptom(finding.cause) or finding.cause in {"blocked", "slice-wiped"}
     known = since.get(finding.instance) if finding.instance and explains else None
     return known.since if known and known.health in {*_ILL, "unknown"} else None
 
 
-def _of_slice(name: str, facts: Observation, meant: Iterable[InstanceName], full_share: float) -> list[Finding]:
-    here = [instance for instance in meant if instance.slice == name]
+def _of_slice(name: str, facts: Observation, here: InstanceName | None, full_share: float) -> list[Finding]:
+    """Return what ails a slice itself; what fills its disk is freed by way of an instance that is there, if any is."""
     if isinstance(facts, Unasked):
         return [_unasked(facts)]
     machine = facts.machine
@@ -133,9 +143,8 @@ def _of_slice(name: str, facts: Observation, meant: Iterable[InstanceName], full
         since = machine.hands_off_since.value if isinstance(machine.hands_off_since, Known) else None
         found.append(Finding("paused-by-owner", "info", name, paused, since=since or None))
     if full := _full_disk(machine, full_share):
-        instance = here[0] if here else None
         entry: Rung | None = "free-disk" if here and not paused else None
-        found.append(Finding("disk-full", "critical" if here else "warning", name, full, instance, entry))
+        found.append(Finding("disk-full", "critical" if here else "warning", name, full, here, entry))
     if isinstance(machine.clock_offset, Known) and abs(machine.clock_offset.value) > CLOCK_TOLERANCE:
         found.append(Finding("clock-off", "warning", name, f"its clock is off by {machine.clock_offset.value:.1f} s"))
     return found
@@ -336,8 +345,10 @@ def _blocked(
 ) -> dict[InstanceName, tuple[Health, Finding]]:
     """Return the instances that are ill while what they need is dead, or could not be asked, each with its finding."""
     found: dict[InstanceName, tuple[Health, Finding]] = {}
-    for app in sorted({name.app for name in meant}):
-        ours = {name: judgement for name, judgement in judged.items() if name.app == app}
+    by_app: dict[str, dict[InstanceName, _Judgement]] = {}
+    for name, judgement in judged.items():
+        by_app.setdefault(name.app, {})[name] = judgement
+    for _, ours in sorted(by_app.items()):
         needs = {name.component: meant[name].release.needs for name in ours}
         missing: dict[str, tuple[Health, str]] = {}
         for component in (component for stage in stages(needs) for component in stage):

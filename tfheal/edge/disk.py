@@ -13,6 +13,7 @@ from typing import Final
 from tfheal.base.errors import ConfigError, Mistake, UsageError
 
 MAX_TEXT: Final = 1_000_000
+MAX_LIST: Final = 16_000_000  # ten thousand slices, with all that can be said of each, take some 4 MB
 # What no editor writes into a text file on purpose; tab, line feed and carriage return are not among them.
 _CONTROL: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufffe\uffff]")
 

@@ -11,7 +11,7 @@ import tfheal
 from tfheal.base.errors import ConfigError, Mistake, UsageError
 from tfheal.core.mistakes import checked
 from tfheal.core.validate import Parts, mistakes
-from tfheal.edge.disk import read_bytes, read_text
+from tfheal.edge.disk import MAX_LIST, read_bytes, read_text
 from tfheal.edge.toml_text import parse_toml
 from tfheal.edge.yaml_text import parse_yaml
 from tfheal.model.app import AppSpec
@@ -143,8 +143,10 @@ class _Reading:
 
     def _checked(self, path: Path, model: type[M], kind: str) -> Written[M]:
         name = self._name(path)
-        text = read_text(path, name)
-        document = (parse_toml if path.suffix == ".toml" else parse_yaml)(name, text)
+        if path.suffix == ".toml":
+            document = parse_toml(name, read_text(path, name, MAX_LIST))
+        else:
+            document = parse_yaml(name, read_text(path, name))
         return Written(checked(model, kind, document), document)
 
     def _name(self, path: Path) -> str:

@@ -13,7 +13,7 @@ import tomli_w
 
 from tfheal.base.errors import ConfigError, UsageError
 from tfheal.core.mistakes import checked
-from tfheal.edge.disk import locked_folder, read_text, replace_file
+from tfheal.edge.disk import MAX_LIST, locked_folder, read_text, replace_file
 from tfheal.edge.toml_text import Statement, parse_toml, statements
 from tfheal.model.document import Document
 from tfheal.model.inventory import Inventory
@@ -76,7 +76,7 @@ class InventoryFile:
                 replace_file(self._path, (after.replace("\n", "\r\n") if "\r\n" in written else after).encode())
 
     def _read(self) -> str:
-        return read_text(self._path, self._path.name) if os.path.lexists(self._path) else ""
+        return read_text(self._path, self._path.name, MAX_LIST) if os.path.lexists(self._path) else ""
 
     def _check(self, text: str, wanted: object) -> None:
         """Raise UsageError unless the text holds exactly the wanted data, and ConfigError if that is no inventory."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from tfheal.base.errors import ConfigError, Mistake
-from tfheal.edge.disk import locked_folder, read_text, replace_file
+from tfheal.edge.disk import MAX_LIST, locked_folder, read_text, replace_file
 from tfheal.model.ssh import fingerprint
 
 _FIELDS: Final = 3  # NAMES TYPE KEY, and after these a comment
@@ -43,7 +43,7 @@ class KnownHosts:
         self.pin(name, ())
 
     def _lines(self) -> list[str]:
-        return read_text(self._path, self._path.name).splitlines() if self._path.exists() else []
+        return read_text(self._path, self._path.name, MAX_LIST).splitlines() if self._path.exists() else []
 
 
 def _names(line: str) -> list[str]:

@@ -48,11 +48,8 @@ def look(workspace: Workspace, scope: Scope, ports: Ports, limits: Limits) -> Lo
     questions = asked((item.release for item in meant), ports)
     for name, items in asked(unknown, ports, planning=True).items():
         questions[name] = questions.get(name, ()) + items
-    names = [
-        name
-        for name in workspace.inventory.slices
-        if name in {*scope.slices, *questions} and (scope.only is None or name in scope.only)
-    ]
+    due = {*scope.slices, *questions}
+    names = [name for name in workspace.inventory.slices if name in due and (scope.only is None or name in scope.only)]
     seen = observed([workspace.inventory.slice(name) for name in names], questions, ports, limits)
     _note_silence(seen, ports)
     if {name for name, item in known.items() if _taken_over(item, now.get(name), seen, ports)}:

@@ -54,9 +54,8 @@ def _not_deployed(
     """Return the information that a spec asks for something newer than what is deployed: only a deploy adopts it."""
     have = {item.release.instance: item.release.id for item in meant}
     found = []
-    for app in apps:
-        if not any(name.app == app for name in have):
-            continue
+    deployed = {name.app for name in have}
+    for app in (app for app in apps if app in deployed):
         for release in wanted(workspace, app, ports):
             if have.get(release.instance) != release.id:
                 detail = f"the workspace asks for release {release.id}: tfheal deploy {app} --plan shows the difference"

@@ -1,6 +1,6 @@
 """Status in words: apps, instances, slices and findings."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from tfheal.base.moments import rfc3339
 from tfheal.model.facts import InstanceFacts, Known, Machine, Observation, SliceFacts, Unasked
 from tfheal.model.findings import Finding
 from tfheal.model.inventory import SliceEntry
+from tfheal.model.record import Expected
 from tfheal.model.release import InstanceName
 from tfheal.model.results import Status
 from tfheal.render.pauses import pause_document
@@ -41,10 +42,11 @@ def status_document(
     slices: Mapping[str, SliceEntry],
 ) -> dict[str, object]:
     """Given a status, (owner, playbook, version) by app and the inventory's slices, return it as scripts read it."""
+    instances = _by_app(status)
     return {
         "health": _worst(status),
         "round_trips": sum(round_trips.values()),
-        "apps": [_app(status, app, owners[app]) for app in status.apps],
+        "apps": [_app(status, app, owners[app], instances.get(app, ())) for app in status.apps],
         "slices": [
             _slice(name, slices[name].owner, seen, round_trips.get(name, 0)) for name, seen in status.seen.items()
         ],
@@ -62,23 +64,32 @@ def _worst(status: Status) -> str:
 def _apps(status: Status, owners: Mapping[str, tuple[str, str, str]], *, narrow: bool) -> Table:
     heads = ("app", "instance", "health", "since")
     made = table(*heads) if narrow else table(*heads, "version", "release", "last heal")
+    instances = _by_app(status)
     for app in status.apps:
         owner, playbook, _ = owners[app]
         health = status.diagnosis.apps.get(app, "absent")
         row = [Text(app, style="bold"), Text(f"{playbook} for {owner}"), Text(health, style=STYLES[health]), Text("")]
         made.add_row(*row, *([] if narrow else ["", "", ""]))
-        for name in [name for name in status.diagnosis.instances if name.app == app]:
-            made.add_row("", f"  {name.component}@{name.slice}", *_instance_cells(status, name, narrow=narrow))
+        for name, item in instances.get(app, ()):
+            made.add_row("", f"  {name.component}@{name.slice}", *_instance_cells(status, name, item, narrow=narrow))
     return made
 
 
-def _instance_cells(status: Status, name: InstanceName, *, narrow: bool) -> list[Text]:
+def _by_app(status: Status) -> dict[str, list[tuple[InstanceName, Expected | None]]]:
+    """Return the instances of each app, each with what it is meant to be, if it was deployed."""
+    meant = {item.release.instance: item for item in status.expected}
+    found: dict[str, list[tuple[InstanceName, Expected | None]]] = {}
+    for name in status.diagnosis.instances:
+        found.setdefault(name.app, []).append((name, meant.get(name)))
+    return found
+
+
+def _instance_cells(status: Status, name: InstanceName, item: Expected | None, *, narrow: bool) -> list[Text]:
     health = status.diagnosis.instances[name]
     since = status.since.get(name)
     cells = [Text(health, style=STYLES[health]), Text(ago(since.since, status.at) if since else "")]
     if narrow:
         return cells
-    item = next((item for item in status.expected if item.release.instance == name), None)
     healed = status.healed.get(name)
     return [
         *cells,
@@ -132,7 +143,9 @@ def _finding(finding: Finding, status: Status) -> Text:
     return line
 
 
-def _app(status: Status, app: str, spec: tuple[str, str, str]) -> dict[str, object]:
+def _app(
+    status: Status, app: str, spec: tuple[str, str, str], instances: Iterable[tuple[InstanceName, Expected | None]]
+) -> dict[str, object]:
     owner, playbook, version = spec
     return {
         "app": app,
@@ -140,13 +153,12 @@ def _app(status: Status, app: str, spec: tuple[str, str, str]) -> dict[str, obje
         "playbook": playbook,
         "version": version,
         "health": status.diagnosis.apps.get(app, "absent"),
-        "instances": [_instance(status, name) for name in status.diagnosis.instances if name.app == app],
+        "instances": [_instance(status, name, item) for name, item in instances],
     }
 
 
-def _instance(status: Status, name: InstanceName) -> dict[str, object]:
+def _instance(status: Status, name: InstanceName, item: Expected | None) -> dict[str, object]:
     since = status.since.get(name)
-    item = next((item for item in status.expected if item.release.instance == name), None)
     seen = status.seen.get(name.slice)
     facts = seen.instances.get(name.on_slice) if isinstance(seen, SliceFacts) else None
     healed = status.healed.get(name)
