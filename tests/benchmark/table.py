@@ -74,10 +74,11 @@ def _thousands(found: Mapping[str, Any]) -> str:
     for each in (*found["living"], *found["dead"]):
         became = dict(each["became"])
         answered = became.pop("answered", 0)
-        checked = each["hosts"] - each["not_checked"]
-        rest = ", ".join(f"{count:,} {cause}" for cause, count in became.items() if cause != "deadline") or "-"
+        not_checked = became.pop("not-checked", 0)
+        checked = each["hosts"] - not_checked
+        rest = ", ".join(f"{count:,} {cause}" for cause, count in became.items()) or "-"
         row = [
-            f"{each['hosts']:,}{', a third dead' if became else ''}",
+            f"{each['hosts']:,}{', a third dead' if each in found['dead'] else ''}",
             f"{each['wall']:.1f} s",
             f"{each['cpu']:.1f} s",
         ]
@@ -87,7 +88,7 @@ def _thousands(found: Mapping[str, Any]) -> str:
             f"{answered:,}",
             rest,
         ]
-        rows.append([*row, f"{each['not_checked']:,}"])
+        rows.append([*row, f"{not_checked:,}"])
     (lean,) = found["lean"]
     head = ["addresses", "round", "CPU", "CPU for each", "memory", "answered", "silent or refused", "not checked"]
     deadlines = _listed(sorted({round(each["deadline"]) for each in found["dead"]}))
