@@ -67,7 +67,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--sizes", nargs="+", type=int, default=[10, 50, 100], help="slices of a round")
     parser.add_argument("--deploys", type=int, default=20, help="slices that each tool deploys to")
     parser.add_argument("--addresses", nargs="+", type=int, default=[1_000, 5_000, 10_000])
-    parser.add_argument("--dead", nargs="*", default=["1000:60", "10000:60"], help="ADDRESSES:DEADLINE, a third dead")
+    parser.add_argument("--dead", nargs="*", default=["10000:60"], help="ADDRESSES:DEADLINE, a third dead")
     parser.add_argument("--keep", action="store_true", help="take the slices that are there, and leave them")
     parser.add_argument("--folder", default="/var/tmp/tfheal-benchmark", help="where everything is written")
     parser.add_argument("--peers", required=True, help="the programs of the peers; run fills it in")

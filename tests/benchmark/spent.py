@@ -66,10 +66,10 @@ def spent(command: Command, ignored: frozenset[int] = frozenset()) -> Spent:
             stderr=errors,
         )
         with sampler:
-            output, status, largest = _ended(process)
+            output, status = _ended(process)
     wall = time.monotonic() - begun
     _reap(ignored)
-    result = Spent(wall, _cpu(ignored) - before, max(sampler.peak, largest), status, output)
+    result = Spent(wall, _cpu(ignored) - before, sampler.peak, status, output)
     if status not in command.well:
         said = (command.folder / "errors").read_text(errors="replace")[-2000:]
         msg = f"{' '.join(command.words)[:200]} ended with {status}\n{output[-2000:].decode(errors='replace')}\n{said}"
@@ -88,17 +88,16 @@ def end_all(ignored: frozenset[int] = frozenset()) -> None:
         time.sleep(0.05)
 
 
-def _ended(process: "subprocess.Popen[bytes]") -> tuple[bytes, int, int]:
+def _ended(process: "subprocess.Popen[bytes]") -> tuple[bytes, int]:
     watchdog = threading.Timer(_PATIENCE, process.kill)
     watchdog.daemon = True
     watchdog.start()
     assert process.stdout is not None
     output = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
+    status = process.wait()
     watchdog.cancel()
-    process.returncode = os.waitstatus_to_exitcode(status)
     process.stdout.close()
-    return output, process.returncode, usage.ru_maxrss * 1024
+    return output, status
 
 
 def _reap(ignored: frozenset[int]) -> None:
@@ -155,13 +154,17 @@ class _Sampler:
     def _look(self) -> None:
         while not self._over.is_set():
             begun = time.monotonic()
-            self.peak = max(self.peak, sum(_share(pid) for pid in _descendants(os.getpid(), self._ignored)))
+            pids = tuple(_descendants(os.getpid(), self._ignored))
+            # Not the maximum that wait4(2) tells: a program inherits that of whoever starts it, which is ourselves.
+            shares = sum(_kilobytes(pid, "smaps_rollup", "Pss:") for pid in pids)
+            largest = max((_kilobytes(pid, "status", "VmHWM:") for pid in pids), default=0)
+            self.peak = max(self.peak, 1024 * shares, 1024 * largest)
             self._over.wait(max(0.1, _REST * (time.monotonic() - begun)))
 
 
-def _share(pid: int) -> int:
+def _kilobytes(pid: int, file: str, word: str) -> int:
     with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
+        for line in Path(f"/proc/{pid}/{file}").read_text().splitlines():
+            if line.startswith(word):
+                return int(line.split()[1])
     return 0
