@@ -13,6 +13,7 @@ from tfheal import __version__
 from tfheal.base.errors import Interrupted, TfhealError, UsageError
 from tfheal.base.exits import Exit
 from tfheal.cli.apps import deploy, logs, remove
+from tfheal.cli.cron import cron_app
 from tfheal.cli.demo import demo
 from tfheal.cli.health import heal, status
 from tfheal.cli.history import history
@@ -60,6 +61,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(slice_app, name="slice")
+app.add_typer(cron_app, name="cron")
 app.add_typer(lab_app, name="lab")
 app.add_typer(secret_app, name="secret")
 
@@ -139,6 +141,8 @@ def _told(error: TfhealError, arguments: Sequence[str]) -> int:
 
     words = [word for word in arguments if not word.startswith("-")]
     tell_error(
-        error, "-".join(words[: 2 if words[:1] in (["lab"], ["slice"], ["secret"]) else 1]), "--json" in arguments
+        error,
+        "-".join(words[: 2 if words[:1] in (["cron"], ["lab"], ["slice"], ["secret"]) else 1]),
+        "--json" in arguments,
     )
     return int(error.exit)

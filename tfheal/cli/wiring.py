@@ -3,6 +3,7 @@
 import os
 import secrets
 import socket
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         Templates,
         Vault,
     )
+    from tfheal.model.schedule import Schedule, Scheduler
     from tfheal.model.slices import Login
     from tfheal.model.ssh import SshSettings
     from tfheal.model.workspace import SshPolicy, Workspace
@@ -260,6 +262,27 @@ def pinger(hands: Wired) -> "Pinger":
     from tfheal.edge.ping import DeadManPing
 
     return DeadManPing(hands.workspace.provider.ping, hands.ports.vault)
+
+
+def schedule(workspace: str | None, every: float, deadline: float) -> "Schedule":
+    """Return the schedule of a workspace: this very program, with absolute paths, and the key that it uses now."""
+    from tfheal.core.schedule import name_of
+    from tfheal.edge.schedule import user_of
+    from tfheal.edge.vault import KEY_VARIABLE
+    from tfheal.model.schedule import Schedule
+
+    root = find_workspace(workspace).resolve()
+    key = os.environ.get(KEY_VARIABLE)
+    environment = {KEY_VARIABLE: str(Path(key).expanduser().absolute())} if key else {}
+    program = (sys.executable, "-m", "tfheal")
+    return Schedule(name_of(str(root)), str(root), program, every, deadline, user_of(root), environment)
+
+
+def scheduler(*, crontab: bool) -> "Scheduler":
+    """Return what runs schedules on this machine: systemd, or cron."""
+    from tfheal.edge.schedule import CronScheduler, Here, systemd_here
+
+    return CronScheduler(Here()) if crontab else systemd_here()
 
 
 def load(root: Path) -> "Workspace":
