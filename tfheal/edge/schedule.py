@@ -66,6 +66,10 @@ class SystemdScheduler:
         """Install a schedule, started at once; return whether anything changed."""
         wanted = self._units(schedule)
         self._refuse_others(schedule)
+        status, said = self._seat.run((*self._systemctl, "show", "--property=Version"))
+        if status:
+            hint = "--crontab writes a line for cron instead"
+            raise UsageError("systemd cannot be reached", why=untrusted.line(said, 300), hint=hint)
         changed = [path for path, text in wanted.items() if self._seat.read(path) != text]
         for path in changed:
             self._seat.write(path, wanted[path])
@@ -86,7 +90,7 @@ class SystemdScheduler:
         self._seat.run((*self._systemctl, "disable", "--now", f"{schedule.name}.timer"))
         for path in ours:
             self._seat.delete(path)
-        self._do("daemon-reload")
+        self._seat.run((*self._systemctl, "daemon-reload"))
         return True
 
     def look(self, schedule: Schedule) -> Scheduled | None:
