@@ -10,7 +10,7 @@ An instance (a component on a slice, written app/component@slice) is
   degraded   it runs, but does not serve as it should: a `ready` check fails
   down       it does not run: its unit or an `alive` check fails
   blocked    something that it needs is down; it is not to blame and is not healed
-  paused     its owner said hands off on that slice
+  paused     its owner said hands off on that slice, or a person paused it (tfheal pause)
   absent     it was never deployed there, or was removed
   unknown    it could not be asked; it is never healed for that
 
@@ -127,7 +127,7 @@ EXIT_CODES: Final = {
     2: "usage or configuration is wrong, or a question would have to be asked; nothing was touched",
     5: "an action was tried and failed",
     7: "needs a human: the ladder is at its end, data is at risk, or the storm guard holds",
-    6: "refused: another run holds the lease, the owner paused it, or it is not permitted",
+    6: "refused: another run holds the lease, it is paused, or it is not permitted",
     3: "findings: something is unhealthy, waits, or would change",
     4: "some slice could not be asked; all that could be asked is well",
     0: "healthy, nothing to do, or done",
