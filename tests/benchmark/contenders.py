@@ -78,8 +78,7 @@ def workspace(folder: Path, which: Sequence[Host], key: Path, settings: str = ""
 def lean(bench: Bench, which: Sequence[Host]) -> Command:
     """Return the lean loop over some hosts, with the script that tfheal sends."""
     folder = bench.of(f"lean-{len(which)}")
-    questions = (machine.QUESTION, machine.UPDATES)
-    (folder / "script").write_text(composed(questions, "0123456789abcdef" * 2, 40.0))
+    (folder / "script").write_text(_probe())
     asked = {
         "key": str(bench.key),
         "script": str(folder / "script"),
@@ -94,9 +93,22 @@ def lean(bench: Bench, which: Sequence[Host]) -> Command:
 
 def pyinfra(bench: Bench, which: Sequence[Host]) -> Command:
     """Return pyinfra, running one command on some hosts."""
+    return _pyinfra(bench, which, "true")
+
+
+def pyinfra_probe(bench: Bench, which: Sequence[Host]) -> Command:
+    """Return pyinfra, running the script that tfheal sends."""
+    return _pyinfra(bench, which, _probe())
+
+
+def _pyinfra(bench: Bench, which: Sequence[Host], script: str) -> Command:
     folder = pyinfra_inventory(bench, which, bench.of(f"pyinfra-{len(which)}"))
-    words = (str(bench.programs / "pyinfra"), "-y", "--parallel", str(TOGETHER), "inventory.py", "exec", "--", "true")
+    words = (str(bench.programs / "pyinfra"), "-y", "--parallel", str(TOGETHER), "inventory.py", "exec", "--", script)
     return Command(words, folder, {})
+
+
+def _probe() -> str:
+    return composed((machine.QUESTION, machine.UPDATES), "0123456789abcdef" * 2, 40.0)
 
 
 def pyinfra_inventory(bench: Bench, which: Sequence[Host], folder: Path) -> Path:
@@ -165,6 +177,7 @@ CONTENDERS: Final[dict[str, Callable[[Bench, Sequence[Host]], Command]]] = {
     "lean loop": lean,
     "tfheal status": tfheal,
     "pyinfra exec": pyinfra,
+    "pyinfra exec, the same script": pyinfra_probe,
     "ansible raw": raw,
     "ansible ping": ping,
 }

@@ -45,7 +45,7 @@ def _rounds(figures: Mapping[str, Any]) -> str:
     factors = ", ".join(f"{slopes[name] / ours:.1f} for {name}" for name in slopes if name not in {_OURS, _LEAN})
     return (
         "One round over slices of the lab: `tfheal status` asks all its questions; the lean loop sends the same script with\n"
-        "paramiko alone; the others run one command or module. Client's CPU, everything it starts included; first with no\n"
+        "paramiko alone; the others run `true` or a module, unless the row says more. Client's CPU, everything it starts included; first with no\n"
         f"connection open, then again. Ansible has pipelining and the {forks} forks that it is quickest with here.\n\n{_markdown(head, rows)}\n"
         f"A further slice costs tfheal {ours / slopes[_LEAN]:.2f} times what it costs the lean loop. Against tfheal: {factors}.\n"
     )
