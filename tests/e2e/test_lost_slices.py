@@ -40,7 +40,7 @@ playbook: relay
 version: "1"
 place: {source: [s1, s2], front: [s3, s4]}
 spares: [s5]
-heal: {allow: [ALLOW]}
+heal: {allow: [ALLOW], reflex: "off"}
 """
 GONE = 2.0  # seconds, as the workspace has it
 
