@@ -17,7 +17,6 @@ from tfheal.flows.pauses import check
 from tfheal.flows.redeploy import Because, redeploy
 from tfheal.flows.releases import everywhere, expected, retired, wanted
 from tfheal.flows.rungs import HealRun
-from tfheal.model.app import AppSpec
 from tfheal.model.ports import Journal, Ports
 from tfheal.model.record import Deployed, Expected, Place, Placement
 from tfheal.model.release import InstanceName
@@ -28,16 +27,20 @@ from tfheal.model.workspace import Workspace
 def effective(workspace: Workspace, journal: Journal) -> Workspace:
     """Given a workspace, return it with each app placed where it was moved to, unless its spec has changed since."""
     written = workspace.as_written or workspace.apps
-    apps = {name: _placed(spec, journal.placement(name), workspace) for name, spec in written.items()}
+    apps = {}
+    for name, spec in written.items():
+        moved = last_move(workspace, name, journal)
+        apps[name] = spec.model_copy(update={"place": dict(moved.place)}) if moved else spec
     return replace(workspace, apps=apps, as_written=written)
 
 
-def _placed(spec: AppSpec, placement: Placement | None, workspace: Workspace) -> AppSpec:
-    if placement is None or dict(placement.spec) != spec.place:
-        return spec
-    if any(name not in workspace.inventory.slices for names in placement.place.values() for name in names):
-        return spec
-    return spec.model_copy(update={"place": dict(placement.place)})
+def last_move(workspace: Workspace, app: str, journal: Journal) -> Placement | None:
+    """Given an app, return where it was moved to, if that still stands: its spec is as it was, and the slices are listed."""
+    moved = journal.placement(app)
+    if moved is None or dict(moved.spec) != workspace.written(app).place:
+        return None
+    listed_there = all(name in workspace.inventory.slices for names in moved.place.values() for name in names)
+    return moved if listed_there else None
 
 
 def is_pending(workspace: Workspace, app: str, ports: Ports) -> bool:
@@ -69,10 +72,9 @@ def move(run: HealRun, app: str, place: Place, pinned: frozenset[str], because: 
 
 def listed(workspace: Workspace, app: str, ports: Ports) -> Placed:
     """Given an app, return where each of its components runs, and where its spec says."""
-    placement = ports.journal.placement(app)
+    moved = last_move(workspace, app, ports.journal)
     spec, written = workspace.apps[app], workspace.written(app)
-    moved = placement is not None and dict(placement.spec) == written.place
-    pinned = placement.pinned if placement and moved else frozenset()
+    pinned = moved.pinned if moved else frozenset()
     components = tuple(
         ComponentPlace(component, slices, written.place[component], component in pinned)
         for component, slices in spec.place.items()
@@ -96,7 +98,7 @@ def place(
             check(app, name, ports)
         _permitted(run, app, after, before)
         written = workspace.written(app).place
-        known = ports.journal.placement(app)
+        known = last_move(workspace, app, ports.journal)
         pinned = (known.pinned if known else frozenset()) | wishes.keys()
         kept = frozenset(component for component in pinned if after[component] != written[component])
         if before:

@@ -1,6 +1,6 @@
 """The rung `rehome`: what ran on a lost slice moves to a spare; the slice is retired, and fenced when it comes back."""
 
-from tfheal.flows.place import move
+from tfheal.flows.place import last_move, move
 from tfheal.flows.recreate import intended
 from tfheal.flows.redeploy import Because
 from tfheal.flows.releases import expected
@@ -25,7 +25,7 @@ def rehome(run: HealRun, action: Action) -> Taken:
             for component, names in spec.place.items()
         }
         run.ports.reporter.say(f"{app}  rehome from {action.slice} to {moves[app]}: {action.why}")
-        known = journal.placement(app)
+        known = last_move(run.workspace, app, journal)
         pinned = known.pinned if known else frozenset()
         failed |= move(run, app, place, pinned, Because(f"rehome: {action.why}", action.incident))
     where = ", ".join(f"{app} to {moves[app]}" for app in sorted({item.release.app for item in here}))

@@ -7,7 +7,7 @@ from tfheal.core.heal.situation import Rescue
 from tfheal.flows.look import Look, judged
 from tfheal.flows.observe import observed
 from tfheal.flows.pauses import standing
-from tfheal.flows.place import is_pending
+from tfheal.flows.place import is_pending, last_move
 from tfheal.flows.recreate import contract, recreate
 from tfheal.flows.rehome import rehome
 from tfheal.flows.releases import everywhere
@@ -41,7 +41,9 @@ def rescues(run: HealRun, diagnosis: Diagnosis) -> dict[str, Rescue]:
             paused=silence is not None and silence.paused,
             pauses=standing({}, run.ports),
             pending=pending,
-            pinned={app: placed.pinned for app in run.apps if (placed := run.ports.journal.placement(app))},
+            pinned={
+                app: placed.pinned for app in run.apps if (placed := last_move(run.workspace, app, run.ports.journal))
+            },
             spares=spares,
         )
         found[name] = rescue(of_slice, partial(contract, run, name))
