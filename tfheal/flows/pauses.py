@@ -64,12 +64,13 @@ def settle(workspace: Workspace, seen: Mapping[str, Observation], ports: Ports, 
     """Given what was seen, write the files of pauses that slices lack and remove those that are over, where that is needed."""
     now = ports.clock.now()
     known = {one.id: one for one in ports.pauses.known(now)}
+    places = {one.id: frozenset(_slices(workspace, one, ports)) for one in known.values()}
     bodies: dict[str, str] = {}
     for name, facts in seen.items():
         if not isinstance(facts, SliceFacts) or _is_closed(facts):
             continue
         there = {pauses.file_of(one): one for one in pauses.told_of({name: facts})}
-        ours = {pauses.file_of(one): one for one in known.values() if _belongs(workspace, one, name, ports)}
+        ours = {pauses.file_of(one): one for one in known.values() if name in places[one.id]}
         lacking = [one for file, one in ours.items() if one.holds(now) and _is_free(there.get(file), known, one, now)]
         ended = [one for one in there.values() if one.id in known and not known[one.id].holds(now)]
         if lacking or ended or any(not one.holds(now) for one in there.values()):
@@ -91,10 +92,6 @@ def _is_free(there: Pause | None, known: Mapping[str, Pause], ours: Pause, now: 
     if there is None or (there.id in known and there.id != ours.id):
         return True
     return there.id != ours.id and not there.holds(now)
-
-
-def _belongs(workspace: Workspace, one: Pause, slice_name: str, ports: Ports) -> bool:
-    return slice_name in _slices(workspace, one, ports)
 
 
 def _slices(workspace: Workspace, one: Pause, ports: Ports) -> list[str]:
