@@ -2,8 +2,9 @@
 
 import shutil
 import subprocess
+import tempfile
 import threading
-from typing import Final
+from typing import IO, Final
 
 _KINDS: Final = {"dash": ("dash",), "busybox": ("busybox", "sh"), "bash": ("bash", "--posix")}
 SHELLS: Final = tuple(words for name, words in _KINDS.items() if shutil.which(name)) or (("sh",),)
@@ -22,7 +23,7 @@ def kept_open(
     script: str, shell: tuple[str, ...] = SHELLS[0], *, timeout: float = 30.0
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a script as the transport runs one that asks for beats: its stdin stays open until it has ended."""
-    with begun(script, shell) as process:
+    with tempfile.TemporaryFile() as errors, begun(script, shell, errors) as process:
         assert process.stdout
         assert process.stdin
         ending = threading.Timer(timeout, process.kill)
@@ -31,12 +32,13 @@ def kept_open(
         status = process.wait()
         ending.cancel()
         process.stdin.close()
-    return subprocess.CompletedProcess(shell, status, said, b"")
+        errors.seek(0)
+        return subprocess.CompletedProcess(shell, status, said, errors.read())
 
 
-def begun(script: str, shell: tuple[str, ...] = SHELLS[0]) -> subprocess.Popen[bytes]:
+def begun(script: str, shell: tuple[str, ...] = SHELLS[0], errors: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
     """Start a script and leave its stdin open: whoever closes it is gone, and whoever writes nothing there is silent."""
-    process = subprocess.Popen(shell, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+    process = subprocess.Popen(shell, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, bufsize=0)
     assert process.stdin
     process.stdin.write(script.encode())
     return process

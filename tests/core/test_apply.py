@@ -126,6 +126,24 @@ def test_a_step_ends_at_its_time_out(machine: Path) -> None:
     assert time.monotonic() - begun < 5
 
 
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: str(shell[0]))
+def test_who_works_long_gives_signs_of_life(machine: Path, shell: tuple[str, ...]) -> None:
+    """They come on stderr, so that they are in no frame."""
+    assert machine.exists()
+    script = apply.composed(RELEASE, (a_step("works", "", "sleep 2.6"),), DEPLOY, {}, MARKER)
+    done = kept_open(script, shell)
+    assert set(done.stderr) == set(b".")
+    assert b"." not in done.stdout.split(b" check ")[0]
+    assert apply.report(done.stdout, RELEASE, (a_step("works", "", ":"),), DEPLOY, (), MARKER).complete
+
+
+def test_nothing_waits_for_the_next_sign_of_life(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the work is done, what would give it holds neither the output nor the lock any more."""
+    monkeypatch.setattr(apply, "PULSE", 60)
+    assert trip(touch(machine, "a")).complete  # read to the end of the output, or a time-out fails this
+    assert not trip(touch(machine, "b")).refused
+
+
 def test_what_is_due_is_marked_before_it_is_made_due(machine: Path) -> None:
     """A run that is killed after a change leaves the mark that a restart is due."""
     looks = a_step("looks", "exit 1", f"ls {machine}/var/notes/web; exit 1", effect="restart")

@@ -17,10 +17,12 @@ command = ["./page"]
 [ssh]
 patience = "2s"
 connect_timeout = "2s"
+banner_timeout = "4s"
+login_timeout = "4s"
 [heal]
 ask_every = "300ms"
 backoff = "500ms"
-budget = 5
+budget = 20
 budget_window = "60s"
 healthy_for = "1s"
 chronic = 1000

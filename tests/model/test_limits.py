@@ -27,6 +27,7 @@ COMMAND = {"kind": "command", "name": "it", "run": ":", "done": ":"}
         (SshPolicy, {"connect_timeout": "0s"}),
         (SshPolicy, {"banner_timeout": "0s"}),
         (SshPolicy, {"login_timeout": "0s"}),
+        (SshPolicy, {"silence": "2s"}),
     ],
 )
 def test_it_is_refused(

@@ -252,6 +252,7 @@ def ssh_settings(policy: "SshPolicy") -> "SshSettings":
         banner_timeout=policy.banner_timeout,
         auth_timeout=policy.login_timeout,
         patience=policy.patience,
+        silence=policy.silence,
         connections=policy.connections,
         starts=policy.starts,
     )

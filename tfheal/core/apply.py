@@ -24,6 +24,8 @@ from tfheal.model.release import Release
 StepOutcome = Literal["ok", "changed", "failed", "skipped"]
 Secrets = Mapping[tuple[str, int], str]
 
+# Seconds between signs of life, on stderr, where they come between no frames: who acts is silent only when it is gone.
+PULSE: Final = 2
 # What a part leaves behind with its output open is waited for until its time-out and a little longer, not for ever.
 _LIBRARY: Final = """\
 say() { printf '%s %s\\n' "$marker" "$*"; }
@@ -63,6 +65,7 @@ record() {
       "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$entry" "$1" >>"$journal"
   ) 8>>"$journal.lock" 2>/dev/null
 }
+throb() { while sleep "$pulse" 3>&- && kill -0 $$; do printf . >&3; done 3>&2 2>/dev/null; }
 remember() {
   printf '%s\\nphase %s\\nat %s\\n' "$facts" "$1" "$(date -u +%Y-%m-%dT%H:%M:%SZ)" >"$state/state.new" &&
     sync "$state/state.new" && mv -T "$state/state.new" "$state/state"
@@ -169,18 +172,19 @@ def composed(release: Release, steps: tuple[Step, ...], order: Order, secrets: S
     )
     body = (
         PRELUDE
-        + f"marker={marker}\nnewline='\n'\nstopped=\nchanged=\nknown=\nstate={state}\njournal={paths.SLICE_JOURNAL}\n"
+        + f"marker={marker}\nnewline='\n'\nstopped=\nchanged=\nknown=\npulse={PULSE}\nstate={state}\njournal={paths.SLICE_JOURNAL}\n"
         + f"entry={sh.quote(_entry(release, order))}\nfacts={sh.quote(_facts(release, order))}\n"
         + _LIBRARY
         + _guard(release, order)
         + ("remember applying\n" if order.remembers else "")
+        + "throb </dev/null >/dev/null 9>&- & throbbing=$!\n"
         + 'record \'"event":"begin"\'\n'
         + calls
         + asks
         + ('[ -n "$stopped" ] || remember applied\n' if order.remembers else "")
         + 'if [ -n "$stopped" ]; then outcome=failed; elif [ -n "$changed" ]; then outcome=changed; else outcome=ok; fi\n'
         + 'record "\\"event\\":\\"end\\",\\"outcome\\":\\"$outcome\\""\n'
-        + "say end\n"
+        + 'say end\nkill "$throbbing" 2>/dev/null\n'
     )
     return called_once(body, marker)
 

@@ -15,7 +15,9 @@ class SshSettings:
     auth_timeout: float = 10.0  # one key
     patience: float = 20.0  # how long time-outs and missing routes are tried again: an overlay learns its routes late
     retries: int = 2  # of a server that hangs up before its banner (too many starting connections)
-    silence: float = 20.0  # a peer that acknowledges nothing for so long is gone
+    silence: float = (
+        30.0  # a peer that acknowledges nothing for so long is gone; so is one that acts without a sign of life
+    )
     grace: float = 10.0  # what a slice gets on top of a command's time-out to end it and to say so
     connections: int = 32  # at work at once, from the first word of a server on
     starts: int = 16  # of these, shaking hands at once

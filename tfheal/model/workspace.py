@@ -111,6 +111,11 @@ class SshPolicy(Strict):
     patience: Duration = Field(
         default=20.0, description="how long a silent slice is tried: an overlay learns routes late"
     )
+    silence: Duration = Field(
+        default=30.0,
+        ge=5,
+        description="how long a slice at work may say nothing: it gives a sign of life every 2 s (TCP sees a dead line)",
+    )
     round_timeout: Duration = Field(default=60.0, description="after which a round reports the rest as not checked")
 
 

@@ -73,7 +73,7 @@ def execute(channel: paramiko.Channel, order: Order, settings: SshSettings, abor
     watchdog.daemon = True
     watchdog.start()
     try:
-        talk = _Talk(channel, order, settings.flood)
+        talk = _Talk(channel, order, settings)
         talk.send(deadline)
         status = talk.listen(deadline)
     finally:
@@ -89,10 +89,11 @@ def execute(channel: paramiko.Channel, order: Order, settings: SshSettings, abor
 class _Talk:
     """The two sides of one exec."""
 
-    def __init__(self, channel: paramiko.Channel, order: Order, flood: int) -> None:
+    def __init__(self, channel: paramiko.Channel, order: Order, settings: SshSettings) -> None:
         self._channel = channel
         self._order = order
-        self._flood = flood
+        self._flood = settings.flood
+        self._silence = settings.silence if order.on_line else None
         self._stdout = _Stream(order.cap)
         self._stderr = _Stream(order.cap)
         self._last_data = self._last_beat = time.monotonic()
@@ -115,6 +116,7 @@ class _Talk:
 
     def listen(self, deadline: Deadline) -> int:
         """Read until the command has ended and return its exit status, -1 if a signal ended it."""
+        self._last_data = time.monotonic()  # on a slow line the script alone may have taken long
         while True:
             ended = self._channel.eof_received or self._channel.closed
             answered = self._channel.exit_status_ready()
@@ -123,6 +125,7 @@ class _Talk:
                 return self._status()
             self._give_up_if_past(deadline)
             self._beat()
+            self._give_up_if_silent()
             waited_for = self._channel.status_event if ended else self._wake
             waited_for.wait(min(_LINGER, deadline.left()))
 
@@ -178,6 +181,12 @@ class _Talk:
         if deadline.passed():
             why = f"no end after {self._order.timeout:g} s and the time it had to stop"
             hint = "it ends its commands itself; what this one did is not known"
+            raise ConnectionLost("it fell silent", where=self._order.where, why=why, hint=hint)
+
+    def _give_up_if_silent(self) -> None:
+        if self._silence is not None and time.monotonic() - self._last_data > self._silence:
+            why = f"nothing came for {self._silence:g} s, not even a sign of life"
+            hint = "how far it came is not known; the next look shows it"
             raise ConnectionLost("it fell silent", where=self._order.where, why=why, hint=hint)
 
     def _status(self) -> int:

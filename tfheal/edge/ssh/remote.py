@@ -26,8 +26,8 @@ _BOUNDED: Final = (
     "pid=${file#/proc/}; pid=${pid%/stat}; set -- $1 ${last##*) }; "
     "case $pid:$2 in $$:*|$parent:*|$session:*|*:Z) continue;; esac; "
     '[ "$5" = $session ] || continue; left=1; kill -$1 $pid 2>/dev/null; done; }; '
-    "for signal in TERM TERM TERM TERM TERM KILL KILL KILL KILL KILL; do "
-    "end_rest $signal; [ $left = 0 ] && break; sleep 0.2; done; "
+    "for signal in TERM TERM KILL KILL KILL; do "
+    "end_rest $signal; [ $left = 0 ] && break; sleep 0.5; done; "
     "fi; exit $status"
 )
 
