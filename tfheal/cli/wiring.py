@@ -220,6 +220,10 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
         marker=lambda: secrets.token_hex(16),
         writer=f"{workspace.provider.name or 'provider'} on {socket.gethostname()}",
     )
+    if (at := os.environ.get("TFHEAL_FAILPOINT", "")).isdigit():
+        from tfheal.edge.failpoint import mortal
+
+        ports = mortal(ports, int(at))
     try:
         yield Wired(workspace, ports, Limits(policy.connections, policy.round_timeout), transport)
     finally:
