@@ -220,12 +220,8 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
         marker=lambda: secrets.token_hex(16),
         writer=f"{workspace.provider.name or 'provider'} on {socket.gethostname()}",
     )
-    if (at := os.environ.get("TFHEAL_FAILPOINT", "")).isdigit():
-        from tfheal.edge.failpoint import mortal
-
-        ports = mortal(ports, int(at))
     try:
-        yield Wired(workspace, ports, Limits(policy.connections, policy.round_timeout), transport)
+        yield Wired(workspace, _mortal(ports), Limits(policy.connections, policy.round_timeout), transport)
     finally:
         progress.close()
         transport.close()
@@ -245,6 +241,16 @@ def operator() -> str:
 
     me = this_process()
     return f"{me.user}@{me.host}"
+
+
+def _mortal(ports: "Ports") -> "Ports":
+    """Return the hands of a run, which die at a count of what they do if a test wants it so by the environment."""
+    at = os.environ.get("TFHEAL_FAILPOINT", "")
+    if not at.isdigit():
+        return ports
+    from tfheal.edge.failpoint import mortal
+
+    return mortal(ports, int(at))
 
 
 def ssh_settings(policy: "SshPolicy") -> "SshSettings":
