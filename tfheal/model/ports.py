@@ -51,15 +51,10 @@ class Transport(Protocol):
     ) -> Reply:
         """Send a script of POSIX sh on stdin, as root, and return its reply.
 
-        <<<<<<< HEAD
-                At most `cap` bytes of stdout and of stderr are kept; `on_line` is called with each complete line of stdout as
-                it comes. With `beats` its stdin stays open, and gets an empty line every few seconds as long as we are there: a
-                lease on the slice lives by that. Raise ConnectFailed, LoginFailed, ConnectionLost, HostKeyMismatch or RemoteTimeout.
-        =======
-                At most `cap` bytes of stdout and of stderr are kept. `on_line` is called with each complete line of stdout as it
-                comes; who listens so is told at once of a slice that falls silent, so the script gives signs of life on stderr.
-                Raise ConnectFailed, LoginFailed, ConnectionLost, HostKeyMismatch or RemoteTimeout.
-        >>>>>>> 7424745 (A slice at work gives signs of life and is given up without them; more lies are tried, on real slices and on every parser)
+        At most `cap` bytes of stdout and of stderr are kept. `on_line` is called with each complete line of stdout as it
+        comes; who listens so is told at once of a slice that falls silent, so the script gives signs of life on stderr.
+        With `beats` its stdin stays open, and gets an empty line every few seconds as long as we are there: a lease on
+        the slice lives by that. Raise ConnectFailed, LoginFailed, ConnectionLost, HostKeyMismatch or RemoteTimeout.
         """
 
     def close(self) -> None:
