@@ -275,7 +275,8 @@ def _healed_locally(release: Release, facts: InstanceFacts, at: str) -> tuple[Fi
     if not recent:
         return ()
     last = recent[-1]
-    detail = f"the slice itself acted {len(recent)} times in a day, last at {last.at}: {last.event}, {last.why}"
+    often = "once" if len(recent) == 1 else f"{len(recent)} times"
+    detail = f"the slice itself acted {often} in a day, last at {last.at}: {last.event}, {last.why}"
     return (replace(_finding(release, "healed-locally", detail), severity="info", since=recent[0].at),)
 
 
