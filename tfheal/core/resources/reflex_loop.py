@@ -122,8 +122,8 @@ mend() {{
     spent
     [ $count -eq 0 ] || [ $((up - last)) -ge $((backoff << (count - 1))) ] || return 0
     mkdir -p "$run"
-    {{
-        flock -n 9 && ours || return 0
+    {{ # descriptor 6, because who has the lock open as 9 is taken for a run that is at work
+        flock -n 6 && ours || return 0
         why="${{said:-a check}} failed, the unit was $active ($sub, $result), restarts by systemd itself: $restarts"
         if [ $count -ge $most ]; then
             [ "$gave" = yes ] || note gave-up "$why, restarts in $((window / 60)) minutes: $count"
@@ -133,7 +133,7 @@ mend() {{
         echo 'the local reflex' >"$run/$app.holder"
         systemctl reset-failed -- "$unit" 2>/dev/null
         systemctl restart --no-block -- "$unit" || return 0
-    }} 9>>"$run/$app.lock"
+    }} 6>>"$run/$app.lock"
     tries="$tries $up" seen=$restarts fails=0 gave=no
     note restarted "$why"
 }}
