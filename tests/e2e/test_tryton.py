@@ -1,5 +1,6 @@
 """The example of two tiers: what is written on one web server is read on the other, and a dead database blocks both."""
 
+import re
 import shutil
 import socket
 import time
@@ -52,10 +53,17 @@ def test_what_one_web_server_takes_the_other_shows(crm: RunningLab) -> None:
     (read,) = there.call("model.sale.opportunity.read", [opportunity], ["description", "party.rec_name", "state"])
     assert (read["description"], read["party."]["rec_name"], read["state"]) == ("A hundred engines", "Ada Ltd", "lead")
     for name in WEB:
-        url = f"http://[{crm.slices()[name]['address']}]:8000"
-        for page in ("/", "/dist/tryton-sao.min.js", "/bower_components/jquery/dist/jquery.min.js"):
-            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url + page, timeout=10) as answer:
-                assert answer.status == 200
+        url = f"http://[{crm.slices()[name]['address']}]:8000/"
+        page = _page(url).decode()
+        parts = {part for part in re.findall(r'(?:src|href)="([^"#:]+)"', page) if not part.startswith("custom.")}
+        assert len(parts) > 15
+        assert all(_page(url + part) for part in parts)
+
+
+def _page(url: str) -> bytes:
+    """Return what a browser gets; an answer that is none fails."""
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=20) as answer:
+        return bytes(answer.read())
 
 
 def _patiently(user: TrytonUser, method: str, *words: object) -> list[int]:
@@ -114,14 +122,59 @@ def test_a_dead_database_blocks_the_web_servers_and_is_healed_alone(crm: Running
     """The web servers are not sick and not touched; with the database they are well again by themselves."""
     started = "systemctl show -p ActiveEnterTimestampMonotonic --value tfheal-crm-web"
     before = [crm.on(name, started) for name in WEB]
-    crm.on(DATABASE, "systemctl stop postgresql@17-main")
-    seen = document(crm, "status", check=3)
-    assert states(seen) == {"db@s1": "down", "web@s2": "blocked", "web@s3": "blocked"}
-    assert findings(seen) == {"unit-stopped", "blocked"}
-    assert actions(document(crm, "heal", "--auto")) == [("restart", "done")]
-    assert document(crm, "status")["health"] == "healthy"
+    for fault, finding in (("db-down", "unit-stopped"), ("kill-service", "unit-failed")):
+        assert "postgresql@17-main.service" in crm.do("break", DATABASE, fault, "--app", "crm/db")["detail"]
+        seen = document(crm, "status", check=3)
+        assert states(seen) == {"db@s1": "down", "web@s2": "blocked", "web@s3": "blocked"}
+        assert findings(seen) == {finding, "blocked"}
+        assert actions(document(crm, "heal", "--auto")) == [("restart", "done")]
+        crm.do("mend", DATABASE)
+        assert document(crm, "status")["health"] == "healthy"
     assert [crm.on(name, started) for name in WEB] == before
     assert actions(document(crm, "heal", "--auto")) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "finding", "rung"),
+    [
+        ("kill-service", "unit-failed", "restart"),
+        ("disable-service", "drift", "redeploy"),
+        ("mask-service", "drift", "redeploy"),
+        ("corrupt-config", "drift", "redeploy"),
+    ],
+)
+def test_one_web_server_is_healed_while_the_other_serves(crm: RunningLab, fault: str, finding: str, rung: str) -> None:
+    """The cause is named, just that rung is taken on just that slice, then nothing more."""
+    assert crm.do("break", WEB[0], fault)["instance"] == "crm/web"
+    seen = document(crm, "status", check=3)
+    assert finding in findings(seen)
+    assert states(seen)[f"web@{WEB[1]}"] == "healthy"
+    TrytonUser.admin(crm, WEB[1])
+    assert actions(document(crm, "heal", "--auto")) == [(rung, "done")]
+    crm.do("mend", WEB[0])
+    assert document(crm, "status")["health"] == "healthy"
+    TrytonUser.admin(crm, WEB[0])
+    assert actions(document(crm, "heal", "--auto")) == []
+
+
+@pytest.mark.parametrize("fault", ["mask-service", "disable-service", "corrupt-config", "delete-release"])
+def test_what_a_database_of_debians_has_not_cannot_be_broken(crm: RunningLab, fault: str) -> None:
+    """Its unit file, its configuration and its software are not tfheal's: the fault says so, and nothing happened."""
+    assert crm.do("break", DATABASE, fault, "--app", "crm/db", check=5)["error"]["why"]
+    crm.do("mend", DATABASE)
+    assert document(crm, "status")["health"] == "healthy"
+
+
+def test_marketing_comes_when_it_is_switched_on(crm: RunningLab) -> None:
+    """Its modules are in the database and both web servers know them; a second deploy changes nothing."""
+    spec = crm.workspace / "apps/crm.yaml"
+    spec.write_text(spec.read_text() + "settings: {marketing: true}\n")
+    crm.run("deploy", "crm", timeout=2400)
+    here, there = (TrytonUser.admin(crm, name) for name in WEB)
+    (made,) = here.call("model.marketing.email.list.create", [{"name": "Friends"}])
+    (read,) = there.call("model.marketing.email.list.read", [made], ["name"])
+    assert read["name"] == "Friends"
+    assert document(crm, "deploy", "crm")["round_trips"] == 3
 
 
 def test_remove_with_data_leaves_nothing(crm: RunningLab) -> None:

@@ -9,7 +9,7 @@ from kept import ROOT, kept_files, named
 
 # Servers that the product itself names, and the domains and networks that are reserved for examples.
 KNOWN_HOSTS = re.compile(
-    r"(deb|security)\.debian\.org|(archive|security)\.ubuntu\.com|(keepachangelog|semver)\.(com|org)|(www\.)?apache\.org|json-schema\.org|github\.com"
+    r"(deb|security)\.debian\.org|(archive|security)\.ubuntu\.com|(keepachangelog|semver)\.(com|org)|(www\.)?apache\.org|json-schema\.org|github\.com|registry\.npmjs\.org"
     r"|([\w-]+\.)*(example|test|invalid|localhost)(\.(com|net|org))?|localhost|127\.0\.0\.1|[a-z]{1,3}|…|.*[{}$<>\[\]%].*"
 )
 HOST_IN_URL = re.compile(r"\b(?:https?|ssh|git)://([^\s/:'\"`)\\,]+)")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tfheal.flows.count import Counted
     from tfheal.flows.fleet import Limits
-    from tfheal.model.demo import DemoStep
+    from tfheal.model.demo import DemoSpec, DemoStep
     from tfheal.model.inventory import Inventory, Slice
     from tfheal.model.lab import LabHands, LabPorts
     from tfheal.model.ports import (
@@ -342,11 +342,9 @@ def journal(root: Path) -> "Iterator[Journal]":
         yield opened
 
 
-def demo(folder: str, name: str, slices: int, *, yes: bool) -> "tuple[DemoStep, ...]":
-    """Given the folder to make and the name of the lab, boot it and play the demo on it; return its steps."""
-    from tfheal.edge.example import copy_example
-    from tfheal.edge.webdav import WebDav
-    from tfheal.flows import demo as story
+def demo(folder: str, spec: "DemoSpec", *, yes: bool) -> "tuple[DemoStep, ...]":
+    """Given the folder to make and what is wanted, boot the lab and play the demo on it; return its steps."""
+    from tfheal.edge.example import add_apps, copy_example
     from tfheal.flows.lab import up
     from tfheal.model.demo import DemoStep
     from tfheal.model.lab import LabSpec
@@ -354,12 +352,27 @@ def demo(folder: str, name: str, slices: int, *, yes: bool) -> "tuple[DemoStep, 
     copy_example("copyparty", Path(folder))
     begun = time.monotonic()
     made = lab(folder, yes=yes)
-    up(LabSpec(name, made.workspace, slices), made.inventory, made.cpus, made.ports)
-    booted = DemoStep(f"boot {slices} slices", "each a Debian 13 machine of its own", time.monotonic() - begun)
+    up(LabSpec(spec.lab, made.workspace, spec.slices), made.inventory, made.cpus, made.ports)
+    booted = DemoStep(f"boot {spec.slices} slices", "each a Debian 13 machine of its own", time.monotonic() - begun)
+    if spec.full:
+        add_apps("tryton", Path(folder))
+    return (booted, *_played(folder, spec))
+
+
+def _played(folder: str, spec: "DemoSpec") -> "tuple[DemoStep, ...]":
+    from tfheal.edge.json_rpc import JsonRpc
+    from tfheal.edge.webdav import WebDav
+    from tfheal.flows import demo as story
+    from tfheal.flows import demo_tiers as second
+
     with wired(folder) as hands:
         first = next(iter(hands.workspace.inventory.slices))
-        stage = story.Stage(hands.workspace, hands.ports, hands.limits, lab_hands().faults, WebDav(), name, first)
-        return (booted, *story.demo(stage))
+        ground = (hands.workspace, hands.ports, hands.limits, lab_hands().faults, spec.lab)
+        steps = story.demo(story.Stage(*ground, story.APP, first), WebDav())
+        if not spec.full:
+            return steps
+        (database,) = hands.workspace.apps[second.APP].place["db"]
+        return (*steps, *second.demo_tiers(story.Stage(*ground, second.APP, database), JsonRpc()))
 
 
 def demo_down(folder: str, name: str) -> bool:

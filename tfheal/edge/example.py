@@ -28,6 +28,16 @@ def copy_example(name: str, folder: Path) -> None:
         raise ActionFailed("the workspace could not be made", where=str(folder), why=str(error)) from error
 
 
+def add_apps(name: str, folder: Path) -> None:
+    """Given the name of another shipped example, add its apps to a workspace that `copy_example` made."""
+    try:
+        for spec in sorted((shipped("examples") / name / "apps").iterdir()):
+            if not (folder / "apps" / spec.name).exists():
+                (folder / "apps" / spec.name).write_text(f"{spec.read_text()}{_NO_REFLEX}\n")
+    except OSError as error:
+        raise ActionFailed("the workspace could not be made", where=str(folder), why=str(error)) from error
+
+
 def remove_example(folder: Path) -> None:
     """Given a folder, remove it if `copy_example` made it."""
     if not (folder / _MARK).is_file():

@@ -98,7 +98,7 @@ class Npm(Strict):
 class Part(Strict):
     """One archive, which the slice fetches: tar (plain, gz, xz, zst, bz2) or zip."""
 
-    url: Text = Field(description="where it is")
+    url: Text = Field(description="where it is; for npm's own registry, the one stands that the slice is set to use")
     sha256: Text = Field(description="its hash, in 64 hexadecimal digits; compared before anything is unpacked")
     strip: int = Field(default=0, ge=0, le=9, description="how many leading folders are taken off the names in it")
     folder: str = Field(default="", description="the folder in it of which the content is taken; none means all")

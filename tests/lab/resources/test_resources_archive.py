@@ -192,9 +192,11 @@ def test_npm_packages_are_there_without_npm(machine: OnSlice, shelf: Shelf) -> N
     for place, name in (("tool", "tool-1.0.0"), ("tool/node_modules/@a/inner", "inner-2.0.0")):
         file = shelf.folder / f"{name}.tar.gz"
         digest = base64.b64encode(hashlib.sha512(file.read_bytes()).digest()).decode()
-        packages[f"node_modules/{place}"] = {"resolved": shelf.url + file.name, "integrity": f"sha512-{digest}"}
+        url = "https://registry.npmjs.org/"  # which the slice is set to have another one for
+        packages[f"node_modules/{place}"] = {"resolved": url + file.name, "integrity": f"sha512-{digest}"}
     packages["node_modules/tool"] |= {"bin": {"tool": "cli.js"}, "hasInstallScript": True}  # type: ignore[operator]
     step = the_step({"kind": "npm", "home": HOME, "lock": json.dumps({"lockfileVersion": 3, "packages": packages})})
+    machine.do(f"cp /root/.npmrc /root/npmrc 2>/dev/null || :; echo 'registry = {shelf.url}' >/root/.npmrc")
     machine.done(step)
     assert machine.do(f"cd {CURRENT}/node_modules; .bin/tool; cat tool/node_modules/@a/inner/index.js") == "tool\ninner"
     machine.heals(step, f"rm {CURRENT}/node_modules/.bin/tool", "files changed")
@@ -202,6 +204,7 @@ def test_npm_packages_are_there_without_npm(machine: OnSlice, shelf: Shelf) -> N
     machine.heals(step, f"ln -sfn nowhere {CURRENT}", "current is nowhere")
     machine.do(f"rm -r {HOME}/releases")
     machine.refuses(step, "is another than the pinned one: its sha512 is ")
+    machine.do("rm /root/.npmrc; mv /root/npmrc /root/.npmrc 2>/dev/null || :")
 
 
 def test_archives_killed_on_the_way_are_finished_by_the_next_run(machine: OnSlice, shelf: Shelf) -> None:

@@ -21,7 +21,14 @@ _FOLDER: Final = re.compile(r"[A-Za-z0-9_@][A-Za-z0-9._@+~-]*(/[A-Za-z0-9_@][A-Z
 _WHOLE: Final = "."
 
 BUILD: Final = r"""
-each() { while read -r hash strip folder into url; do number=$((number + 1)); "$1" </dev/null; done; }
+# What npm does with a lock: its own registry stands for the one that the machine is set to use.
+npm=https://registry.npmjs.org/
+registry=${NPM_CONFIG_REGISTRY-$(sed -n 's/^registry *= *//p' /root/.npmrc /etc/npmrc 2>/dev/null | head -n 1)}
+each() { while read -r hash strip folder into url; do
+    case $url in "$npm"*) [ -z "$registry" ] || url=${registry%/}/${url#"$npm"} ;; esac
+    number=$((number + 1))
+    "$1" </dev/null
+done; }
 wanted() { printf 'url = "%s"\noutput = "%s/%s"\n' "$url" "$parts" "$number"; }
 compared() {
     have=$("${hash%%:*}sum" <"$parts/$number")
