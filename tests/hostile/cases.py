@@ -5,7 +5,7 @@ from typing import Final
 
 HONEST: Final = 'exec sh -c "$SSH_ORIGINAL_COMMAND"'
 _OPEN: Final = "/opt/tfheal/evil/web/config/open.conf"
-_SECRET: Final = "$(sed 's/password = //' /opt/tfheal/evil/web/config/secret.conf)"  # noqa: S105 (where it is, not what)
+_SECRET: Final = "$(sed 's/password = //' /opt/tfheal/evil/web/config/secret.conf) $(cat /front/gone)"  # noqa: S105 (where it is, not what)
 _STATE: Final = "/var/lib/tfheal/evil/web"
 _IDENTITY: Final = "/var/lib/tfheal/identity"
 # For one who reads what the provider asks, and answers something else.
@@ -14,6 +14,12 @@ asked=/front/asked.$$; cat >$asked
 marker=$(sed -n 's/^marker=//p' $asked | head -n 1)
 count=$(grep -cE '^ask [0-9]+ [0-9.]+ [0-9]+ ' $asked); [ $count -gt 0 ] || count=1
 each() { for i in $(seq 0 $((count - 1))); do printf "%s %s $1\\n" $marker $i; done; echo "$marker end"; }
+"""
+# For one who answers every question, and does something else when told to act.
+_ACTED: Final = """\
+asked=/front/asked.$$; sed -u "/^_tfheal_[0-9a-f]*$/q" >$asked
+marker=$(sed -n 's/^marker=//p' $asked | head -n 1)
+grep -q '^throb() {' $asked || exec sh -c "$SSH_ORIGINAL_COMMAND" <$asked
 """
 # For one who answers what was asked, and spoils it on its way.
 _SPOIL: Final = 'sh -c "$SSH_ORIGINAL_COMMAND" | perl /front/poison.pl'
@@ -133,6 +139,27 @@ CASES: Final = (
             "'\\033", "\\033"
         ).replace("\\377'", "\\377"),
         reachable=None,
+    ),
+    # -- it is honest until somebody acts on it
+    Case("an act that hangs", _ACTED + "exec sleep 9876", before=f"rm {_OPEN}", reachable=True, seconds=30),
+    Case("an act without end", _ACTED + "yes", before=f"rm {_OPEN}", reachable=True, seconds=30),
+    Case(
+        "an act that is only claimed",
+        _ACTED
+        + """seq -f "$marker step %.0f changed -" 0 99
+            echo "$marker check 0 $(echo up | base64) 0 10.00 10.50"; echo "$marker end" """,
+        before=f"rm {_OPEN}",
+        reachable=True,
+        seconds=30,
+    ),
+    Case(
+        "an act that tells everything",
+        _ACTED
+        + f"""seq -f "$marker step %.0f failed $( {{ {_POISON}; echo "{_SECRET}"; }} | base64 -w 0)" 0 9
+            echo "$marker check 0 $( {{ {_POISON}; echo "{_SECRET}"; }} | base64 -w 0) 1 10.00 10.50"; echo "$marker end" """,
+        before=f"rm {_OPEN}",
+        reachable=True,
+        seconds=30,
     ),
     # -- its files are others
     Case(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from cases import HONEST, MEND
-from pair import GOOD, HOSTILE, ROUND, Pair
+from pair import APPS, GOOD, HOSTILE, ROUND, Pair, at_once, front, password
 from running_lab import RunningLab, name_of_ours
 
 PROVIDER = """\
@@ -15,6 +15,9 @@ command = ["{page}"]
 [ssh]
 patience = "2s"
 connect_timeout = "2s"
+banner_timeout = "5s"
+login_timeout = "5s"
+silence = "8s"
 round_timeout = "{round:g}s"
 [heal]
 ask_every = "200ms"
@@ -63,6 +66,7 @@ def workspace_at(folder: Path) -> Path:
         "apps/good.yaml": APP.format(app="good", slices=GOOD),
         "apps/evil.yaml": APP.format(app="evil", slices=", ".join(HOSTILE)),
         "apps/shared.yaml": APP.format(app="shared", slices=", ".join((GOOD, *HOSTILE))),
+        "apps/gone.yaml": APP.format(app="gone", slices=", ".join(HOSTILE)),
     }
     for name, text in files.items():
         path = folder / name
@@ -84,8 +88,10 @@ def both(lab_ground: Path) -> Iterator[Pair]:
     running = RunningLab(name_of_ours("hostile"), workspace_at(ground / "workspace"), ("env", key))
     try:
         running.run("lab", "up", "--slices", str(1 + len(HOSTILE)), "--name", running.name, "--yes")
-        running.run("deploy", "good", "evil", "shared")
-        pair = Pair(running, ground)
+        running.run("deploy", "good", "evil", "shared", "gone")
+        pair = Pair(running, ground, tuple(password(running, app) for app in APPS))
+        running.run("remove", "gone", "--yes")
+        (running.workspace / "apps/gone.yaml").unlink()
         pair.prepare()
         yield pair
     finally:
@@ -98,6 +104,4 @@ def pair(both: Pair) -> Iterator[Pair]:
     both.sent()
     (both.ground / "pages").unlink(missing_ok=True)
     yield both
-    for name in HOSTILE:
-        both.inside(name, MEND, check=None)
-        both.front(name, HONEST)
+    at_once(HOSTILE, lambda name: both.inside(name, f"{MEND}\n{front(HONEST)}", check=None))

@@ -9,7 +9,8 @@ import sqlite3
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,17 +19,20 @@ from cases import HONEST
 from running_lab import RunningLab
 
 GOOD: Final = "s1"
-HOSTILE: Final = ("s2", "s3", "s4", "s5")
-ROUND: Final = 8.0  # seconds, as the workspace has it
+HOSTILE: Final = ("s2", "s3", "s4", "s5", "s6", "s7")
+APPS: Final = ("good", "evil", "shared", "gone")  # the last one was removed before it began
+ROUND: Final = 10.0  # seconds, as the workspace has it
 _PORT: Final = 2222
 _HERE: Final = Path(__file__).parent
 _KEPT: Final = frozenset("\n\t")
+_OURS: Final = re.compile(r"\r\n|\x1b\[[0-9;]*m|\x1b\[\?25[lh]|\x1b\[1A|\x1b\[2K|\r")  # colours and bars on a terminal
 _WILD: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _OF_A_RUN: Final = re.compile(rb"[0-9a-f]{32}|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.+Z]+|(?<=\"why\":\")[^\"]*|(?<=run )\S+")
 _WORDS: Final = {
     "status": ("status", "--json"),
     "heal": ("heal", "--auto"),
     "logs": ("logs", "shared", "--lines", "1000"),
+    "plan": ("deploy", "shared", "--plan"),  # on a terminal
 }
 
 
@@ -54,6 +58,7 @@ class Pair:
 
     lab: RunningLab
     ground: Path
+    secrets: tuple[str, ...]  # the sentinels: of each app
 
     @property
     def home(self) -> Path:
@@ -70,27 +75,20 @@ class Pair:
 
     def prepare(self) -> None:
         """Open the way of the test, and put our front between sshd and the shell of each."""
-        poison = (_HERE / "poison.pl").read_text()
-        for name in (GOOD, *HOSTILE):
-            self.lab.on(name, (_HERE / "prepare.sh").read_text())
-            self.inside(name, f"printf %s {shlex.quote(poison)} >/front/poison.pl")
-            self.front(name, HONEST)
-        self.front(GOOD, (_HERE / "recorder.sh").read_text())
+        poison = shlex.quote((_HERE / "poison.pl").read_text())
+        talks = dict.fromkeys(HOSTILE, HONEST) | {GOOD: (_HERE / "recorder.sh").read_text()}
 
-    def front(self, name: str, body: str) -> None:
-        """Let whoever logs in with the provider's key talk to this instead of the shell."""
-        write = f"printf '%s\\n' '#!/bin/sh' {shlex.quote(body)} >/front/new; chmod 755 /front/new; mv /front/new /front/front"
-        self.inside(name, write)
+        def prepare(name: str) -> None:
+            self.lab.on(name, (_HERE / "prepare.sh").read_text())
+            known = f"printf %s {poison} >/front/poison.pl; printf %s {self.secrets[-1]} >/front/gone"
+            self.inside(name, f"{known}\n{front(talks[name])}")
+
+        at_once(talks, prepare)
 
     def run(self, *names: str) -> dict[str, Ran]:
         """Run commands side by side, and return what came of each."""
         running = {name: self._begun(name) for name in names or tuple(_WORDS)}
         return {name: self._ended(name, process) for name, process in running.items()}
-
-    def password(self, app: str) -> str:
-        """Return the sentinel: the secret of an app."""
-        shown = self.lab.run("secret", "show", app, "admin_password", "--json").stdout
-        return str(json.loads(shown)["value"])
 
     def files(self) -> dict[str, str]:
         """Return every path that belongs to the operator, with what is in it; the journal may grow."""
@@ -120,7 +118,8 @@ class Pair:
         around = {"HOME": str(self.home), "TMPDIR": str(self.ground / "tmp")}
         settings = [f"{key}={value}" for key, value in around.items()]
         words = self.lab.command(*_WORDS[name])
-        measured = [sys.executable, str(_HERE / "measured.py"), str(self.ground / name)]
+        shown = "terminal" if name == "plan" else "file"
+        measured = [sys.executable, str(_HERE / "measured.py"), str(self.ground / name), shown]
         return subprocess.Popen([*measured, "env", *settings, *words], cwd=self.lab.workspace, stdin=subprocess.DEVNULL)
 
     def _ended(self, name: str, process: subprocess.Popen[bytes]) -> Ran:
@@ -129,6 +128,24 @@ class Pair:
         said = {kind: place.with_suffix(kind).read_bytes().decode() for kind in (".out", ".err")}
         cost = json.loads(place.with_suffix(".cost").read_text())
         return Ran(code, said[".out"], said[".err"], cost["seconds"], cost["memory"])
+
+
+def front(body: str) -> str:
+    """Return sh that lets whoever logs in with the provider's key talk to this instead of the shell."""
+    write = f"printf '%s\\n' '#!/bin/sh' {shlex.quote(body)} >/front/new"
+    return f"{write}; chmod 755 /front/new; mv /front/new /front/front"
+
+
+def at_once(names: Iterable[str], do: Callable[[str], object]) -> None:
+    """Do the same to some slices, side by side."""
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(do, names))
+
+
+def password(lab: RunningLab, app: str) -> str:
+    """Return the secret of an app."""
+    shown = lab.run("secret", "show", app, "admin_password", "--json").stdout
+    return str(json.loads(shown)["value"])
 
 
 def strings(document: object) -> Iterator[str]:
@@ -144,8 +161,9 @@ def strings(document: object) -> Iterator[str]:
         yield str(document)
 
 
-def wild(text: str) -> set[str]:
-    """Return the characters of a text that no terminal, log or JSON should get raw."""
+def wild(text: str, *, terminal: bool = False) -> set[str]:
+    """Return the characters of a text that no terminal, log or JSON should get raw, but for our own on a terminal."""
+    text = _OURS.sub("", text) if terminal else text
     return {one for one in text if one not in _KEPT and unicodedata.category(one) in _WILD}
 
 

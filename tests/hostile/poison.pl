@@ -2,7 +2,8 @@
 my $poison = "\e[2J\e]0;owned\a\xe2\x80\xae\xc2\x9b\e[31m ~/.ssh/id_ed25519 {{ 7*7 }} \$(reboot) [red]\0\xff\xff ";
 open(my $file, "<", "/opt/tfheal/evil/web/config/secret.conf");
 my ($secret) = join("", <$file>) =~ /password = (.*)/;
-$poison .= $secret;
+open(my $before, "<", "/front/gone");  # of an app that was removed
+$poison .= $secret . " " . join("", <$before>);
 sub packed {
     my $text = "";
     while ($_[0] =~ /(.{1,45})/gs) { $text .= substr(pack("u", $1), 1); chop $text }

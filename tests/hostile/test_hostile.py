@@ -1,50 +1,58 @@
 """Slices that do what they like harm nobody but themselves: the good one is reported right, in time, and nothing leaks."""
 
+import re
+from dataclasses import dataclass
+
 import pytest
 from cases import CASES, Case
-from pair import GOOD, HOSTILE, ROUND, Pair, Ran, strings, wild
+from pair import GOOD, HOSTILE, ROUND, Pair, Ran, at_once, front, strings, wild
 
 pytestmark = pytest.mark.lab
-OURS = 15.0  # seconds of our own around a round: start, end, and a machine that is busy with much else
+OURS = 15.0  # seconds of our own around a round: start and end; more where good slices alone take longer than that
 MEMORY = 160 << 20  # bytes; a round of good slices takes 66 MiB
 
 
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What the good slice is sent while the others are good too, and how long the longest command takes then."""
+
+    sent: list[bytes]
+    seconds: float
+
+
 @pytest.fixture(scope="session")
-def usual(both: Pair) -> list[bytes]:
-    """Return what the good slice is sent while the others are good too."""
+def usual(both: Pair) -> Usual:
+    """Ask and heal while all are good."""
     both.sent()
     ran = both.run()
-    assert [one.code for one in ran.values()] == [0, 0, 0], ran
-    return both.sent()
+    assert [one.code for one in ran.values()] == [0, 0, 0, 0], ran
+    return Usual(both.sent(), max(one.seconds for one in ran.values()))
 
 
 GROUPS = [CASES[start : start + len(HOSTILE)] for start in range(0, len(CASES), len(HOSTILE))]
 
 
 @pytest.mark.parametrize("cases", GROUPS, ids=lambda cases: ", ".join(case.name for case in cases))
-def test_hostile_slices(cases: tuple[Case, ...], pair: Pair, usual: list[bytes]) -> None:
+def test_hostile_slices(cases: tuple[Case, ...], pair: Pair, usual: Usual) -> None:
     """Whatever some slices do, the round ends, the good one is told right, and nothing gets where it does not belong."""
     before = pair.files()
-    for name, case in zip(HOSTILE, cases, strict=False):
-        pair.inside(name, f"set -e\n{case.before}")
-        pair.front(name, case.front)
+    by_slice = dict(zip(HOSTILE, cases, strict=False))
+    at_once(by_slice, lambda name: pair.inside(name, f"set -e\n{front(by_slice[name].front)}\n{by_slice[name].before}"))
 
     ran = pair.run()
 
-    _is_in_time(ran, max(case.seconds for case in cases))
-    _is_right(ran, dict(zip(HOSTILE, cases, strict=False)))
+    _is_in_time(ran, max(OURS, 3 * usual.seconds), max(case.seconds for case in cases))
+    _is_right(ran, by_slice)
     _is_clean(ran, pair)
     assert pair.files() == before
-    assert pair.sent() == usual
-    for name, case in zip(HOSTILE, cases, strict=False):
-        pair.inside(name, case.after)
+    assert pair.sent() == usual.sent
+    at_once(by_slice, lambda name: pair.inside(name, by_slice[name].after))
 
 
-def _is_in_time(ran: dict[str, Ran], more: float) -> None:
+def _is_in_time(ran: dict[str, Ran], ours: float, more: float) -> None:
     seconds = {name: one.seconds for name, one in ran.items()}
-    assert seconds["status"] < ROUND + OURS, seconds
-    assert seconds["logs"] < ROUND + OURS, seconds
-    assert seconds["heal"] < ROUND + OURS + more, seconds
+    late = [name for name, took in seconds.items() if took > ROUND + ours + (more if name == "heal" else 0)]
+    assert late == [], seconds
     memory = {name: one.memory >> 20 for name, one in ran.items()}
     assert max(memory.values()) < MEMORY >> 20, memory
 
@@ -61,6 +69,8 @@ def _is_right(ran: dict[str, Ran], cases: dict[str, Case]) -> None:
     assert ran["status"].code in {3, 4}, ran["status"]
     assert ran["heal"].code in {3, 4, 5, 7}, ran["heal"]
     assert ran["logs"].code in {0, 4}, ran["logs"]
+    assert ran["plan"].code in {0, 3, 4, 6}, ran["plan"]
+    assert re.search(rf"shared/web@{GOOD}\W.*unchanged", ran["plan"].stdout), ran["plan"]
     for name, case in cases.items():
         assert case.reachable in {None, slices[name]["reachable"]}, (case.name, slices[name])
         assert slices[name]["reachable"] or health["evil", name] == "unknown", (case.name, health)
@@ -74,7 +84,7 @@ def _is_clean(ran: dict[str, Ran], pair: Pair) -> None:
         "pages": pages.read_text() if pages.exists() else "",
         **{f"{name} {kind}": getattr(one, kind) for name, one in ran.items() for kind in ("stdout", "stderr")},
     }
-    assert {name: wild(text) for name, text in told.items() if wild(text)} == {}
-    secrets = [pair.password(app) for app in ("evil", "good", "shared")]
-    assert [name for name, text in told.items() if any(secret in text for secret in secrets)] == []
+    odd = {name: wild(text, terminal=name == "plan stdout") for name, text in told.items()}
+    assert {name: found for name, found in odd.items() if found} == {}
+    assert [name for name, text in told.items() if any(secret in text for secret in pair.secrets)] == []
     assert [name for name, text in told.items() if "the provider's own key" in text] == []
