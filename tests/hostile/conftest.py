@@ -105,3 +105,4 @@ def pair(both: Pair) -> Iterator[Pair]:
     (both.ground / "pages").unlink(missing_ok=True)
     yield both
     at_once(HOSTILE, lambda name: both.inside(name, f"{MEND}\n{front(HONEST)}", check=None))
+    both.forget_tries()

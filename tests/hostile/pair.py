@@ -108,6 +108,12 @@ class Pair:
             rows = [row for table in tables for row in database.execute(f"select * from {table}")]  # noqa: S608 (its own names)
         return "\n".join(str(value) for row in rows for value in row)
 
+    def forget_tries(self) -> None:
+        """Let the tries of healing be long ago and their incidents over, as if much time had passed: budgets are whole again."""
+        with contextlib.closing(sqlite3.connect(self.lab.workspace / ".tfheal" / "journal.db")) as database, database:
+            database.execute("update action set started = '2026-01-01T00:00:00.000000Z'")
+            database.execute("delete from incident")
+
     def sent(self) -> list[bytes]:
         """Return what the good slice was sent since the last call, without what is random in every run."""
         told = self.inside(GOOD, "cd /front/sent; for f in *; do [ -f $f ] && base64 -w 0 <$f; echo; done; rm -f *")
