@@ -177,7 +177,8 @@ def composed(release: Release, steps: tuple[Step, ...], order: Order, secrets: S
         + _LIBRARY
         + _guard(release, order)
         + ("remember applying\n" if order.remembers else "")
-        + "throb </dev/null >/dev/null 9>&- & throbbing=$!\n"
+        # By exec, as dash keeps a copy of what it redirects for a function: the lock would outlive who holds it.
+        + "( exec </dev/null >/dev/null 9>&-; throb ) & throbbing=$!\n"
         + 'record \'"event":"begin"\'\n'
         + calls
         + asks

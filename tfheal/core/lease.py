@@ -59,7 +59,7 @@ hold() {
   name="$1, since $(date -u +%Y-%m-%dT%H:%M:%SZ), process $$"
   printf '%s\\n' "$name" >"$lease.holder"
   beat
-  keep "$name" <&7 9>&- >/dev/null 2>&1 &
+  ( exec <&7 7<&- 9>&- >/dev/null 2>&1; keep "$name" ) &
   keeper=$!
   trap 'kill "$keeper" 2>/dev/null' EXIT
   exec 7<&-
