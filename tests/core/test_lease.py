@@ -18,7 +18,7 @@ from tfheal.model import paths
 
 RELEASE = a_release(unit=None, checks=[])
 FIRST = Order("deploy", "Provider on desk", "run-1", "deploy: new", 3, remembers=False, identity="s1 abc")
-QUIET = 1.0  # seconds, instead of ten
+QUIET = 2.0  # seconds, instead of ten
 SHELL = pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: str(shell[0]))
 
 
@@ -77,7 +77,7 @@ def beat_while(process: subprocess.Popen[bytes]) -> bytes:
 @SHELL
 def test_who_is_heard_of_keeps_it_and_the_other_is_told_who_it_is(machine: Path, shell: tuple[str, ...]) -> None:
     """Work that takes longer than the silence goes on; a second run waits for one word, does nothing, and says whose."""
-    with begun(script(machine, "sleep 3"), shell) as first:
+    with begun(script(machine, "sleep 4"), shell) as first:
         wait_for(machine, 1)
         with begun(script(machine, ":"), shell) as second:
             assert told(beat_while(first)).complete
@@ -98,10 +98,14 @@ def test_who_falls_silent_is_ended_with_all_it_started(machine: Path, shell: tup
     with begun(script(machine, body), shell) as first:
         assert first.stdin
         wait_for(machine, 2)
-        if gone:
-            first.stdin.close()
-        begin = time.monotonic()
-        late = told(kept_open(script(machine, ":"), shell).stdout)
+        with begun(script(machine, ":"), shell) as second:
+            assert second.stdout
+            while not Path(f"/proc/{second.pid}/fd/6").exists():  # it waits for the lock
+                time.sleep(0.01)
+            if gone:
+                first.stdin.close()
+            begin = time.monotonic()
+            late = told(second.stdout.read())
         assert time.monotonic() - begin < QUIET + 3
         assert first.wait(timeout=5) != 0
     assert (late.late, late.steps) == (True, ()), late

@@ -86,7 +86,8 @@ def test_for_a_taken_port_a_human_is_called_once(shop: RunningLab, customer: Cus
     assert taken == [("restart", "failed"), ("redeploy", "failed"), ("page", "done")]
 
     (story,) = document(shop, "incidents", "--open")["incidents"]
-    assert [(rung["rung"], rung["outcome"]) for rung in story["rungs"]] == taken
+    # An incident that came back within the hour is the same one: what was done for it before stands there too.
+    assert [(rung["rung"], rung["outcome"]) for rung in story["rungs"]][-len(taken) :] == taken
     document(shop, "ack", story["id"])
     assert actions(document(shop, "heal", "--auto", check=3)) == [], "who took it is not called again"
     assert f"{story['id']}, taken by" in shop.run("status", check=3).stdout

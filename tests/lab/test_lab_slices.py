@@ -55,7 +55,7 @@ def test_the_inventory_and_the_pins_are_written(lab: RunningLab) -> None:
         "key": f".tfheal/lab/{lab.name}/id_ed25519",
         "labels": {"lab": lab.name},
         "size": {"cpu": listed["size"]["cpu"], "memory": "1G", "disk": "2G"},
-        "provisioner": {"recreate": f"tfheal lab recreate s2 --name {lab.name}"},
+        "provisioner": {"recreate": f"tfheal lab recreate s2 --name {lab.name}", "host_key": "output"},
     }
     assert lab.key.stat().st_mode & 0o777 == 0o600
     assert f"s2 {lab.slices()['s2']['host_key']}" in lab.known_hosts.read_text().splitlines()
