@@ -46,6 +46,7 @@ def begun(controller: RunningLab) -> "subprocess.Popen[str]":
     end = time.monotonic() + 60
     while controller.on("s3", "ls /run/pair.waits 2>/dev/null; true") == "" and time.monotonic() < end:
         if holder.poll() is not None:  # it may have ended with a wait for the back-off of what was done before
+            holder.communicate()
             holder = _healing(controller)
         time.sleep(0.1)
     assert stamps(controller) == ["begin"]
@@ -103,6 +104,7 @@ def test_who_takes_over_from_the_killed_acts_in_time(ours: RunningLab, theirs: R
         assert stamps(ours) == ["begin", "begin", "end"]
 
 
+@pytest.mark.long  # needs a quiet machine: what it waits for is timed by three programs that know nothing of each other
 def test_who_takes_over_from_the_cut_off_acts_in_time(ours: RunningLab, theirs: RunningLab) -> None:
     """No word of the end reaches the slice, and still the work ends; who was cut off sees that it was not finished."""
     with begun(ours) as holder:
