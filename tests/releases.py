@@ -23,3 +23,22 @@ def a_release(*resources: dict[str, object], **changes: object) -> Release:
 def the_step(resource: dict[str, object], secrets: dict[tuple[str, int], str] | None = None) -> Step:
     """Return the one step of a release with one resource."""
     return steps(a_release(resource), secrets or {})[0]
+
+
+def a_state(release: str = "0123456789abcdef", version: str = "1.2") -> str:
+    """Return what a healthy instance answers of its state: what was applied last, and what systemd says of its unit."""
+    return f"""\
+state release {release}
+state version {version}
+state generation 3
+state writer Provider on desk
+state at 2026-01-01T00:00:00Z
+state phase applied
+up 1000.00
+ActiveState=active
+SubState=running
+Result=success
+UnitFileState=enabled
+NRestarts=2
+ActiveEnterTimestampMonotonic=990000000
+"""

@@ -1,6 +1,7 @@
 """Who is measured against whom: each contender is told of the hosts in its own words, and asked in its own way."""
 
 import json
+import subprocess
 import sys
 import tomllib
 from collections.abc import Callable, Sequence
@@ -50,6 +51,14 @@ def hosts(workspace: Path) -> tuple[Host, ...]:
     listed = tomllib.loads((workspace / "inventory.toml").read_text())["slices"]
     found = (Host(name, each["address"], each.get("port", 22), pins[name]) for name, each in listed.items())
     return tuple(sorted(found, key=lambda host: int(host.name[1:])))
+
+
+def ssh(bench: Bench, host: Host, script: str, sent: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
+    """Run a script on a host with the bare client, and return how that went."""
+    said = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", f"KexAlgorithms={_CURVE}", "LogLevel=ERROR")
+    options = (word for option in said for word in ("-o", option))
+    argv = ("ssh", "-F", "none", "-i", str(bench.key), *options, f"root@{host.address}", script)
+    return subprocess.run(argv, input=sent, capture_output=True, check=False, timeout=600)
 
 
 def tfheal(bench: Bench, which: Sequence[Host]) -> Command:

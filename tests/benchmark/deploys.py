@@ -8,7 +8,6 @@ import json
 import re
 import shlex
 import shutil
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +21,7 @@ from contenders import (
     ansible_inventory,
     program,
     pyinfra_inventory,
+    ssh,
 )
 from spent import Command, end_all, spent
 
@@ -134,23 +134,7 @@ def _compare(bench: Bench, state: dict[str, Any], samples: Sequence[Host]) -> No
         f"systemctl is-enabled {unit}; systemctl is-active {unit}; "
         f"curl -s -o /dev/null --noproxy '*' -w '%{{http_code}}' {_ALIVE}"
     )
-    said = [_on(bench, host, script) for host in samples]
+    said = [ssh(bench, host, script).stdout for host in samples]
     if len(set(said)) != 1:
         msg = "the three tools made different states:\n" + "\n--\n".join(said)
         raise RuntimeError(msg)
-
-
-def _on(bench: Bench, host: Host, script: str) -> str:
-    options = (
-        "-F",
-        "none",
-        "-i",
-        str(bench.key),
-        "-o",
-        "StrictHostKeyChecking=no",
-        "-o",
-        "UserKnownHostsFile=/dev/null",
-    )
-    argv = ("ssh", *options, "-o", "LogLevel=ERROR", f"root@{host.address}", script)
-    ran = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60)
-    return ran.stdout

@@ -4,13 +4,12 @@ Every tool asks 10, 50 and 100 slices, first without any connection left from be
 over the three is the price of one more slice; what the line has at no slices is the start of the program.
 """
 
-import subprocess
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Final
 
-from contenders import CONTENDERS, Bench, Host, raw
+from contenders import CONTENDERS, Bench, Host, raw, ssh
 from spent import end_all, spent
 
 _SLOW: Final = 12.0  # seconds: a round that took longer is not repeated at that size, so that all of it stays bearable
@@ -49,16 +48,16 @@ def with_best_forks(bench: Bench, slices: Sequence[Host]) -> tuple[Bench, dict[i
 
 def give_python(bench: Bench, slices: Sequence[Host]) -> None:
     """Copy Python from a slice that has it to those that have none: Ansible's modules run nowhere else."""
-    without = [host for host in slices if _ssh(bench, host, "test -e /usr/bin/python3").returncode]
+    without = [host for host in slices if ssh(bench, host, "test -e /usr/bin/python3").returncode]
     if not without:
         return
     source = next((host for host in slices if host not in without), without[0])
     install = "apt-get update -q && apt-get install -q -y --no-install-recommends python3"
-    _ssh(bench, source, f"test -e /usr/bin/python3 || {{ {install}; }}").check_returncode()
-    packed = _ssh(bench, source, f"dpkg -L {_PYTHON} | tar -C / -cf - --no-recursion -T -")
+    ssh(bench, source, f"test -e /usr/bin/python3 || {{ {install}; }}").check_returncode()
+    packed = ssh(bench, source, f"dpkg -L {_PYTHON} | tar -C / -cf - --no-recursion -T -")
 
     def copy(host: Host) -> None:
-        _ssh(bench, host, "tar -C / -xf -", packed.stdout).check_returncode()
+        ssh(bench, host, "tar -C / -xf -", packed.stdout).check_returncode()
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(copy, (host for host in without if host is not source)))
@@ -71,20 +70,3 @@ def slope(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
     spread = sum((x - middle_x) ** 2 for x, _ in points)
     steep = sum((x - middle_x) * (y - middle_y) for x, y in points) / spread if spread else 0.0
     return steep, middle_y - steep * middle_x
-
-
-def _ssh(bench: Bench, host: Host, script: str, sent: bytes = b"") -> "subprocess.CompletedProcess[bytes]":
-    options = (
-        "-F",
-        "none",
-        "-i",
-        str(bench.key),
-        "-o",
-        "StrictHostKeyChecking=no",
-        "-o",
-        "UserKnownHostsFile=/dev/null",
-    )
-    exchange = ("-o", "KexAlgorithms=curve25519-sha256", "-o", "LogLevel=ERROR")
-    return subprocess.run(
-        ("ssh", *options, *exchange, f"root@{host.address}", script), input=sent, capture_output=True, check=False
-    )

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from releases import a_release
+from releases import a_release, a_state
 from shells import MARKER, SHELLS, ran
 
 from tfheal.core.probe import instance
@@ -22,21 +22,7 @@ CHECKS = [
 RELEASE = a_release(checks=CHECKS)
 SECRETS = {("admin", 1): "hush hush"}
 HIDDEN = tuple(SECRETS.values())
-STATE = """\
-state release 0123456789abcdef
-state version 1.2
-state generation 3
-state writer Provider on desk
-state at 2026-01-01T00:00:00Z
-state phase applied
-up 1000.00
-ActiveState=active
-SubState=running
-Result=success
-UnitFileState=enabled
-NRestarts=2
-ActiveEnterTimestampMonotonic=990000000
-"""
+STATE = a_state()
 
 
 def a_step(check: str, *, name: str = "file:/x", text: str | None = "wanted\n") -> Step:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from releases import a_release
+from releases import a_release, a_state
 from replies import BOOT, HOWS, MACHINE, POISONS, SENTINEL, lies, mangled, packed, seldom, spoiled
 from rich.console import Console
 from shells import MARKER
@@ -42,21 +42,7 @@ DATA = {"kind": "directory", "path": "/srv/notes", "data": True}
 RELEASE = a_release(DATA, FILE, checks=CHECKS)
 STEPS = steps(RELEASE, {})
 QUESTIONS = (machine.QUESTION, *instance.questions(RELEASE, STEPS, {}), machine.UPDATES)
-STATE = f"""\
-state release {RELEASE.id}
-state version 1
-state generation 3
-state writer Provider on desk
-state at 2026-01-01T00:00:00Z
-state phase applied
-up 1000.00
-ActiveState=active
-SubState=running
-Result=success
-UnitFileState=enabled
-NRestarts=2
-ActiveEnterTimestampMonotonic=990000000
-""".encode()
+STATE = a_state(RELEASE.id, "1").encode()
 DIFFERS = packed(b"content differs\ncurrent:" + packed(b"a = 2\n"))
 TRUTH = (
     MACHINE,

@@ -17,6 +17,7 @@ from tfheal.base.errors import ConnectionLost, LoginFailed, RemoteTimeout
 from tfheal.edge.known_hosts import KnownHosts
 from tfheal.edge.ssh.transport import SshTransport
 from tfheal.model.inventory import Slice
+from tfheal.model.ports import Exec
 from tfheal.model.ssh import SshSettings
 
 pytestmark = pytest.mark.lab
@@ -161,10 +162,10 @@ def test_user_without_sudo_is_refused_and_with_it_works(lab: RunningLab, elsewhe
     assert tfheal(elsewhere, *words).returncode == 0
     transport, target = reached(lab, user=plain_user)
     try:
-        assert transport.run(target, "id -u", timeout=10, cap=CAP).stdout == b"0\n"
+        assert transport.run(target, Exec("id -u", timeout=10, cap=CAP)).stdout == b"0\n"
         with pytest.raises(RemoteTimeout):
-            transport.run(target, "timeout 9999 sleep 7654.25 & sleep 7654.25", timeout=1, cap=CAP)
-        assert transport.run(target, "pgrep -f '[7]654.25'", timeout=10, cap=CAP).stdout == b""
+            transport.run(target, Exec("timeout 9999 sleep 7654.25 & sleep 7654.25", timeout=1, cap=CAP))
+        assert transport.run(target, Exec("pgrep -f '[7]654.25'", timeout=10, cap=CAP)).stdout == b""
     finally:
         transport.close()
 
@@ -182,7 +183,7 @@ def test_slice_that_goes_away_is_noticed_and_ends_its_script(lab: RunningLab) ->
     script = "timeout 9999 sleep 8765.25 & echo ready; sleep 8765.25"
     try:
         with pytest.raises(ConnectionLost):
-            transport.run(target, script, timeout=9, cap=CAP, on_line=partition)
+            transport.run(target, Exec(script, timeout=9, cap=CAP, on_line=partition))
         assert time.monotonic() - begun < 9
     finally:
         transport.close()
@@ -199,7 +200,7 @@ def test_key_that_is_not_let_in(lab: RunningLab, tmp_path: Path) -> None:
     transport, target = reached(lab, key=str(tmp_path / "stranger"))
     try:
         with pytest.raises(LoginFailed):
-            transport.run(target, "true", timeout=10, cap=CAP)
+            transport.run(target, Exec("true", timeout=10, cap=CAP))
     finally:
         transport.close()
 

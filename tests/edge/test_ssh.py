@@ -15,17 +15,18 @@ from tfheal.base.errors import ConnectFailed, HostKeyMismatch, LoginFailed, Refu
 from tfheal.edge.ssh import execute
 from tfheal.edge.ssh.route import Routes
 from tfheal.model.inventory import Slice
+from tfheal.model.ports import Exec
 from tfheal.model.ssh import fingerprint
 
 
 def said(sshd: Sshd, script: str, target: Slice | None = None) -> bytes:
     """Return the stdout of a script."""
-    return sshd.transport().run(target or sshd.slice(), script, timeout=10, cap=CAP).stdout
+    return sshd.transport().run(target or sshd.slice(), Exec(script, timeout=10, cap=CAP)).stdout
 
 
 def test_reply_holds_both_streams_the_status_and_the_time(sshd: Sshd) -> None:
     """A reply keeps stdout and stderr apart, and has the exit status of the script."""
-    reply = sshd.transport().run(sshd.slice(), "echo out; echo err >&2; exit 7", timeout=10, cap=CAP)
+    reply = sshd.transport().run(sshd.slice(), Exec("echo out; echo err >&2; exit 7", timeout=10, cap=CAP))
     assert (reply.stdout, reply.stderr, reply.status, reply.truncated) == (b"out\n", b"err\n", 7, False)
     assert 0 < reply.seconds < 10
 
@@ -35,10 +36,12 @@ def test_script_is_on_no_command_line(sshd: Sshd) -> None:
     seen: list[list[int]] = []
     sshd.transport().run(
         sshd.slice(),
-        "word=tell-nobody; echo ready; sleep 0.2",
-        timeout=10,
-        cap=CAP,
-        on_line=lambda _: seen.append(command_lines_with("tell-nobody")),
+        Exec(
+            "word=tell-nobody; echo ready; sleep 0.2",
+            timeout=10,
+            cap=CAP,
+            on_line=lambda _: seen.append(command_lines_with("tell-nobody")),
+        ),
     )
     assert seen == [[]]
 
@@ -51,7 +54,7 @@ def test_script_of_many_megabytes_arrives_whole(sshd: Sshd) -> None:
 
 def test_script_that_ends_before_it_was_read_still_has_its_reply(sshd: Sshd) -> None:
     """A shell that exits early does not make the rest of the script an error."""
-    reply = sshd.transport().run(sshd.slice(), "exit 3\n" + "# filler\n" * 900_000, timeout=10, cap=CAP)
+    reply = sshd.transport().run(sshd.slice(), Exec("exit 3\n" + "# filler\n" * 900_000, timeout=10, cap=CAP))
     assert reply.status == 3
 
 
@@ -61,10 +64,12 @@ def test_lines_are_told_as_they_come(sshd: Sshd) -> None:
     begun = time.monotonic()
     sshd.transport().run(
         sshd.slice(),
-        "echo first; sleep 0.6; printf 'second\\npart'",
-        timeout=10,
-        cap=CAP,
-        on_line=lambda line: heard.append((line, time.monotonic() - begun)),
+        Exec(
+            "echo first; sleep 0.6; printf 'second\\npart'",
+            timeout=10,
+            cap=CAP,
+            on_line=lambda line: heard.append((line, time.monotonic() - begun)),
+        ),
     )
     assert [line for line, _ in heard] == [b"first", b"second"]
     assert heard[1][1] - heard[0][1] > 0.4
@@ -75,8 +80,8 @@ def test_who_asks_for_beats_hears_that_we_are_here(sshd: Sshd, monkeypatch: pyte
     monkeypatch.setattr(execute, "HEARTBEAT", 0.2)
     script = 'main() { for try in 1 2 3; do read -r beat && echo "heard $beat" || echo end; done; exit; }; main'
     target, transport = sshd.slice(), sshd.transport()
-    assert transport.run(target, script, timeout=10, cap=CAP, beats=True).stdout == b"heard \n" * 3
-    assert transport.run(target, script, timeout=10, cap=CAP).stdout == b"end\n" * 3
+    assert transport.run(target, Exec(script, timeout=10, cap=CAP, beats=True)).stdout == b"heard \n" * 3
+    assert transport.run(target, Exec(script, timeout=10, cap=CAP)).stdout == b"end\n" * 3
 
 
 def test_error_of_the_listener_is_passed_on_unchanged(sshd: Sshd) -> None:
@@ -86,7 +91,7 @@ def test_error_of_the_listener_is_passed_on_unchanged(sshd: Sshd) -> None:
         raise OSError(5, f"cannot show {line.decode()}")
 
     with pytest.raises(OSError, match="cannot show hello"):
-        sshd.transport().run(sshd.slice(), "echo hello", timeout=10, cap=CAP, on_line=listener)
+        sshd.transport().run(sshd.slice(), Exec("echo hello", timeout=10, cap=CAP, on_line=listener))
 
 
 def test_several_execs_share_one_connection(make_sshd: Callable[..., Sshd]) -> None:
@@ -94,23 +99,23 @@ def test_several_execs_share_one_connection(make_sshd: Callable[..., Sshd]) -> N
     sshd = make_sshd()
     transport = sshd.transport()
     threads = [
-        threading.Thread(target=transport.run, args=(sshd.slice(), "sleep 0.2"), kwargs={"timeout": 10, "cap": CAP})
+        threading.Thread(target=transport.run, args=(sshd.slice(), Exec("sleep 0.2", timeout=10, cap=CAP)))
         for _ in range(4)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    transport.run(sshd.slice(), "true", timeout=10, cap=CAP)
+    transport.run(sshd.slice(), Exec("true", timeout=10, cap=CAP))
     assert sshd.log().count("Accepted publickey") == 1
 
 
 def test_connection_that_died_is_opened_anew_before_a_script_is_sent(sshd: Sshd) -> None:
     """A kept connection that is gone costs one more login and nothing else."""
     transport = sshd.transport()
-    transport.run(sshd.slice(), "true", timeout=10, cap=CAP)
+    transport.run(sshd.slice(), Exec("true", timeout=10, cap=CAP))
     transport._sessions[sshd.slice()]._line.cut()
-    assert transport.run(sshd.slice(), "echo again", timeout=10, cap=CAP).stdout == b"again\n"
+    assert transport.run(sshd.slice(), Exec("echo again", timeout=10, cap=CAP)).stdout == b"again\n"
 
 
 def test_no_more_connections_are_kept_than_permitted(sshd: Sshd) -> None:
@@ -118,7 +123,7 @@ def test_no_more_connections_are_kept_than_permitted(sshd: Sshd) -> None:
     names = [f"s{number}" for number in range(1, 6)]
     transport = sshd.transport(replace(QUICK, connections=2), sshd.pins(*names))
     for name in names:
-        transport.run(sshd.slice(name), "true", timeout=10, cap=CAP)
+        transport.run(sshd.slice(name), Exec("true", timeout=10, cap=CAP))
     assert [one.name for one in transport._sessions if isinstance(one, Slice)] == ["s4", "s5"]
 
 
@@ -169,9 +174,9 @@ def test_identity_file_of_one_host_is_not_offered_to_another(sshd: Sshd, home: P
     config = f"Host one\n HostName 127.0.0.1\n Port {sshd.port}\n IdentityFile {sshd.folder}/client\n"
     (home / ".ssh" / "config").write_text(config + f"Host two\n HostName 127.0.0.1\n Port {sshd.port}\n")
     transport = sshd.transport(pins=sshd.pins("s1", "s2"))
-    transport.run(sshd.slice(address="one", port=None, key=None), "true", timeout=10, cap=CAP)
+    transport.run(sshd.slice(address="one", port=None, key=None), Exec("true", timeout=10, cap=CAP))
     with pytest.raises(LoginFailed, match="no key to offer"):
-        transport.run(sshd.slice("s2", address="two", port=None, key=None), "true", timeout=10, cap=CAP)
+        transport.run(sshd.slice("s2", address="two", port=None, key=None), Exec("true", timeout=10, cap=CAP))
 
 
 def test_broken_ssh_config_is_the_operators_mistake(sshd: Sshd, home: Path) -> None:
@@ -205,7 +210,7 @@ def test_slices_behind_a_jump_host_share_one_connection_to_it(make_sshd: Callabl
 
     def ask(name: str) -> None:
         target = behind.slice(name, proxy_jump=f"root@127.0.0.1:{jump.port}")
-        replies.append(transport.run(target, "echo here", timeout=10, cap=CAP).stdout)
+        replies.append(transport.run(target, Exec("echo here", timeout=10, cap=CAP)).stdout)
 
     threads = [threading.Thread(target=ask, args=(name,)) for name in names]
     for thread in threads:
@@ -269,7 +274,7 @@ def test_changed_host_key_names_both_fingerprints(sshd: Sshd, tmp_path: Path) ->
     pins.pin("s1", (other,))
     before = sshd.log().count("Accepted publickey")
     with pytest.raises(HostKeyMismatch) as caught:
-        sshd.transport(pins=pins).run(sshd.slice(), "true", timeout=10, cap=CAP)
+        sshd.transport(pins=pins).run(sshd.slice(), Exec("true", timeout=10, cap=CAP))
     assert fingerprint(other) in caught.value.why
     assert fingerprint(sshd.host_key()) in caught.value.why
     assert sshd.log().count("Accepted publickey") == before
@@ -279,14 +284,14 @@ def test_changed_host_key_names_both_fingerprints(sshd: Sshd, tmp_path: Path) ->
 def test_server_is_asked_for_the_kind_of_key_that_is_pinned(sshd: Sshd, kind: str) -> None:
     """A server with several host keys shows the pinned one, whatever it would show by itself."""
     transport = sshd.transport(pins=sshd.pins("s1", kind=kind))
-    assert transport.run(sshd.slice(), "echo here", timeout=10, cap=CAP).stdout == b"here\n"
+    assert transport.run(sshd.slice(), Exec("echo here", timeout=10, cap=CAP)).stdout == b"here\n"
 
 
 def test_pinned_kind_that_is_gone_is_a_changed_key(make_sshd: Callable[..., Sshd]) -> None:
     """A server that has no key of the pinned kind any more was rebuilt: that is a mismatch, not a failed connection."""
     sshd = make_sshd(HostKeys="rsa")
     with pytest.raises(HostKeyMismatch) as caught:
-        sshd.transport().run(sshd.slice(), "true", timeout=10, cap=CAP)
+        sshd.transport().run(sshd.slice(), Exec("true", timeout=10, cap=CAP))
     assert fingerprint(sshd.host_key("rsa")) in caught.value.why
 
 
@@ -370,5 +375,5 @@ def test_closed_transport_wakes_who_waits_on_it(sshd: Sshd) -> None:
     threading.Timer(0.5, transport.close).start()
     begun = time.monotonic()
     with pytest.raises(Unreachable):
-        transport.run(sshd.slice(), "sleep 20", timeout=30, cap=CAP)
+        transport.run(sshd.slice(), Exec("sleep 20", timeout=30, cap=CAP))
     assert time.monotonic() - begun < 3

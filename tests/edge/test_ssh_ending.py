@@ -16,6 +16,7 @@ from real_sshd import CAP, QUICK, Sshd, command_lines_with, wait_until_gone
 
 from tfheal.base.errors import BadReply, ConnectionLost, RemoteTimeout
 from tfheal.edge.ssh.remote import bounded_shell
+from tfheal.model.ports import Exec
 
 _NUMBERS = itertools.count(1)
 
@@ -46,7 +47,7 @@ def test_nothing_of_an_overdue_script_is_left(sshd: Sshd, nap: str, script: str)
     transport = sshd.transport(replace(QUICK, grace=8.0))  # the slice itself may be busy with much else
     begun = time.monotonic()
     with pytest.raises(RemoteTimeout, match="was ended there"):
-        transport.run(sshd.slice(), script.format(nap=nap), timeout=0.6, cap=CAP)
+        transport.run(sshd.slice(), Exec(script.format(nap=nap), timeout=0.6, cap=CAP))
     assert 0.6 <= time.monotonic() - begun < 12
     assert command_lines_with(nap) == []
 
@@ -55,22 +56,22 @@ def test_time_out_is_for_the_whole_and_not_for_one_read(sshd: Sshd) -> None:
     """A trickle of lines does not keep a script alive."""
     begun = time.monotonic()
     with pytest.raises(RemoteTimeout):
-        sshd.transport().run(sshd.slice(), "while :; do echo line; sleep 0.1; done", timeout=0.8, cap=CAP)
+        sshd.transport().run(sshd.slice(), Exec("while :; do echo line; sleep 0.1; done", timeout=0.8, cap=CAP))
     assert time.monotonic() - begun < 3
 
 
 def test_script_that_itself_answers_as_timeout_does_is_no_time_out(sshd: Sshd) -> None:
     """Status 124 before the time-out is the script's own."""
-    assert sshd.transport().run(sshd.slice(), "timeout 0.1 sleep 5", timeout=10, cap=CAP).status == 124
+    assert sshd.transport().run(sshd.slice(), Exec("timeout 0.1 sleep 5", timeout=10, cap=CAP)).status == 124
 
 
 def test_connection_serves_on_after_a_time_out(sshd: Sshd) -> None:
     """A script that was ended says nothing against the connection."""
     transport = sshd.transport()
     with pytest.raises(RemoteTimeout):
-        transport.run(sshd.slice(), "sleep 60", timeout=0.3, cap=CAP)
+        transport.run(sshd.slice(), Exec("sleep 60", timeout=0.3, cap=CAP))
     session = transport._sessions[sshd.slice()]
-    assert transport.run(sshd.slice(), "echo here", timeout=10, cap=CAP).stdout == b"here\n"
+    assert transport.run(sshd.slice(), Exec("echo here", timeout=10, cap=CAP)).stdout == b"here\n"
     assert transport._sessions[sshd.slice()] is session
 
 
@@ -79,7 +80,7 @@ def test_slice_ends_an_overdue_script_when_the_controller_is_gone(sshd: Sshd, na
     transport = sshd.transport()
     script = f"timeout 99999 sleep {nap} & echo ready; sleep {nap}"
     with pytest.raises(ConnectionLost):
-        transport.run(sshd.slice(), script, timeout=2, cap=CAP, on_line=lambda _: transport.close())
+        transport.run(sshd.slice(), Exec(script, timeout=2, cap=CAP, on_line=lambda _: transport.close()))
     assert command_lines_with(nap)
     assert wait_until_gone(nap, 12)
 
@@ -87,7 +88,7 @@ def test_slice_ends_an_overdue_script_when_the_controller_is_gone(sshd: Sshd, na
 def test_script_that_leaves_a_child_with_open_streams_is_answered(sshd: Sshd, nap: str) -> None:
     """The reply does not wait for a child in the background that holds stdout open; the child stays."""
     begun = time.monotonic()
-    reply = sshd.transport().run(sshd.slice(), f"sleep {nap} & echo done", timeout=20, cap=CAP)
+    reply = sshd.transport().run(sshd.slice(), Exec(f"sleep {nap} & echo done", timeout=20, cap=CAP))
     assert (reply.stdout, reply.status) == (b"done\n", 0)
     assert time.monotonic() - begun < 4
     assert command_lines_with(nap)
@@ -105,9 +106,9 @@ def test_frozen_slice_costs_its_deadline_and_no_more(sshd: Sshd) -> None:
     begun = time.monotonic()
     try:
         with pytest.raises(ConnectionLost, match="fell silent"):
-            transport.run(sshd.slice(), "echo $$; sleep 0.2; echo more", timeout=1.0, cap=CAP, on_line=freeze)
+            transport.run(sshd.slice(), Exec("echo $$; sleep 0.2; echo more", timeout=1.0, cap=CAP, on_line=freeze))
         assert 1.9 < time.monotonic() - begun < 4.5
-        assert transport.run(sshd.slice(), "echo again", timeout=5, cap=CAP).stdout == b"again\n"
+        assert transport.run(sshd.slice(), Exec("echo again", timeout=5, cap=CAP)).stdout == b"again\n"
     finally:
         os.kill(frozen[0], signal.SIGCONT)
 
@@ -116,22 +117,22 @@ def test_who_listens_gives_up_on_silence_long_before_the_time_out(sshd: Sshd) ->
     """A script at work that says nothing at all is given up after the silence; a sign of life on stderr is enough."""
     transport = sshd.transport(replace(QUICK, silence=1.0))
     alive = "for i in 1 2 3 4 5 6 7 8; do sleep 0.25; printf . >&2; done; echo done"
-    reply = transport.run(sshd.slice(), alive, timeout=60, cap=CAP, on_line=lambda _: None)
+    reply = transport.run(sshd.slice(), Exec(alive, timeout=60, cap=CAP, on_line=lambda _: None))
     assert (reply.stdout, reply.stderr) == (b"done\n", b"." * 8)
     begun = time.monotonic()
     with pytest.raises(ConnectionLost, match="fell silent: nothing came for 1 s"):
-        transport.run(sshd.slice(), "echo begun; sleep 30", timeout=60, cap=CAP, on_line=lambda _: None)
+        transport.run(sshd.slice(), Exec("echo begun; sleep 30", timeout=60, cap=CAP, on_line=lambda _: None))
     assert time.monotonic() - begun < 6
 
 
 def test_kept_connection_that_froze_is_replaced(sshd: Sshd) -> None:
     """A kept connection that no longer answers costs its own limit, then a new one is used."""
     transport = sshd.transport(replace(QUICK, connect_timeout=1.0))
-    transport.run(sshd.slice(), "true", timeout=5, cap=CAP)
+    transport.run(sshd.slice(), Exec("true", timeout=5, cap=CAP))
     session_process = _newest_session(sshd)
     os.kill(session_process, signal.SIGSTOP)
     try:
-        assert transport.run(sshd.slice(), "echo again", timeout=5, cap=CAP).stdout == b"again\n"
+        assert transport.run(sshd.slice(), Exec("echo again", timeout=5, cap=CAP)).stdout == b"again\n"
     finally:
         os.kill(session_process, signal.SIGCONT)
 
@@ -143,7 +144,7 @@ def test_connection_with_one_lost_exec_serves_the_others_to_their_end(sshd: Sshd
     other: list[bytes] = []
 
     def run_other() -> None:
-        other.append(transport.run(sshd.slice(), "sleep 3; echo whole", timeout=20, cap=CAP).stdout)
+        other.append(transport.run(sshd.slice(), Exec("sleep 3; echo whole", timeout=20, cap=CAP)).stdout)
 
     def begin_other(line: bytes) -> None:
         stopped.append(int(line))
@@ -153,7 +154,7 @@ def test_connection_with_one_lost_exec_serves_the_others_to_their_end(sshd: Sshd
     # The shell stops its parent: nobody is left who could end it in time.
     script = "echo $PPID; kill -STOP $PPID; sleep 4"
     with pytest.raises(ConnectionLost, match="silent"):
-        transport.run(sshd.slice(), script, timeout=1, cap=CAP, on_line=begin_other)
+        transport.run(sshd.slice(), Exec(script, timeout=1, cap=CAP, on_line=begin_other))
     os.kill(stopped[0], signal.SIGCONT)
     thread.join()
     assert other == [b"whole\n"]
@@ -163,7 +164,7 @@ def test_connection_with_one_lost_exec_serves_the_others_to_their_end(sshd: Sshd
 def test_large_script_to_a_frozen_slice_does_not_hang(sshd: Sshd) -> None:
     """A write that is stuck in full buffers is woken at the deadline."""
     transport = sshd.transport(replace(QUICK, grace=0.5))
-    transport.run(sshd.slice(), "true", timeout=5, cap=CAP)
+    transport.run(sshd.slice(), Exec("true", timeout=5, cap=CAP))
     channel_opened = transport._sessions[sshd.slice()].open_channel
 
     def open_and_freeze() -> object:
@@ -176,7 +177,7 @@ def test_large_script_to_a_frozen_slice_does_not_hang(sshd: Sshd) -> None:
     begun = time.monotonic()
     try:
         with pytest.raises(ConnectionLost):
-            transport.run(sshd.slice(), "# filler\n" * 3_000_000, timeout=0.5, cap=CAP)
+            transport.run(sshd.slice(), Exec("# filler\n" * 3_000_000, timeout=0.5, cap=CAP))
         assert time.monotonic() - begun < 8
     finally:
         os.kill(frozen, signal.SIGCONT)
@@ -186,7 +187,7 @@ def test_large_script_to_a_frozen_slice_does_not_hang(sshd: Sshd) -> None:
 def test_endless_output_is_hung_up_on(sshd: Sshd, nap: str, stream: str) -> None:
     """Output without an end costs neither memory nor time, and what wrote it ends."""
     with pytest.raises(BadReply, match="no end"):
-        sshd.transport().run(sshd.slice(), f"yes {nap} {stream}", timeout=20, cap=1000)
+        sshd.transport().run(sshd.slice(), Exec(f"yes {nap} {stream}", timeout=20, cap=1000))
     assert wait_until_gone(nap, 3)
 
 
@@ -194,7 +195,7 @@ def test_hundred_megabytes_on_stderr_are_drained(sshd: Sshd) -> None:
     """What exceeds the cap is read and dropped, so that neither stream blocks the other."""
     transport = sshd.transport(replace(QUICK, flood=256 << 20))
     script = "head -c 104857600 /dev/zero >&2; echo done; head -c 3000000 /dev/zero"
-    reply = transport.run(sshd.slice(), script, timeout=60, cap=1000)
+    reply = transport.run(sshd.slice(), Exec(script, timeout=60, cap=1000))
     assert (len(reply.stdout), len(reply.stderr), reply.truncated) == (1000, 1000, True)
     assert reply.stdout.startswith(b"done\n")
     assert reply.status == 0
@@ -202,13 +203,13 @@ def test_hundred_megabytes_on_stderr_are_drained(sshd: Sshd) -> None:
 
 def test_shell_that_a_signal_ends_has_no_exit_status(sshd: Sshd) -> None:
     """A shell that was killed on the slice is a reply with status 137, as sh says it, and not a lost connection."""
-    assert sshd.transport().run(sshd.slice(), "kill -9 $$", timeout=5, cap=CAP).status == 137
+    assert sshd.transport().run(sshd.slice(), Exec("kill -9 $$", timeout=5, cap=CAP)).status == 137
 
 
 def test_forced_command_does_not_hang(make_sshd: Callable[..., Sshd]) -> None:
     """A login that may only run something else gives a reply, whatever that says."""
     sshd = make_sshd(ForceCommand="echo only this")
-    assert sshd.transport().run(sshd.slice(), "echo hello", timeout=5, cap=CAP).stdout == b"only this\n"
+    assert sshd.transport().run(sshd.slice(), Exec("echo hello", timeout=5, cap=CAP)).stdout == b"only this\n"
 
 
 def test_interpreter_exits_at_once_and_silently(sshd: Sshd, tmp_path: Path) -> None:
@@ -224,12 +225,13 @@ from build import a_slice
 from tfheal.base.errors import ConnectFailed
 from tfheal.edge.known_hosts import KnownHosts
 from tfheal.edge.ssh.transport import SshTransport
+from tfheal.model.ports import Exec
 settings = replace(QUICK, banner_timeout=0.5, patience=0.6)
 transport = SshTransport(settings, KnownHosts(Path({str(pins)!r})), Path({str(sshd.folder)!r}))
-print(transport.run(a_slice(port={sshd.port}, key="client"), "echo here", timeout=5, cap=100).stdout.decode(), end="")
+print(transport.run(a_slice(port={sshd.port}, key="client"), Exec("echo here", timeout=5, cap=100)).stdout.decode(), end="")
 with misbehaving(lambda connection: connection.sendall(b"SSH-2.0-quiet\\r\\n")) as port:
     try:
-        transport.run(a_slice(port=port, key="client"), "true", timeout=5, cap=100)
+        transport.run(a_slice(port=port, key="client"), Exec("true", timeout=5, cap=100))
     except ConnectFailed:
         print("failed")
 Path({str(tmp_path / "end")!r}).write_text(str(time.monotonic()))

@@ -18,6 +18,7 @@ from real_sshd import CAP, QUICK, Sshd, free_port, misbehaving
 from tfheal.base.errors import ConnectFailed, LoginFailed, TfhealError
 from tfheal.edge.known_hosts import KnownHosts
 from tfheal.edge.ssh.route import Routes
+from tfheal.model.ports import Exec
 
 T = TypeVar("T")
 
@@ -95,7 +96,7 @@ def test_server_that_misbehaves_is_no_connection(behave: Callable[[socket.socket
     settings = replace(QUICK, banner_timeout=0.6, patience=1.5)
     begun = time.monotonic()
     with misbehaving(behave) as port, pytest.raises(ConnectFailed):
-        sshd.transport(settings).run(sshd.slice(port=port), "true", timeout=5, cap=CAP)
+        sshd.transport(settings).run(sshd.slice(port=port), Exec("true", timeout=5, cap=CAP))
     assert time.monotonic() - begun < 4
 
 
@@ -103,7 +104,7 @@ def test_what_a_server_says_is_neutralised(sshd: Sshd) -> None:
     """Control characters of a stranger's banner do not reach the operator's terminal."""
     banner = b"SSH-9.9\x1b[2J\xe2\x80\xae\r\n"
     with misbehaving(lambda it: it.sendall(banner)) as port, pytest.raises(ConnectFailed) as caught:
-        sshd.transport().run(sshd.slice(port=port), "true", timeout=5, cap=CAP)
+        sshd.transport().run(sshd.slice(port=port), Exec("true", timeout=5, cap=CAP))
     assert str(caught.value).isprintable()
 
 
@@ -111,7 +112,9 @@ def test_refused_port_is_a_quick_verdict(sshd: Sshd) -> None:
     """A refusal is believed when it is repeated once, long before the patience is spent."""
     begun = time.monotonic()
     with pytest.raises(ConnectFailed, match="refused") as caught:
-        sshd.transport(replace(QUICK, patience=20.0)).run(sshd.slice(port=free_port()), "true", timeout=5, cap=CAP)
+        sshd.transport(replace(QUICK, patience=20.0)).run(
+            sshd.slice(port=free_port()), Exec("true", timeout=5, cap=CAP)
+        )
     assert time.monotonic() - begun < 2
     assert "sshd" in caught.value.hint
 
@@ -122,7 +125,7 @@ def test_address_that_swallows_packets_costs_the_patience(sshd: Sshd) -> None:
         begun = time.monotonic()
         settings = replace(QUICK, connect_timeout=0.4, patience=1.5)
         with pytest.raises(ConnectFailed, match="timed out") as caught:
-            sshd.transport(settings).run(sshd.slice(port=port), "true", timeout=5, cap=CAP)
+            sshd.transport(settings).run(sshd.slice(port=port), Exec("true", timeout=5, cap=CAP))
     assert 1.0 < time.monotonic() - begun < 2.5
     assert "network" in caught.value.hint
 
@@ -130,14 +133,14 @@ def test_address_that_swallows_packets_costs_the_patience(sshd: Sshd) -> None:
 def test_name_that_does_not_resolve(sshd: Sshd) -> None:
     """A name that is nowhere is said to be that, at once."""
     with pytest.raises(ConnectFailed, match="does not resolve"):
-        sshd.transport().run(sshd.slice(address="no-such-host.invalid"), "true", timeout=5, cap=CAP)
+        sshd.transport().run(sshd.slice(address="no-such-host.invalid"), Exec("true", timeout=5, cap=CAP))
 
 
 @pytest.mark.parametrize("address", ["x" * 70, "a..b", "ü" * 64])
 def test_name_that_cannot_be_one(sshd: Sshd, address: str) -> None:
     """A name that the resolver cannot even encode is an error of ours."""
     with pytest.raises(TfhealError):
-        sshd.transport().run(sshd.slice(address=address), "true", timeout=5, cap=CAP)
+        sshd.transport().run(sshd.slice(address=address), Exec("true", timeout=5, cap=CAP))
 
 
 def test_every_address_of_a_name_is_tried(sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,7 +150,7 @@ def test_every_address_of_a_name_is_tried(sshd: Sshd, monkeypatch: pytest.Monkey
         answers = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: answers)
         transport = sshd.transport(replace(QUICK, connect_timeout=0.5))
-        assert transport.run(sshd.slice(address="two.example"), "echo x", timeout=5, cap=CAP).stdout == b"x\n"
+        assert transport.run(sshd.slice(address="two.example"), Exec("echo x", timeout=5, cap=CAP)).stdout == b"x\n"
 
 
 def test_server_with_too_many_at_its_door_is_tried_again(sshd: Sshd) -> None:
@@ -162,7 +165,7 @@ def test_server_with_too_many_at_its_door_is_tried_again(sshd: Sshd) -> None:
             _relay(connection, sshd.port)
 
     with misbehaving(hang_up_once) as port:
-        assert sshd.transport().run(sshd.slice(port=port), "echo x", timeout=5, cap=CAP).stdout == b"x\n"
+        assert sshd.transport().run(sshd.slice(port=port), Exec("echo x", timeout=5, cap=CAP)).stdout == b"x\n"
     assert len(visits) == 2
 
 
@@ -170,7 +173,7 @@ def test_login_is_not_tried_again(make_sshd: Callable[..., Sshd], tmp_path: Path
     """A key that is refused is refused: no second connection hammers at the door."""
     sshd = make_sshd(AuthorizedKeysFile=str(tmp_path / "nobody"))
     with pytest.raises(LoginFailed):
-        sshd.transport().run(sshd.slice(), "true", timeout=5, cap=CAP)
+        sshd.transport().run(sshd.slice(), Exec("true", timeout=5, cap=CAP))
     assert sshd.log().count("Connection from") == 2  # the fixture's own look, and ours
 
 
@@ -179,7 +182,9 @@ def test_starts_at_one_address_are_bounded(make_sshd: Callable[..., Sshd]) -> No
     sshd = make_sshd(MaxStartups="6:100:6")
     names = [f"s{number}" for number in range(1, 10)]
     transport = sshd.transport(replace(QUICK, starts_per_host=2, retries=0), sshd.pins(*names))
-    replies = _all_at_once(lambda name: transport.run(sshd.slice(name), "echo x", timeout=9, cap=CAP).stdout, names)
+    replies = _all_at_once(
+        lambda name: transport.run(sshd.slice(name), Exec("echo x", timeout=9, cap=CAP)).stdout, names
+    )
     assert replies == [b"x\n"] * 9
     assert "MaxStartups" not in sshd.log()
 
@@ -190,7 +195,7 @@ def test_channels_on_one_connection_are_bounded(make_sshd: Callable[..., Sshd], 
     sshd = make_sshd(MaxSessions=permitted)
     transport = sshd.transport()
     replies = _all_at_once(
-        lambda word: transport.run(sshd.slice(), f"echo {word}; sleep 0.1", timeout=9, cap=CAP).stdout,
+        lambda word: transport.run(sshd.slice(), Exec(f"echo {word}; sleep 0.1", timeout=9, cap=CAP)).stdout,
         [str(number) for number in range(crowd)],
     )
     assert sorted(replies) == sorted(f"{number}\n".encode() for number in range(crowd))
@@ -203,7 +208,7 @@ def test_more_slices_at_once_than_connections(sshd: Sshd) -> None:
     transport = sshd.transport(replace(QUICK, connections=1), sshd.pins(*names))
 
     def ask(name: str) -> list[bytes]:
-        return [transport.run(sshd.slice(name), f"echo {name}", timeout=9, cap=CAP).stdout for _ in range(2)]
+        return [transport.run(sshd.slice(name), Exec(f"echo {name}", timeout=9, cap=CAP)).stdout for _ in range(2)]
 
     assert _all_at_once(ask, names) == [[f"{name}\n".encode()] * 2 for name in names]
 
@@ -216,9 +221,9 @@ def test_servers_that_say_nothing_hold_no_place(sshd: Sshd) -> None:
     )
     with misbehaving(_banner_never_comes) as port, ThreadPoolExecutor(len(names)) as pool:
         for name in names[1:]:
-            silent = pool.submit(transport.run, sshd.slice(name, port=port), "true", timeout=5, cap=CAP)
+            silent = pool.submit(transport.run, sshd.slice(name, port=port), Exec("true", timeout=5, cap=CAP))
         begun = time.monotonic()
-        assert transport.run(sshd.slice(), "echo x", timeout=5, cap=CAP).stdout == b"x\n"
+        assert transport.run(sshd.slice(), Exec("echo x", timeout=5, cap=CAP)).stdout == b"x\n"
         assert time.monotonic() - begun < 3
         with pytest.raises(ConnectFailed, match="no SSH banner"):
             silent.result()
@@ -228,7 +233,7 @@ def test_server_without_sessions_says_so(make_sshd: Callable[..., Sshd]) -> None
     """A server that permits no session at all is an error at once."""
     sshd = make_sshd(MaxSessions="0")
     with pytest.raises(ConnectFailed, match="no channel"):
-        sshd.transport().run(sshd.slice(), "true", timeout=5, cap=CAP)
+        sshd.transport().run(sshd.slice(), Exec("true", timeout=5, cap=CAP))
 
 
 def test_threads_share_a_connection_without_mixing_replies(sshd: Sshd) -> None:
@@ -237,7 +242,7 @@ def test_threads_share_a_connection_without_mixing_replies(sshd: Sshd) -> None:
 
     def ask(word: str) -> list[bytes]:
         return [
-            transport.run(sshd.slice(), f"echo {word} {turn}; echo {word} >&2", timeout=20, cap=CAP).stdout
+            transport.run(sshd.slice(), Exec(f"echo {word} {turn}; echo {word} >&2", timeout=20, cap=CAP)).stdout
             for turn in range(4)
         ]
 
@@ -252,7 +257,7 @@ def test_failed_login_leaves_no_thread(make_sshd: Callable[..., Sshd], tmp_path:
     sshd = make_sshd(AuthorizedKeysFile=str(tmp_path / "nobody"))
     for _ in range(2):
         with pytest.raises(LoginFailed):
-            sshd.transport().run(sshd.slice(), "true", timeout=5, cap=CAP)
+            sshd.transport().run(sshd.slice(), Exec("true", timeout=5, cap=CAP))
 
 
 def test_key_file_is_parsed_once(
@@ -266,7 +271,7 @@ def test_key_file_is_parsed_once(
     names = ["s1", "s2", "s3"]
     transport = sshd.transport(pins=sshd.pins(*names))
     for name in names:
-        transport.run(sshd.slice(name), "true", timeout=5, cap=CAP)
+        transport.run(sshd.slice(name), Exec("true", timeout=5, cap=CAP))
     assert parsed == [sshd.folder / "client"]
     assert tmp_path.is_dir()
 
@@ -296,7 +301,7 @@ def test_routes_are_resolved_by_many_threads_at_once(tmp_path: Path, home: Path)
 def test_kernel_watches_for_a_peer_that_is_gone(sshd: Sshd) -> None:
     """A half-open connection is noticed by keep-alive probes and by unacknowledged data."""
     transport = sshd.transport(replace(QUICK, silence=20.0))
-    transport.run(sshd.slice(), "true", timeout=5, cap=CAP)
+    transport.run(sshd.slice(), Exec("true", timeout=5, cap=CAP))
     connection = transport._sessions[sshd.slice()]._line.socket
     assert isinstance(connection, socket.socket)
     assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1

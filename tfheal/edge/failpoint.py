@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, Final, cast
 
 from tfheal.model.inventory import Slice
-from tfheal.model.ports import Journal, Ports, Reply, Transport
+from tfheal.model.ports import Exec, Journal, Ports, Reply, Transport
 
 _READS: Final = frozenset(
     [
@@ -80,18 +80,13 @@ class MortalTransport:
         self._transport = transport
         self._failpoint = failpoint
 
-    def run(
-        self,
-        target: Slice,
-        script: str,
-        *,
-        timeout: float,
-        cap: int,
-        on_line: Callable[[bytes], None] | None = None,
-        beats: bool = False,
-    ) -> Reply:
+    def run(self, target: Slice, order: Exec) -> Reply:
         """Run as the wrapped transport does, and count it before, and when its first line came."""
         self._failpoint.reach(f"exec on {target.name}")
+        heard = self._counting(target, order.on_line) if order.on_line is not None else None
+        return self._transport.run(target, replace(order, on_line=heard))
+
+    def _counting(self, target: Slice, on_line: Callable[[bytes], None]) -> Callable[[bytes], None]:
         begun = False
 
         def hear(line: bytes) -> None:
@@ -99,11 +94,9 @@ class MortalTransport:
             if not begun:
                 begun = True
                 self._failpoint.reach(f"first line from {target.name}")
-            if on_line is not None:
-                on_line(line)
+            on_line(line)
 
-        heard = None if on_line is None else hear
-        return self._transport.run(target, script, timeout=timeout, cap=cap, on_line=heard, beats=beats)
+        return hear
 
     def close(self) -> None:
         """Close the wrapped transport."""

@@ -12,7 +12,7 @@ from tfheal.flows.fleet import Limits, ask_all
 from tfheal.flows.hidden import hushed
 from tfheal.flows.pauses import check
 from tfheal.model.inventory import Slice
-from tfheal.model.ports import Ports
+from tfheal.model.ports import Exec, Ports
 from tfheal.model.record import ActionRecord, Outcome, Verb
 from tfheal.model.release import Release
 
@@ -111,11 +111,13 @@ def _trip(work: Work, target: Slice, ports: Ports) -> tuple[Outcome, str, Report
         check(work.release.app, target.name, ports)  # a pause that came while this run was under way
         reply = ports.transport.run(
             target,
-            script,
-            timeout=apply.timeout(work.release, work.steps),
-            cap=REPORT_CAP,
-            on_line=_teller(work, marker, hidden, ports),
-            beats=True,
+            Exec(
+                script,
+                timeout=apply.timeout(work.release, work.steps),
+                cap=REPORT_CAP,
+                on_line=_teller(work, marker, hidden, ports),
+                beats=True,
+            ),
         )
         report = apply.report(reply.stdout, work.release, work.steps, order, hidden, marker)
     except Refused as refusal:

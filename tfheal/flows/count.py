@@ -1,10 +1,9 @@
 """Round trips are the cost of everything, so they are counted where they are made."""
 
 import threading
-from collections.abc import Callable
 
 from tfheal.model.inventory import Slice
-from tfheal.model.ports import Reply, Transport
+from tfheal.model.ports import Exec, Reply, Transport
 
 
 class Counted:
@@ -26,18 +25,9 @@ class Counted:
         with self._lock:
             self.by_slice = {}
 
-    def run(
-        self,
-        target: Slice,
-        script: str,
-        *,
-        timeout: float,
-        cap: int,
-        on_line: Callable[[bytes], None] | None = None,
-        beats: bool = False,
-    ) -> Reply:
+    def run(self, target: Slice, order: Exec) -> Reply:
         """Run as the wrapped transport does, and count it; what never reached the slice is not counted."""
-        reply = self._transport.run(target, script, timeout=timeout, cap=cap, on_line=on_line, beats=beats)
+        reply = self._transport.run(target, order)
         with self._lock:
             self.by_slice[target.name] = self.by_slice.get(target.name, 0) + 1
         return reply

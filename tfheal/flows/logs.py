@@ -11,7 +11,7 @@ from tfheal.flows.fleet import Limits, ask_all
 from tfheal.flows.hidden import hushed
 from tfheal.flows.releases import expected
 from tfheal.model.inventory import Slice
-from tfheal.model.ports import Ports
+from tfheal.model.ports import Exec, Ports
 from tfheal.model.record import Expected
 from tfheal.model.results import LogLines
 from tfheal.model.workspace import Workspace
@@ -77,7 +77,7 @@ def _read(target: Slice, wanted: _Wanted, ports: Ports) -> tuple[LogLines, ...]:
         for item in wanted.items
     )
     marker = ports.marker()
-    reply = ports.transport.run(target, composed(questions, marker, 30), timeout=60, cap=2 * CAP)
+    reply = ports.transport.run(target, Exec(composed(questions, marker, 30), timeout=60, cap=2 * CAP))
     told = answers(reply.stdout, questions, marker, wanted.hidden)
     entries = []
     for item in wanted.items:

@@ -23,7 +23,7 @@ from tfheal.flows.hidden import hushed
 from tfheal.flows.releases import by_slice, secret_values
 from tfheal.model.facts import Observation, SliceFacts, Unasked
 from tfheal.model.inventory import Slice
-from tfheal.model.ports import Ports
+from tfheal.model.ports import Exec, Ports
 from tfheal.model.release import Release
 
 QUESTIONS_BUDGET = 40.0  # seconds for all questions of a slice; what is cut at its end is unknown
@@ -91,7 +91,7 @@ def _ask(target: Slice, items: tuple[Asked, ...], hidden: tuple[str, ...], ports
     marker = ports.marker()
     script = composed(questions, marker, QUESTIONS_BUDGET)
     sent = ports.clock.now()
-    reply = ports.transport.run(target, script, timeout=QUESTIONS_BUDGET + _SLACK, cap=REPLY_CAP)
+    reply = ports.transport.run(target, Exec(script, timeout=QUESTIONS_BUDGET + _SLACK, cap=REPLY_CAP))
     received = ports.clock.now()
     told = answers(reply.stdout, questions, marker, hidden)
     return SliceFacts(

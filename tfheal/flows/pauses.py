@@ -11,7 +11,7 @@ from tfheal.flows.fleet import Limits, ask_all
 from tfheal.model.facts import Known, Observation, SliceFacts
 from tfheal.model.inventory import Slice
 from tfheal.model.pause import Pause, Paused, PauseKind, Place
-from tfheal.model.ports import Ports
+from tfheal.model.ports import Exec, Ports
 from tfheal.model.workspace import Workspace
 
 LONGEST = timedelta(days=90)  # what is to be left alone for longer is not deployed by us
@@ -122,7 +122,7 @@ def _everywhere(workspace: Workspace, one: Pause, body: str, ports: Ports, limit
 def _trip(target: Slice, body: str, apps: Iterable[str], ports: Ports) -> Place:
     marker = ports.marker()
     script = pausing.composed(body, apps, marker)
-    reply = ports.transport.run(target, script, timeout=pausing.TIMEOUT, cap=pausing.CAP)
+    reply = ports.transport.run(target, Exec(script, timeout=pausing.TIMEOUT, cap=pausing.CAP))
     word, detail = pausing.told(reply.stdout, marker, ports.hidden([target.name])[target.name])
     if word == "done" and detail:
         detail = f"begun before and still at work: {detail}"

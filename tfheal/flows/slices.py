@@ -11,7 +11,7 @@ from tfheal.core.probe.script import answers, composed
 from tfheal.model.document import Document
 from tfheal.model.inventory import Inventory, Slice
 from tfheal.model.names import NAME_PATTERN
-from tfheal.model.ports import HostKeys, HostKeyScan, InventoryBook, SlicePorts
+from tfheal.model.ports import Exec, HostKeys, HostKeyScan, InventoryBook, SlicePorts
 from tfheal.model.slices import Added, Login, Platform, Trusted, Wanted
 from tfheal.model.ssh import fingerprint
 from tfheal.model.workspace import Workspace
@@ -152,7 +152,7 @@ def _manageable(target: Slice, ports: SlicePorts) -> Platform:
     """Log in and return what the machine is; raise Refused with the reason if it cannot be managed."""
     marker = secrets.token_hex(16)
     script = composed((probe.QUESTION,), marker, probe.QUESTION.timeout)
-    reply = ports.transport.run(target, script, timeout=_ANSWER_SECONDS, cap=_ANSWER_CAP)
+    reply = ports.transport.run(target, Exec(script, timeout=_ANSWER_SECONDS, cap=_ANSWER_CAP))
     found = probe.platform(answers(reply.stdout, (probe.QUESTION,), marker)[probe.QUESTION.key])
     if obstacle := probe.obstacle(found):
         why, hint = obstacle

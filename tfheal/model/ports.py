@@ -36,25 +36,30 @@ class Reply:
     truncated: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Exec:
+    """One script of POSIX sh to run on a slice, as root, from its stdin: for `timeout` seconds at most.
+
+    At most `cap` bytes of stdout and of stderr are kept. `on_line` is called with each complete line of stdout as it
+    comes; who listens so is told at once of a slice that falls silent, so the script gives signs of life on stderr.
+    With `beats` its stdin stays open, and gets an empty line every few seconds as long as we are there: a lease on
+    the slice lives by that.
+    """
+
+    script: str
+    timeout: float
+    cap: int
+    on_line: Callable[[bytes], None] | None = None
+    beats: bool = False
+
+
 class Transport(Protocol):
     """The whole outside world of a slice."""
 
-    def run(
-        self,
-        target: Slice,
-        script: str,
-        *,
-        timeout: float,
-        cap: int,
-        on_line: Callable[[bytes], None] | None = None,
-        beats: bool = False,
-    ) -> Reply:
-        """Send a script of POSIX sh on stdin, as root, and return its reply.
+    def run(self, target: Slice, order: Exec) -> Reply:
+        """Run a script there and return its reply.
 
-        At most `cap` bytes of stdout and of stderr are kept. `on_line` is called with each complete line of stdout as it
-        comes; who listens so is told at once of a slice that falls silent, so the script gives signs of life on stderr.
-        With `beats` its stdin stays open, and gets an empty line every few seconds as long as we are there: a lease on
-        the slice lives by that. Raise ConnectFailed, LoginFailed, ConnectionLost, HostKeyMismatch or RemoteTimeout.
+        Raise ConnectFailed, LoginFailed, ConnectionLost, HostKeyMismatch or RemoteTimeout.
         """
 
     def close(self) -> None:

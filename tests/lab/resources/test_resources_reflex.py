@@ -38,7 +38,7 @@ def a_reflex(**changes: object) -> Release:
     """Return a release of a small service with a reflex of its own."""
     fields: dict[str, object] = {
         "start_timeout": 1,
-        "reflex": {"loop": 1, "asks": f"{ALIVE} || exit 1", "patience": 3.0},
+        "reflex": {"loop": VERSION, "asks": f"{ALIVE} || exit 1", "patience": 3.0},
     }
     return a_release({"kind": "unit", "name": UNIT, "content": TEXT}, **(fields | changes))
 

@@ -9,9 +9,10 @@ of the app or left its work half done, where systemd is at work itself, and for 
 
 from typing import Final
 
+from tfheal.core.resources.look import LOOK
 from tfheal.model import paths
 
-VERSION: Final = 1  # grows with every change of these texts: of two releases on a slice the newer loop serves both
+VERSION: Final = 2  # grows with every change of these texts: of two releases on a slice the newer loop serves both
 
 LOOP: Final = rf"""#!/bin/sh
 # tfheal reflex {VERSION}
@@ -59,29 +60,10 @@ paused() {{
     done
     return 1
 }}
-look() {{
-    load='' active='' sub='' result='' file='' job='' since='' restarts=''
-    while IFS='=' read -r key value; do
-        case $key in
-        LoadState) load=$value ;;
-        ActiveState) active=$value ;;
-        SubState) sub=$value ;;
-        Result) result=$value ;;
-        UnitFileState) file=$value ;;
-        Job) job=$value ;;
-        ActiveEnterTimestampMonotonic) since=$value ;;
-        NRestarts) restarts=$value ;;
-        esac
-    done <<END
-$(systemctl show -p LoadState,ActiveState,SubState,Result,UnitFileState,Job,ActiveEnterTimestampMonotonic,NRestarts \
-    -- "$unit" 2>/dev/null)
-END
-    [ -n "$load" ] && [ -n "$restarts" ]
-}}
-ours() {{ # whether the unit is as its provider left it, and nobody is at work on it
+{LOOK}ours() {{ # whether the unit is as its provider left it, and nobody is at work on it
     phase=''
     while read -r key value; do [ "$key" != phase ] || phase=$value; done 2>/dev/null <"$state/$app/$component/state"
-    [ "$phase" = applied ] && look && [ "$load" = loaded ] || return 1
+    [ "$phase" = applied ] && look "$unit" && [ "$load" = loaded ] || return 1
     case $file:$job in disabled:* | masked*:* | *:[1-9]*) return 1 ;; esac
     case $active in
     failed | inactive) ;;
@@ -104,7 +86,7 @@ note() {{ # EVENT WHY; the words are ours and systemd's, none of them needs esca
     }} 2>/dev/null 8>>"$journal.lock"
 }}
 recount() {{ # what systemd restarted by itself since we looked last
-    look || return 0
+    look "$unit" && [ -n "$restarts" ] || return 0
     [ "$restarts" -ge "$seen" ] || seen=0
     [ "$restarts" -eq "$seen" ] || note systemd "restarts by systemd itself: $((restarts - seen))"
     seen=$restarts

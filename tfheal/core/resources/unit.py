@@ -8,6 +8,7 @@ import re
 from typing import Final
 
 from tfheal.base.errors import UsageError
+from tfheal.core.resources.look import LOOK
 from tfheal.core.resources.place import COMPARE, PLACE
 from tfheal.core.resources.step import Effect, Step, apply_script, check_script, digest, packed, yes
 from tfheal.model import paths
@@ -20,25 +21,7 @@ _STOP_TIMEOUT: Final = re.compile(r"^TimeoutStopSec=(\d+(\.\d+)?)$", re.MULTILIN
 _SYSTEMD_STOPS_AFTER: Final = 90.0
 _SLACK: Final = 60.0
 
-_LOOK: Final = r"""
-look() {
-    load='' active='' sub='' result='' state='' stale='' type='' status=''
-    while IFS='=' read -r key value; do
-        case $key in
-        LoadState) load=$value ;;
-        ActiveState) active=$value ;;
-        SubState) sub=$value ;;
-        Result) result=$value ;;
-        UnitFileState) state=$value ;;
-        NeedDaemonReload) stale=$value ;;
-        Type) type=$value ;;
-        ExecMainStatus) status=$value ;;
-        esac
-    done <<END
-$(systemctl show -p LoadState,ActiveState,SubState,Result,UnitFileState,NeedDaemonReload,Type,ExecMainStatus -- "$name" 2>&1)
-END
-    [ -n "$load" ]
-}
+_RUNS: Final = r"""
 runs() {
     case $active in
     active | reloading | refreshing) return 0 ;;
@@ -47,12 +30,12 @@ runs() {
     esac
 }
 """
-_CHECK: Final = f"""{COMPARE}{_LOOK}
+_CHECK: Final = f"""{COMPARE}{LOOK}{_RUNS}
 compare "$path" "$digest" 644 root:root yes "unit file"
-look || unknown "systemd does not answer"
+look "$name" || unknown "systemd does not answer"
 [ "$load" != masked ] || problem "is masked"
 [ "$stale" != yes ] || problem "systemd has not read its new text"
-case $enabled:$state in
+case $enabled:$file in
 yes:enabled | yes:linked | yes:alias | any:*) ;;
 yes:*) problem "is not enabled" ;;
 no:enabled | no:enabled-runtime) problem "is enabled" ;;
@@ -65,16 +48,16 @@ fi
 verdict
 """
 # Debian's systemctl blocks until a start is through; a program that dies just after it is caught by looking a while.
-_APPLY: Final = f"""{PLACE}{_LOOK}
+_APPLY: Final = f"""{PLACE}{LOOK}{_RUNS}
 complain() {{
-    look || :
+    look "$name" || :
     echo "$name $1: $active ($sub, $result, exit status $status); its last lines:"
     journalctl --no-pager --quiet -n 15 -o cat -u "$name" || :
     exit 1
 }}
 settled() {{
     for moment in 1 2 3; do
-        look && runs || return 1
+        look "$name" && runs || return 1
         sleep 0.2
     done
 }}
@@ -89,9 +72,9 @@ if [ "$new" = yes ] || [ "$(stat -c %a:%U:%G -- "$path")" != 644:root:root ]; th
     printf %s "$content" | base64 -d | place "$path" 644 root root "$digest"
     systemctl daemon-reload
 fi
-look || fail "systemd does not answer"
-if [ "$load" = masked ]; then systemctl unmask --runtime --quiet -- "$name"; look; fi
-if [ "$stale" = yes ] || [ "$load" != loaded ]; then systemctl daemon-reload; look; fi
+look "$name" || fail "systemd does not answer"
+if [ "$load" = masked ]; then systemctl unmask --runtime --quiet -- "$name"; look "$name"; fi
+if [ "$stale" = yes ] || [ "$load" != loaded ]; then systemctl daemon-reload; look "$name"; fi
 [ "$load" = loaded ] || fail "systemd cannot load $name: $load"
 case $enabled in
 yes)
@@ -115,8 +98,8 @@ if [ -n "$action" ]; then
     rm -f -- "$restart" "$reload"
 fi
 """
-_REMOVE: Final = f"""{_LOOK}
-look || fail "systemd does not answer"
+_REMOVE: Final = f"""{LOOK}
+look "$name" || fail "systemd does not answer"
 case $active in inactive | failed) ;; *) systemctl stop -- "$name" || : ;; esac
 [ ! -e "$path" ] || [ -L "$path" ] || systemctl --quiet disable -- "$name" || :
 find /etc/systemd/system -mindepth 2 -maxdepth 2 -type l -name "$name" -delete
@@ -124,7 +107,7 @@ rm -rf -- "${{path%/*}}/.tfheal-new-$name"
 rm -f -- "$path" "$restart" "$reload"
 systemctl daemon-reload
 systemctl reset-failed -- "$name" 2>/dev/null || :
-look || fail "systemd does not answer"
+look "$name" || fail "systemd does not answer"
 case $active in inactive | failed) ;; *) fail "$name is still $active" ;; esac
 """
 

@@ -16,7 +16,7 @@ from tfheal.edge.ssh.deadline import Deadline
 from tfheal.edge.ssh.mapping import ours
 from tfheal.edge.ssh.remote import ENDED
 from tfheal.model.lease import HEARTBEAT
-from tfheal.model.ports import Reply
+from tfheal.model.ports import Exec, Reply
 from tfheal.model.ssh import SshSettings
 
 _CHUNK: Final = 1 << 15
@@ -26,16 +26,12 @@ _STUCK: Final = 0.2  # how long one write may wait before output is looked at ag
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """One script to run."""
+class Call:
+    """One exec on its way: the slice it is for, the command that reads the script there, and what was asked for."""
 
     where: str
     command: str
-    script: bytes
-    timeout: float
-    cap: int
-    on_line: Callable[[bytes], None] | None = None
-    beats: bool = False  # keeps its stdin open and says there that we are here, until it ends
+    order: Exec
 
 
 @dataclass(slots=True)
@@ -61,19 +57,20 @@ class _Stream:
         return fresh.split(b"\n")
 
 
-def execute(channel: paramiko.Channel, order: Order, settings: SshSettings, abort: Callable[[], None]) -> Reply:
-    """Given a fresh channel, run the order on it and return its reply.
+def execute(channel: paramiko.Channel, call: Call, settings: SshSettings, abort: Callable[[], None]) -> Reply:
+    """Given a fresh channel, run what was asked for on it and return its reply.
 
     Raise RemoteTimeout if the slice ended it at its time-out, ConnectionLost if the slice fell silent, BadReply if
     there is no end to its output. `abort` cuts the connection: it wakes a write that is stuck in a full buffer.
     """
+    order = call.order
     begun = time.monotonic()
     deadline = Deadline(order.timeout + settings.grace)
     watchdog = threading.Timer(deadline.left() + 2 * _LINGER, abort)
     watchdog.daemon = True
     watchdog.start()
     try:
-        talk = _Talk(channel, order, settings)
+        talk = _Talk(channel, call, settings)
         talk.send(deadline)
         status = talk.listen(deadline)
     finally:
@@ -81,7 +78,7 @@ def execute(channel: paramiko.Channel, order: Order, settings: SshSettings, abor
     seconds = time.monotonic() - begun
     if status in ENDED and seconds >= order.timeout:
         raise RemoteTimeout(
-            "it outlived its time-out and was ended there", where=order.where, why=f"{order.timeout:g} s"
+            "it outlived its time-out and was ended there", where=call.where, why=f"{order.timeout:g} s"
         )
     return talk.reply(status, seconds)
 
@@ -89,13 +86,15 @@ def execute(channel: paramiko.Channel, order: Order, settings: SshSettings, abor
 class _Talk:
     """The two sides of one exec."""
 
-    def __init__(self, channel: paramiko.Channel, order: Order, settings: SshSettings) -> None:
+    def __init__(self, channel: paramiko.Channel, call: Call, settings: SshSettings) -> None:
         self._channel = channel
-        self._order = order
+        self._where = call.where
+        self._command = call.command
+        self._order = call.order
         self._flood = settings.flood
-        self._silence = settings.silence if order.on_line else None
-        self._stdout = _Stream(order.cap)
-        self._stderr = _Stream(order.cap)
+        self._silence = settings.silence if call.order.on_line else None
+        self._stdout = _Stream(call.order.cap)
+        self._stderr = _Stream(call.order.cap)
         self._last_data = self._last_beat = time.monotonic()
         # One event for both streams: set by the library when data or the end comes, cleared when a read empties one.
         self._wake = threading.Event()
@@ -104,14 +103,15 @@ class _Talk:
 
     def send(self, deadline: Deadline) -> None:
         """Ask for the command and send the script, reading meanwhile; a command that ends early is not an error."""
-        with ours("talk", self._order.where):
+        with ours("talk", self._where):
             self._channel.settimeout(_STUCK)
-            _request(self._channel, self._order.command)
-        for start in range(0, len(self._order.script), _CHUNK):
-            if not self._send_all(self._order.script[start : start + _CHUNK], deadline):
+            _request(self._channel, self._command)
+        script = self._order.script.encode()
+        for start in range(0, len(script), _CHUNK):
+            if not self._send_all(script[start : start + _CHUNK], deadline):
                 return
         if not self._order.beats:
-            with ours("talk", self._order.where):
+            with ours("talk", self._where):
                 self._channel.shutdown_write()
 
     def listen(self, deadline: Deadline) -> int:
@@ -139,7 +139,7 @@ class _Talk:
         """Send a piece of the script; return whether the other side still reads."""
         while data:
             try:
-                with ours("talk", self._order.where):
+                with ours("talk", self._where):
                     sent = self._channel.send(data)
             except ConnectionLost as error:
                 if self._channel.closed and self._channel.get_transport().is_active():
@@ -163,7 +163,7 @@ class _Talk:
     def _drain(self) -> None:
         """Take what has come; drop what exceeds the caps, so that the other side never waits for us."""
         channel = self._channel
-        with ours("talk", self._order.where):
+        with ours("talk", self._where):
             while channel.recv_ready():
                 self._stdout.take(channel.recv(_READ))
                 self._last_data = time.monotonic()
@@ -172,7 +172,7 @@ class _Talk:
                 self._last_data = time.monotonic()
         if self._stdout.seen + self._stderr.seen > self._flood:
             why = f"more than {self._flood} bytes"
-            raise BadReply("there was no end to its output", where=self._order.where, why=why)
+            raise BadReply("there was no end to its output", where=self._where, why=why)
         if self._order.on_line is not None:
             for line in self._stdout.new_lines():
                 self._order.on_line(line)
@@ -181,13 +181,13 @@ class _Talk:
         if deadline.passed():
             why = f"no end after {self._order.timeout:g} s and the time it had to stop"
             hint = "it ends its commands itself; what this one did is not known"
-            raise ConnectionLost("it fell silent", where=self._order.where, why=why, hint=hint)
+            raise ConnectionLost("it fell silent", where=self._where, why=why, hint=hint)
 
     def _give_up_if_silent(self) -> None:
         if self._silence is not None and time.monotonic() - self._last_data > self._silence:
             why = f"nothing came for {self._silence:g} s, not even a sign of life"
             hint = "how far it came is not known; the next look shows it"
-            raise ConnectionLost("it fell silent", where=self._order.where, why=why, hint=hint)
+            raise ConnectionLost("it fell silent", where=self._where, why=why, hint=hint)
 
     def _status(self) -> int:
         channel = self._channel
@@ -196,10 +196,10 @@ class _Talk:
         if not channel.get_transport().is_active():
             error = channel.get_transport().get_exception()
             why = str(getattr(error, "strerror", "") or "the connection was closed")
-            raise ConnectionLost("the connection was lost", where=self._order.where, why=why)
+            raise ConnectionLost("the connection was lost", where=self._where, why=why)
         if not channel.event_ready:
             hint = "is a forced command or a shell without commands set for this user?"
-            raise ActionFailed("it refuses to run commands", where=self._order.where, hint=hint)
+            raise ActionFailed("it refuses to run commands", where=self._where, hint=hint)
         return channel.exit_status
 
 

@@ -12,14 +12,14 @@ import paramiko
 from tfheal.base import untrusted
 from tfheal.base.errors import ConnectFailed, ConnectionLost, LoginFailed
 from tfheal.edge.ssh import trust
-from tfheal.edge.ssh.execute import Order, execute
+from tfheal.edge.ssh.execute import Call, execute
 from tfheal.edge.ssh.opening import Opener
 from tfheal.edge.ssh.place import Place, Places
 from tfheal.edge.ssh.remote import bounded_shell
 from tfheal.edge.ssh.route import Endpoint, Route, Routes
 from tfheal.edge.ssh.session import Session
 from tfheal.model.inventory import Slice
-from tfheal.model.ports import HostKeys, Reply
+from tfheal.model.ports import Exec, HostKeys, Reply
 from tfheal.model.ssh import SshSettings
 
 
@@ -40,25 +40,15 @@ class SshTransport:
         # paramiko would print, with tracebacks, what we say in our own words.
         logging.getLogger("paramiko").setLevel(logging.CRITICAL + 1)
 
-    def run(
-        self,
-        target: Slice,
-        script: str,
-        *,
-        timeout: float,
-        cap: int,
-        on_line: Callable[[bytes], None] | None = None,
-        beats: bool = False,
-    ) -> Reply:
-        """Send a script of POSIX sh on stdin, as root, and return its reply; see the port for what is raised.
+    def run(self, target: Slice, order: Exec) -> Reply:
+        """Run a script there and return its reply; see the port for what is raised.
 
         A script is sent at most once: a kept connection that turns out dead is opened anew only before it was sent.
         """
         user = self._routes.of(target).target.user
-        command = bounded_shell(user, timeout, self._settings.grace)
-        order = Order(target.name, command, script.encode(), timeout, cap, on_line, beats)
+        command = bounded_shell(user, order.timeout, self._settings.grace)
         with self._places.one() as place, self._channel(target, place) as (session, channel):
-            reply = execute(channel, order, self._settings, session.close)
+            reply = execute(channel, Call(target.name, command, order), self._settings, session.close)
         if user != "root":
             _check_sudo(reply, target.name, user)
         return reply
