@@ -30,6 +30,7 @@ from tfheal.model.facts import (
 from tfheal.model.inventory import Provisioner, SliceEntry, SliceSize
 from tfheal.model.names import seconds
 from tfheal.model.pause import Pause, PauseKind
+from tfheal.model.plan import Back
 from tfheal.model.playbook import SHIPPED_LADDER
 from tfheal.model.record import ActionRecord, Deployed, Expected, Incident, Silence
 from tfheal.model.release import InstanceName, Release
@@ -77,8 +78,8 @@ def an_instance(words: str) -> InstanceName:
     return InstanceName(app, component, slice_name)
 
 
-def release_of(name: InstanceName, *, kept: bool = True, **changes: object) -> Release:
-    """Return the release of an instance: a unit, a file, a folder (of data, if it is kept), and a check of each kind."""
+def release_of(name: InstanceName, *, kept: bool = True, software: bool = False, **changes: object) -> Release:
+    """Return the release of an instance: a unit, a file, a folder (of data, if kept), perhaps software, and three checks."""
     fields: dict[str, object] = {
         "app": name.app,
         "owner": "acme",
@@ -90,6 +91,7 @@ def release_of(name: InstanceName, *, kept: bool = True, **changes: object) -> R
             {"kind": "directory", "path": "/srv/data", "data": kept},
             {"kind": "file", "path": "/etc/shop.conf", "content": "a = 1\n"},
             {"kind": "unit", "name": f"{name.app}-{name.component}.service", "content": "[Service]\n"},
+            *([{"kind": "venv", "home": "/opt/shop", "lock": "shop==1\n"}] if software else []),
         ],
         "unit": f"{name.app}-{name.component}.service",
         "start_timeout": 60.0,
@@ -114,9 +116,12 @@ def fleet(case: Case) -> Fleet:
     ]
     phases = left.pop("phase", {})
     kept = not left.pop("stateless", False)
+    software = left.pop("software", [])
     expected = [
         _expected(
-            release_of(name, kept=kept, needs=needs.get(name.component, ()), ladder=ladder),
+            release_of(
+                name, kept=kept, needs=needs.get(name.component, ()), ladder=ladder, software=str(name) in software
+            ),
             phases.get(str(name), "deployed"),
         )
         for name in names
@@ -307,6 +312,7 @@ def _entry(name: str, words: dict[str, Any], provisioners: list[str]) -> SliceEn
 
 def _situation(words: dict[str, Any], expected: list[Expected]) -> Situation:
     allow = words.pop("allow", SHIPPED_LADDER)
+    ways_back = words.pop("ways_back", {})
     return Situation(
         releases={item.release.instance: item.release for item in expected},
         allow=dict.fromkeys({item.release.app for item in expected}, tuple(allow)),
@@ -314,7 +320,13 @@ def _situation(words: dict[str, Any], expected: list[Expected]) -> Situation:
         actions=tuple(_action(number, dict(one)) for number, one in enumerate(words.pop("history", []))),
         policy=HealPolicy(**words.pop("policy", {})),
         now=NOW,
+        ways_back={an_instance(name): _back(words) for name, words in ways_back.items()},
     )
+
+
+def _back(words: str) -> Back:
+    refusal = words.removeprefix("no: ")
+    return Back(words) if refusal == words else Back(None, refusal)
 
 
 def _ago(words: dict[str, Any], key: str) -> datetime | None:

@@ -90,6 +90,17 @@ def test_steps_are_guarded_applied_and_verified(machine: Path, shell: tuple[str,
     assert not again.changed
 
 
+def test_what_is_good_and_what_is_held_stands_on_the_slice(machine: Path) -> None:
+    """A rollback holds the bad release, a deploy of it lifts that, and who knows of nothing good leaves the list alone."""
+    kept = machine / "var/notes/web"
+    trip(order=replace(DEPLOY, verb="rollback", good=(("new", "lib"), ("old",)), holds="0123456789abcdef"))
+    assert ((kept / "good").read_text(), (kept / "held").read_text()) == ("new lib\nold\n", "0123456789abcdef\n")
+    trip(order=replace(HEAL, holds=RELEASE.id))
+    assert (kept / "held").read_text() == f"0123456789abcdef\n{RELEASE.id}\n"
+    trip(order=DEPLOY)
+    assert ((kept / "good").read_text(), (kept / "held").read_text()) == ("new lib\nold\n", "0123456789abcdef\n")
+
+
 def test_the_first_failure_stops_the_rest(machine: Path) -> None:
     """What fails is told with its last words, what comes after is skipped, and the checks are asked all the same."""
     fails = a_step("fails", "exit 1", "echo out; printf %s 'bad: \\0 $x' >&2; exit 7")

@@ -183,7 +183,9 @@ def test_the_shipped_defaults() -> None:
     assert (policy.backoff, policy.backoff_limit) == (10, 300)
     assert (policy.min_healthy_period, policy.chronic) == (3_600, 5)
     assert policy.gone_after == 300
-    assert SHIPPED_LADDER == ("restart", "free-disk", "redeploy", "recreate", "rehome", "page")
+    assert (
+        *("restart", "free-disk", "redeploy", "rollback", "rebuild", "recreate", "rehome", "page"),
+    ) == SHIPPED_LADDER
     assert set(SHIPPED_LADDER) - set(AppHeal().allow) == {"recreate", "rehome"}, "what gives a slice up is asked for"
 
 

@@ -67,8 +67,11 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_an_instance_is_asked_about_by_a_real_shell(state: Path, shell: tuple[str, ...]) -> None:
     """Its state file, each resource and each check come back as facts."""
     state.write_text("release 0123456789abcdef\nversion 1\ngeneration 7\nwriter a\\nb \\0101\nphase applied\n")
+    state.with_name("held").write_text("fedcba9876543210\nno release\n")
     seen = asked(a_step("exit 0"), a_step("echo broken >&2; exit 2", name="file:/z"), shell=shell)
-    assert seen.state == Known(SliceState("0123456789abcdef", "1", 7, "a\\nb \\0101", "", "applied"))
+    assert seen.state == Known(
+        SliceState("0123456789abcdef", "1", 7, "a\\nb \\0101", "", "applied", ("fedcba9876543210",))
+    )
     assert [(check.check, check.verdict, check.detail) for check in seen.checks] == [
         ("answers", "pass", "up"),
         ("serves", "fail", "no"),

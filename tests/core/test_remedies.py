@@ -17,6 +17,7 @@ COUNT = '#!/bin/sh\necho "${0##*/} $*" >>COUNTED\n'
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the remedies a place of their own, and programs of this machine that only count how they are called."""
     monkeypatch.setattr(paths, "RUN", str(tmp_path / "run"))
+    monkeypatch.setattr(paths, "STATE", str(tmp_path / "state"))
     (tmp_path / "run").mkdir()
     (tmp_path / "bin").mkdir()
     for name in ("apt-get", "journalctl", "systemctl"):
@@ -59,6 +60,15 @@ def test_old_releases_go_and_the_one_that_runs_stays(machine: Path) -> None:
     assert [path.name for path in ours.iterdir()] == ["now"]
     assert [path.name for path in others.iterdir()] == ["now"]
     assert (ours / "now/bin").is_dir()
+
+
+def test_the_newest_that_is_known_good_stays(machine: Path) -> None:
+    """While what runs has not proven itself it is the only way back; older ones that were good once go."""
+    ours = a_home(machine, "notes/web", "bad", "good", "older", "now", current="now")
+    (machine / "state/notes/web").mkdir(parents=True)
+    (machine / "state/notes/web/good").write_text("good\nolder\n")
+    freed(machine)
+    assert sorted(path.name for path in ours.iterdir()) == ["good", "now"]
 
 
 def test_what_a_run_is_just_putting_there_stays(machine: Path) -> None:

@@ -12,7 +12,7 @@ from journals import NOW, WEB, a_release, an_action, an_incident, in_a_killed_pr
 
 from tfheal.base.errors import ActionFailed
 from tfheal.edge.journal import SqliteJournal
-from tfheal.model.record import Deployed
+from tfheal.model.record import Deployed, Standing
 from tfheal.model.release import InstanceName
 
 DB = InstanceName("crm", "db", "s2")
@@ -124,6 +124,19 @@ def test_deployed_is_replaced_and_dropped(journal: SqliteJournal) -> None:
     journal.drop_deployed(WEB)
     assert journal.deployed("crm") == [second]
     assert list(journal.health_since()) == [DB]
+
+
+def test_how_releases_stand_is_replaced_and_goes_with_the_instance(journal: SqliteJournal) -> None:
+    """One record for a release of an instance, with every field; a removal forgets those of its instance."""
+    first = Standing(WEB, "r1", 3, healthy_since=NOW, good=NOW + timedelta(minutes=10))
+    held = replace(first, good=None, healthy_since=None, held=NOW, why="it died")
+    other, elsewhere = Standing(DB, "r1", 3), Standing(InstanceName("blog", "web", "s1"), "r2", 1)
+    journal.put_standings([first, other, elsewhere])
+    journal.put_standings([held])
+    assert journal.standings() == [elsewhere, other, held]
+    assert journal.standings("crm") == [other, held]
+    journal.drop_deployed(WEB)
+    assert journal.standings("crm") == [other]
 
 
 def test_an_incident_is_replaced_by_its_id(journal: SqliteJournal) -> None:

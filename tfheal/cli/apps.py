@@ -15,6 +15,7 @@ def deploy(
         bool, typer.Option("--plan", help="Only show what would change; exit 3 if anything would.")
     ] = False,
     onto_empty: Annotated[bool, typer.Option("--onto-empty", help="Accept a slice that lost its data.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Try a release again that was rolled back.")] = False,
     excluded: Except = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -30,7 +31,7 @@ def deploy(
 
     with wiring.wired(workspace, quiet=quiet or json) as hands:
         names = selected(hands.workspace, apps, excluded or ())
-        results = flow(hands.workspace, names, hands.ports, hands.limits, DeployOptions(plan, onto_empty))
+        results = flow(hands.workspace, names, hands.ports, hands.limits, DeployOptions(plan, onto_empty, again))
         code = int(winning(result.exit for result in results))
         output.give(
             "deploy",

@@ -80,6 +80,8 @@ class Order:
     """What the slice is told about who acts, and why; `remembers` says that the state file follows this action.
 
     An `identity` is given to a machine that has none; without one to give, a machine that lost its own is not touched.
+    `good` is the software that stays there as a way back, release by release; `holds` is a release that is held from now
+    on. A release that is deployed is no longer held.
     """
 
     verb: str
@@ -89,6 +91,8 @@ class Order:
     generation: int
     remembers: bool
     identity: str | None = None
+    good: tuple[tuple[str, ...], ...] = ()
+    holds: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +180,7 @@ def composed(release: Release, steps: tuple[Step, ...], order: Order, secrets: S
         + f"entry={sh.quote(_entry(release, order))}\nfacts={sh.quote(_facts(release, order))}\n"
         + _LIBRARY
         + _guard(release, order)
+        + _standings(release, order)
         + ("remember applying\n" if order.remembers else "")
         # By exec, as dash keeps a copy of what it redirects for a function: the lock would outlive who holds it.
         + "( exec </dev/null >/dev/null 9>&-; throb ) & throbbing=$!\n"
@@ -218,6 +223,17 @@ def _guard(release: Release, order: Order) -> str:
         f'if [ "${{known:-0}}" -gt {order.generation} ]; then say "refused older $(packed "$known")"; return; fi\n'
         + _identified(order)
     )
+
+
+def _standings(release: Release, order: Order) -> str:
+    """Return sh that notes which software stays and which releases are held; with a removal all of it goes."""
+    if order.verb == "remove":
+        return ""
+    good = sh.quote("\n".join(" ".join(names) for names in order.good))
+    noted = f'printf "%s\\n" {good} >"$state/good.new" && mv -T "$state/good.new" "$state/good"\n' if order.good else ""
+    lifted = f'[ ! -e "$state/held" ] || sed -i "/^{release.id}\\$/d" "$state/held"\n' if order.remembers else ""
+    held = f'printf "%s\\n" {sh.quote(order.holds)} >>"$state/held"\n' if order.holds else ""
+    return noted + lifted + held
 
 
 def _identified(order: Order) -> str:

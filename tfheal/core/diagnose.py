@@ -323,8 +323,9 @@ def _health_findings(release: Release, facts: InstanceFacts, *, hushed: bool) ->
         found = [replace(_finding(release, "not-alive", f"{alive[0].check}: {alive[0].detail}"), entry="restart")]
     else:
         causes: dict[str, Cause] = {"ready": "not-ready", "consistent": "inconsistent"}
+        entries: dict[str, Rung] = {"ready": "rollback", "consistent": "page"}
         found = [
-            replace(_finding(release, causes[check.kind], f"{check.check}: {check.detail}"), entry="page")
+            replace(_finding(release, causes[check.kind], f"{check.check}: {check.detail}"), entry=entries[check.kind])
             for check in failing
         ]
     if found and unit and _starts(unit, release):

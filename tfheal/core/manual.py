@@ -25,6 +25,7 @@ _PARTS: Final = {
     "check": ("playbook", "Check", "a question about health"),
     "setting": ("playbook", "SettingSpec", "what an app spec may set"),
     "secret": ("playbook", "SecretSpec", "a secret as a playbook names it"),
+    "upgrade": ("playbook", "UpgradeRules", "when a release is trusted, and the ways back"),
     "heal": ("workspace", "HealPolicy", "when healing acts, and how often"),
     "page": ("workspace", "PageRoute", "how a human is called"),
     "ping": ("workspace", "PingRoute", "the dead-man switch of `tfheal tick`"),

@@ -1,10 +1,12 @@
-"""Remedies that are not a release: restarting a unit and freeing a disk, as steps like any other."""
+"""Remedies that are not a release: restarting a unit, freeing a disk, throwing software away, as steps like any other."""
 
 from typing import Final
 
 from tfheal.base import sh
 from tfheal.core.apply import Secrets, alive_script, wait_script
+from tfheal.core.resources.software import trees
 from tfheal.core.resources.step import Step
+from tfheal.core.resources.tree import discarded
 from tfheal.model import paths
 from tfheal.model.release import Release
 
@@ -36,6 +38,14 @@ def restart(release: Release, secrets: Secrets) -> tuple[Step, ...]:
     )
 
 
+def discard(release: Release) -> tuple[Step, ...]:
+    """Given a release, return the steps that disown its software, so that the steps of the release make it anew.
+
+    What is there stays in use until the new one is complete, and a run that is killed in between leaves a drift.
+    """
+    return tuple(discarded(tree) for tree in trees(release))
+
+
 def free_disk(app: str, full_share: float) -> tuple[Step, ...]:
     """Given the app that acts and the used share that counts as full, return the step that frees caches, journals and old releases.
 
@@ -52,8 +62,9 @@ df --output=iused,iavail {paths.DISKS} 2>/dev/null | {{ while read -r used free;
   [ $((100 * used)) -lt $(({most} * (used + free))) ] || {{ echo "a disk is full: $free inodes free"; exit 1; }}
 done; }} || exit 1
 """
-    # All but the release that `current` points to: a way back is worth less than a disk that takes writes. The lock of
-    # our own app is ours already; of another app it says that a run may be putting a release there just now.
+    # All but the release that `current` points to and the newest that is known good: while the one that runs has not
+    # proven itself, that one is the only way back; once it has, they are the same. The lock of our own app is ours
+    # already; of another app it says that a run may be putting a release there just now.
     apply = f"""\
 apt-get clean
 journalctl --rotate --vacuum-size={_KEPT_JOURNAL} 2>&1 | tail -n 1
@@ -64,8 +75,10 @@ for home in /opt/tfheal/*/*/; do
   (
     [ "$other" = {sh.quote(app)} ] || flock -n 8 || exit 0
     now=$(readlink -f "${{home}}current")
+    good=$(head -n 1 "{paths.STATE}/${{home#/opt/tfheal/}}good" 2>/dev/null)
     for release in "${{home}}releases"/*; do
       [ -d "$release" ] && [ ! -L "$release" ] || continue
+      case " $good " in *" ${{release##*/}} "*) continue ;; esac
       [ "$(readlink -f "$release")" = "$now" ] || rm -rf --one-file-system -- "$release"
     done
   ) 8>>"{paths.RUN}/$other.lock"

@@ -5,7 +5,7 @@ import secrets
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -13,13 +13,24 @@ from pydantic import ValidationError
 
 from tfheal.base import untrusted
 from tfheal.base.errors import ActionFailed
+from tfheal.edge import rows
 from tfheal.edge.clock import SystemClock
 from tfheal.edge.database import Database, Row
 from tfheal.edge.process import is_gone, is_here, this_process
 from tfheal.model.findings import Health
 from tfheal.model.lease import SILENCE
 from tfheal.model.ports import Clock
-from tfheal.model.record import ActionRecord, Deployed, HealthSince, Incident, Outcome, Placement, Run, Silence
+from tfheal.model.record import (
+    ActionRecord,
+    Deployed,
+    HealthSince,
+    Incident,
+    Outcome,
+    Placement,
+    Run,
+    Silence,
+    Standing,
+)
 from tfheal.model.release import InstanceName, Release
 
 _DIGITS: Final = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -58,7 +69,7 @@ class SqliteJournal:
                 "insert_run",
                 id=run.id,
                 command=run.command,
-                started=written(now),
+                started=rows.written(now),
                 host=run.host,
                 pid=run.pid,
                 boot=me.boot,
@@ -69,36 +80,36 @@ class SqliteJournal:
     def end_run(self, run: str, exit_code: int, now: datetime) -> None:
         """Record how a run ended."""
         with self.database.atomic():
-            if not self.database.change("end_run", id=run, exit=exit_code, ended=written(now)):
+            if not self.database.change("end_run", id=run, exit=exit_code, ended=rows.written(now)):
                 raise _missing("run", run)
 
     def intend(self, action: ActionRecord) -> None:
         """Record an action before it starts."""
         with self.database.atomic():
-            self.database.change("insert_action", **_columns(action))
+            self.database.change("insert_action", **rows.columns(action))
 
     def note(self, actions: Iterable[ActionRecord]) -> None:
         """Record actions that others took and that are over; one that is there already is left as it is."""
         with self.database.atomic():
             for action in actions:
-                self.database.change("note_action", **_columns(action))
+                self.database.change("note_action", **rows.columns(action))
 
     def conclude(self, action: str, outcome: Outcome, detail: str, now: datetime) -> None:
         """Record how an action ended; the first outcome stands, unless it was `unknown`."""
         with self.database.atomic():
             if not self.database.change(
-                "conclude_action", id=action, outcome=outcome, detail=untrusted.text(detail), ended=written(now)
+                "conclude_action", id=action, outcome=outcome, detail=untrusted.text(detail), ended=rows.written(now)
             ):
                 raise _missing("action", action)
 
     def actions(self, app: str | None = None, since: datetime | None = None, limit: int = 1_000) -> list[ActionRecord]:
         """Return the newest actions, oldest first; those of one app, those started since a time."""
-        after, most = _written_or_none(since), max(limit, 0)
+        after, most = rows.written_or_none(since), max(limit, 0)
         if app is None:
-            rows = self.database.rows("actions", since=after, limit=most)
+            found = self.database.rows("actions", since=after, limit=most)
         else:
-            rows = self.database.rows("actions_of_app", app=app, since=after, limit=most)
-        return [_action(row) for row in rows]
+            found = self.database.rows("actions_of_app", app=app, since=after, limit=most)
+        return [rows.action(row) for row in found]
 
     def apps(self) -> list[str]:
         """Return the apps that something was ever done to, by name."""
@@ -113,7 +124,7 @@ class SqliteJournal:
 
     def unfinished(self) -> list[ActionRecord]:
         """Return the actions without an outcome whose run has ended or died, or lost the lease of the app."""
-        return [_action(row) for row in self.database.rows("open_actions") if self._is_abandoned(row)]
+        return [rows.action(row) for row in self.database.rows("open_actions") if self._is_abandoned(row)]
 
     def is_dead(self, lease: Row) -> bool:
         """Given a lease, return whether its holder has ended, or said nothing for ten seconds."""
@@ -123,14 +134,16 @@ class SqliteJournal:
         silent = (
             timedelta(seconds=self.clock.monotonic() - lease["beat"])
             if here
-            else self.clock.now() - moment(lease["renewed"])
+            else self.clock.now() - rows.moment(lease["renewed"])
         )
         return silent > timedelta(seconds=SILENCE)
 
     def save_release(self, release: Release, now: datetime) -> None:
         """Keep a rendered release under its id; keeping it twice is once."""
         with self.database.atomic():
-            self.database.change("save_release", id=release.id, document=release.model_dump_json(), saved=written(now))
+            self.database.change(
+                "save_release", id=release.id, document=release.model_dump_json(), saved=rows.written(now)
+            )
 
     def release(self, release: str) -> Release | None:
         """Return a kept release; raise ActionFailed if this tfheal cannot read it any more."""
@@ -159,18 +172,38 @@ class SqliteJournal:
             version=deployed.version,
             generation=deployed.generation,
             phase=deployed.phase,
-            at=written(deployed.at),
+            at=rows.written(deployed.at),
         )
 
     def drop_deployed(self, instance: InstanceName) -> None:
-        """Forget an instance that was removed, its health too."""
+        """Forget an instance that was removed, its health and how its releases did too."""
         with self.database.atomic():
             self.database.change("drop_deployed", **asdict(instance))
             self.database.change("drop_health", **asdict(instance))
+            self.database.change("drop_standings", **asdict(instance))
 
     def deployed(self, app: str | None = None) -> list[Deployed]:
         """Return what every instance (of one app) is meant to be, ordered by instance."""
-        return [_deployed(row) for row in self.database.rows("deployed", app=app)]
+        return [rows.deployed(row) for row in self.database.rows("deployed", app=app)]
+
+    def put_standings(self, standings: Iterable[Standing]) -> None:
+        """Record how releases do on their instances, each in place of what was known of it."""
+        with self.database.atomic():
+            for one in standings:
+                self.database.change(
+                    "put_standing",
+                    **asdict(one.instance),
+                    release=one.release,
+                    generation=one.generation,
+                    healthy_since=rows.written_or_none(one.healthy_since),
+                    good=rows.written_or_none(one.good),
+                    held=rows.written_or_none(one.held),
+                    why=untrusted.text(one.why),
+                )
+
+    def standings(self, app: str | None = None) -> list[Standing]:
+        """Return how the releases of every instance (of one app) did, ordered by instance."""
+        return [rows.standing(row) for row in self.database.rows("standings", app=app)]
 
     def put_incident(self, incident: Incident) -> None:
         """Add an incident, or replace the one with its id."""
@@ -184,11 +217,11 @@ class SqliteJournal:
                 cause=incident.cause,
                 state=incident.state,
                 rung=incident.rung,
-                opened=written(incident.opened),
-                last_seen=written(incident.last_seen),
-                healthy_since=_written_or_none(incident.healthy_since),
-                closed=_written_or_none(incident.closed),
-                paged=_written_or_none(incident.paged),
+                opened=rows.written(incident.opened),
+                last_seen=rows.written(incident.last_seen),
+                healthy_since=rows.written_or_none(incident.healthy_since),
+                closed=rows.written_or_none(incident.closed),
+                paged=rows.written_or_none(incident.paged),
                 detail=untrusted.text(incident.detail),
             )
 
@@ -196,20 +229,20 @@ class SqliteJournal:
         """Record who took an incident upon themselves and when; None takes that back."""
         with self.database.atomic():
             if not self.database.change(
-                "ack_incident", id=incident, acked=_written_or_none(at), acked_by=untrusted.line(who)
+                "ack_incident", id=incident, acked=rows.written_or_none(at), acked_by=untrusted.line(who)
             ):
                 raise _missing("incident", incident)
 
     def incidents(self, *, open_only: bool = False, since: datetime | None = None) -> list[Incident]:
         """Return incidents, oldest first; `open_only` leaves out resolved ones, `since` those over before it."""
         query = "open_incidents" if open_only else "incidents"
-        return [_incident(row) for row in self.database.rows(query, since=_written_or_none(since))]
+        return [rows.incident(row) for row in self.database.rows(query, since=rows.written_or_none(since))]
 
     def note_health(self, healths: Mapping[InstanceName, Health], now: datetime) -> None:
         """Record the health of instances; `since` moves only where it changed."""
         with self.database.atomic():
             for instance, health in healths.items():
-                self.database.change("note_health", **asdict(instance), health=health, since=written(now))
+                self.database.change("note_health", **asdict(instance), health=health, since=rows.written(now))
 
     def move(self, placement: Placement, deployed: Sequence[Deployed]) -> None:
         """Record where an app runs from now on, and what each of its instances is meant to be, all at once."""
@@ -220,7 +253,7 @@ class SqliteJournal:
                 place=json.dumps(dict(placement.place)),
                 spec=json.dumps(dict(placement.spec)),
                 pinned=json.dumps(sorted(placement.pinned)),
-                at=written(placement.at),
+                at=rows.written(placement.at),
             )
             for item in deployed:
                 self._set_deployed(item)
@@ -231,7 +264,7 @@ class SqliteJournal:
             place, spec = (
                 {key: tuple(names) for key, names in json.loads(row[word]).items()} for word in ("place", "spec")
             )
-            return Placement(row["app"], place, spec, frozenset(json.loads(row["pinned"])), moment(row["at"]))
+            return Placement(row["app"], place, spec, frozenset(json.loads(row["pinned"])), rows.moment(row["at"]))
         return None
 
     def drop_placement(self, app: str) -> None:
@@ -243,19 +276,19 @@ class SqliteJournal:
         """Record which slices could not be connected to, each since the first time, and forget it of those heard of."""
         with self.database.atomic():
             for name in silent:
-                self.database.change("note_silence", slice=name, since=written(now))
+                self.database.change("note_silence", slice=name, since=rows.written(now))
             for name in heard:
                 self.database.change("drop_silence", slice=name)
 
     def silences(self) -> dict[str, Silence]:
         """Return the slices that were silent the last time they were asked, by name."""
-        rows = self.database.rows("silences")
-        return {row["slice"]: Silence(row["slice"], moment(row["since"]), bool(row["paused"])) for row in rows}
+        found = self.database.rows("silences")
+        return {row["slice"]: Silence(row["slice"], rows.moment(row["since"]), bool(row["paused"])) for row in found}
 
     def health_since(self) -> dict[InstanceName, HealthSince]:
         """Return the last recorded health of every instance."""
         healths = (
-            HealthSince(_instance(row), row["health"], moment(row["since"]))
+            HealthSince(rows.instance(row), row["health"], rows.moment(row["since"]))
             for row in self.database.rows("health_since")
         )
         return {health.instance: health for health in healths}
@@ -270,27 +303,6 @@ class SqliteJournal:
         return row["lease_run"] is not None or not here or is_gone(row["run_pid"], row["run_process_started"])
 
 
-def written(moment: datetime) -> str:
-    """Given an aware time, return it as RFC 3339 in UTC with microseconds; raise ValueError for a naive one."""
-    if moment.tzinfo is None:
-        msg = "a time without a zone is not a time"
-        raise ValueError(msg)
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _written_or_none(moment: datetime | None) -> str | None:
-    return None if moment is None else written(moment)
-
-
-def moment(text: str) -> datetime:
-    """Given a time as `written`, return it, aware."""
-    return datetime.fromisoformat(text)
-
-
-def _moment_or_none(text: str | None) -> datetime | None:
-    return None if text is None else moment(text)
-
-
 def _digits(number: int, count: int) -> str:
     shifts = range(5 * (count - 1), -1, -5)
     return "".join(_DIGITS[(number >> shift) & 31] for shift in shifts)
@@ -298,78 +310,3 @@ def _digits(number: int, count: int) -> str:
 
 def _missing(what: str, name: str) -> ActionFailed:
     return ActionFailed(f"the journal has no {what} {name}", why="the file was replaced while this run was under way")
-
-
-def _instance(row: Row) -> InstanceName:
-    return InstanceName(row["app"], row["component"], row["slice"])
-
-
-def _instance_or_none(row: Row) -> InstanceName | None:
-    return None if row["component"] is None else _instance(row)
-
-
-def _columns(action: ActionRecord) -> dict[str, str | None]:
-    return {
-        "id": action.id,
-        "run": action.run,
-        "verb": action.verb,
-        "app": action.app,
-        "component": action.instance.component if action.instance else None,
-        "slice": action.slice,
-        "incident": action.incident,
-        "why": untrusted.text(action.why),
-        "release": action.release,
-        "started": written(action.started),
-        "ended": _written_or_none(action.ended),
-        "outcome": action.outcome,
-        "detail": untrusted.text(action.detail),
-    }
-
-
-def _action(row: Row) -> ActionRecord:
-    return ActionRecord(
-        id=row["id"],
-        run=row["run"],
-        verb=row["verb"],
-        app=row["app"],
-        instance=_instance_or_none(row),
-        slice=row["slice"],
-        incident=row["incident"],
-        why=row["why"],
-        release=row["release"],
-        started=moment(row["started"]),
-        ended=_moment_or_none(row["ended"]),
-        outcome=row["outcome"],
-        detail=row["detail"],
-    )
-
-
-def _deployed(row: Row) -> Deployed:
-    return Deployed(
-        instance=_instance(row),
-        release=row["release"],
-        version=row["version"],
-        generation=row["generation"],
-        phase=row["phase"],
-        at=moment(row["at"]),
-    )
-
-
-def _incident(row: Row) -> Incident:
-    return Incident(
-        id=row["id"],
-        app=row["app"],
-        instance=_instance_or_none(row),
-        slice=row["slice"],
-        cause=row["cause"],
-        state=row["state"],
-        rung=row["rung"],
-        opened=moment(row["opened"]),
-        last_seen=moment(row["last_seen"]),
-        healthy_since=_moment_or_none(row["healthy_since"]),
-        closed=_moment_or_none(row["closed"]),
-        paged=_moment_or_none(row["paged"]),
-        detail=row["detail"],
-        acked=_moment_or_none(row["acked"]),
-        acked_by=row["acked_by"],
-    )

@@ -7,8 +7,9 @@ from contextlib import contextmanager, suppress
 from tfheal.base.errors import Refused, TfhealError
 from tfheal.base.moments import rfc3339
 from tfheal.edge.database import Row
-from tfheal.edge.journal import SqliteJournal, moment, written
+from tfheal.edge.journal import SqliteJournal
 from tfheal.edge.process import this_process
+from tfheal.edge.rows import moment, written
 from tfheal.model.lease import HEARTBEAT, SILENCE
 from tfheal.model.record import LeaseHolder
 

@@ -4,7 +4,8 @@ from datetime import datetime
 
 from tfheal.base import untrusted
 from tfheal.edge.database import Row
-from tfheal.edge.journal import SqliteJournal, moment, written
+from tfheal.edge.journal import SqliteJournal
+from tfheal.edge.rows import moment, written
 from tfheal.model.pause import Pause, PauseKind
 
 

@@ -11,6 +11,7 @@ from tfheal.core.resources.step import Step
 from tfheal.flows.fleet import Limits, ask_all
 from tfheal.flows.hidden import hushed
 from tfheal.flows.pauses import check
+from tfheal.flows.standing import kept
 from tfheal.model.inventory import Slice
 from tfheal.model.ports import Exec, Ports
 from tfheal.model.record import ActionRecord, Outcome, Verb
@@ -21,7 +22,7 @@ T = TypeVar("T")
 REPORT_CAP = 1 << 20
 _MOST_TRIES = 3  # of what an operator ordered, while others are at work until just before
 _VERIFIED_ALIVE = frozenset(
-    {"deploy", "restart", "redeploy"}
+    {"deploy", "restart", "redeploy", "rollback", "rebuild"}
 )  # the others have done their part when their steps say so
 
 
@@ -38,11 +39,12 @@ class Work:
     generation: int
     incident: str | None = None
     identity: str | None = None
+    holds: str | None = None
 
     @property
     def remembers(self) -> bool:
         """Return whether the state on the slice follows: it does where a whole release is put there."""
-        return self.verb in {"deploy", "redeploy"}
+        return self.verb in {"deploy", "redeploy", "rollback", "rebuild"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,17 @@ def act_everywhere(
 
 def _trip(work: Work, target: Slice, ports: Ports) -> tuple[Outcome, str, Report | None]:
     marker, hidden = ports.marker(), ports.hidden([target.name])[target.name]
-    order = Order(work.verb, ports.writer, work.run, work.why, work.generation, work.remembers, work.identity)
+    order = Order(
+        verb=work.verb,
+        writer=ports.writer,
+        run=work.run,
+        why=work.why,
+        generation=work.generation,
+        remembers=work.remembers,
+        identity=work.identity,
+        good=kept(work.release.instance, ports),
+        holds=work.holds,
+    )
     script = apply.composed(work.release, work.steps, order, work.secrets, marker)
     try:
         check(work.release.app, target.name, ports)  # a pause that came while this run was under way

@@ -1,7 +1,7 @@
 """`tfheal deploy`: a check trip whose reply is the plan, then an apply trip to the slices that differ and to no other."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tfheal.base.errors import Refused, TfhealError
 from tfheal.base.exits import winning
@@ -13,6 +13,7 @@ from tfheal.flows.observe import Asked, asked, observed
 from tfheal.flows.pauses import settle, standing
 from tfheal.flows.recover import close_incidents, close_unfinished
 from tfheal.flows.releases import in_use, make_secrets, reached, wanted
+from tfheal.flows.standing import held, lift
 from tfheal.model.facts import Observation, Unasked
 from tfheal.model.inventory import Slice
 from tfheal.model.plan import InstancePlan
@@ -25,10 +26,11 @@ from tfheal.model.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class DeployOptions:
-    """What the operator asked for: stop after the plan; accept that a slice came back empty."""
+    """What the operator asked for: stop after the plan; accept that a slice came back empty; try what is held again."""
 
     plan: bool = False
     onto_empty: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def deploy(
 ) -> tuple[AppResult, ...]:
     """Given names of apps, bring each to what its spec says, or only say what that would change."""
     if options.plan:
-        return tuple(_result(_check_trip(workspace, app, ports, limits, "")) for app in apps)
+        return tuple(_result(_check_trip(workspace, app, ports, limits, ""), options) for app in apps)
     run = ports.journal.begin_run("deploy " + " ".join(apps), ports.clock.now())
     results = []
     for app in apps:
@@ -123,11 +125,11 @@ def _plans(trip: _Trip) -> dict[InstanceName, InstancePlan]:
     }
 
 
-def _result(trip: _Trip) -> AppResult:
+def _result(trip: _Trip, options: DeployOptions) -> AppResult:
     outcomes: Mapping[str, InstanceOutcome] = {"unchanged": "unchanged", "unasked": "unasked", "wiped": "refused"}
     plans = _plans(trip)
     shown = (InstanceResult(plan, outcomes.get(plan.reason, "planned"), plan.detail) for plan in plans.values())
-    return AppResult(trip.app, tuple(shown), refused=_refusal(trip, plans, DeployOptions(onto_empty=True)))
+    return AppResult(trip.app, tuple(shown), refused=_refusal(trip, plans, replace(options, onto_empty=True)))
 
 
 def _refusal(trip: _Trip, plans: Mapping[InstanceName, InstancePlan], options: DeployOptions) -> str:
@@ -143,7 +145,9 @@ def _refusal(trip: _Trip, plans: Mapping[InstanceName, InstancePlan], options: D
         return (
             f"{wiped[0].instance}: {wiped[0].detail} (its data is gone from there; --onto-empty starts with empty data)"
         )
-    return ""
+    due = [trip.items[name].release for name, plan in plans.items() if plan.acts and not options.again]
+    told = [f"{one.instance}: {why}" for one in due if (why := held(one, trip.seen.get(one.slice), trip.ports))]
+    return "; ".join(told)
 
 
 def _waiting(
@@ -187,7 +191,6 @@ def _apply_stage(
 
 def _apply(trip: _Trip, name: InstanceName, plan: InstancePlan, target: Slice) -> Done:
     item, known = trip.items[name], _reached(trip, name)
-    trip.ports.journal.save_release(item.release, trip.ports.clock.now())
     _note(trip, name, "deploying")
     work = Work(
         verb="deploy",
@@ -200,9 +203,11 @@ def _apply(trip: _Trip, name: InstanceName, plan: InstancePlan, target: Slice) -
         identity=None if known and plan.reason != "wiped" else f"{target.name} {trip.ports.marker()}",
     )
     done = act(work, target, trip.ports)
+    if done.outcome != "refused":
+        lift(name, item.release.id, trip.ports)
+        close_incidents(name, trip.ports)
     if done.outcome == "done":
         _note(trip, name, "deployed")
-        close_incidents(name, trip.ports)
     elif done.outcome == "refused":
         _put_back(trip, name)
     return done

@@ -19,6 +19,7 @@ from tfheal.flows.reflex import note_reflex
 from tfheal.flows.releases import everywhere, retired
 from tfheal.flows.rescue import judgement, rescued, rescues
 from tfheal.flows.rungs import HealRun, page, take
+from tfheal.flows.standing import note, ways_back
 from tfheal.model.facts import SliceFacts
 from tfheal.model.findings import Diagnosis
 from tfheal.model.inventory import Slice
@@ -85,6 +86,7 @@ def _heal(run: HealRun, options: HealOptions) -> Healing:
         _keep(run, plan.incidents)
     if not options.plan_only:
         run.ports.journal.note_health(diagnosis.instances, now)
+        note(run.workspace, found, diagnosis, run.ports)
     return Healing(now, _shown(run, plan, taken), plan, tuple(taken), {}, diagnosis, found.seen, agreed)
 
 
@@ -140,6 +142,7 @@ def _plan(run: HealRun, found: Look, diagnosis: Diagnosis, storm: Storm | None) 
         retired=frozenset(item.instance.slice for item in retired(run.ports))
         - {item.release.slice for item in everywhere(run.ports)},
         rescues=rescues(run, diagnosis),
+        ways_back=ways_back(run.workspace, found.meant, run.ports),
     )
     asked_slices = [name for name, facts in found.seen.items() if isinstance(facts, SliceFacts)]
     return planned(diagnosis, asked_slices, situation)

@@ -3,15 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import assert_never
+from typing import Final, assert_never
 
-from tfheal.base.errors import TfhealError
+from tfheal.base.errors import Refused, TfhealError
 from tfheal.base.moments import rfc3339
 from tfheal.core import remedies
 from tfheal.core.deploy import liveness
 from tfheal.core.resources import steps
 from tfheal.core.resources.step import Step
-from tfheal.flows.act import Work, act
+from tfheal.flows import standing
+from tfheal.flows.act import Done, Work, act
 from tfheal.flows.fleet import Limits
 from tfheal.flows.releases import secret_values
 from tfheal.flows.remove import finish_removal
@@ -22,6 +23,8 @@ from tfheal.model.record import ActionRecord, Expected, Incident, Outcome
 from tfheal.model.release import InstanceName, Release
 from tfheal.model.results import Taken
 from tfheal.model.workspace import Workspace
+
+_WHOLE: Final = frozenset({"redeploy", "rebuild"})  # what puts a whole release there ends a deploy that was interrupted
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,40 @@ def take(run: HealRun, action: Action, have: Mapping[InstanceName, Expected], ta
     run.ports.reporter.say(f"{action.instance}  {action.rung}: {action.why}")
     if item.deployed.phase == "removing":
         done = finish_removal(item, target, run.ports, run.run, action.incident)
+    elif action.rung == "rollback":
+        done = _roll_back(run, action, item, target)
     else:
         done = act(_work(run, action, item), target, run.ports)
-        if done.outcome == "done" and action.rung == "redeploy" and item.deployed.phase == "deploying":
+        if done.outcome == "done" and action.rung in _WHOLE and item.deployed.phase == "deploying":
             run.ports.journal.set_deployed(replace(item.deployed, phase="deployed", at=run.ports.clock.now()))
     return Taken(action, done.outcome, done.detail, done.seconds)
+
+
+def _roll_back(run: HealRun, action: Action, item: Expected, target: Slice) -> Done:
+    """Put an earlier release there in place of the deployed one, which is held; killed in between, it goes forward."""
+    journal, before = run.ports.journal, item.deployed
+    release = journal.release(action.release or "")
+    if release is None:
+        raise Refused("nothing to go back to", where=str(before.instance), why=f"release {action.release} is not kept")
+    now = run.ports.clock.now()
+    older = replace(before, release=str(action.release), version=release.version, phase="deploying", at=now)
+    work = replace(_work(run, action, Expected(older, release)), holds=before.release)
+    standing.hold(before, _failure(run, action), run.ports)
+    journal.set_deployed(older)
+    done = act(work, target, run.ports)
+    if done.outcome == "done":
+        journal.set_deployed(replace(older, phase="deployed", at=run.ports.clock.now()))
+    elif done.outcome == "refused":
+        journal.set_deployed(before)
+        standing.lift(before.instance, before.release, run.ports)
+    return done
+
+
+def _failure(run: HealRun, action: Action) -> str:
+    """Return what the last failed try of an incident said, else what the incident is."""
+    tries = [one for one in run.ports.journal.actions(action.app) if one.incident == action.incident]
+    said = [one.detail.strip().splitlines()[0] for one in tries if one.outcome == "failed" and one.detail.strip()]
+    return said[-1][:300] if said else action.why
 
 
 def _work(run: HealRun, action: Action, item: Expected) -> Work:
@@ -72,8 +104,10 @@ def _remedy(run: HealRun, action: Action, release: Release, secrets: Mapping[tup
             return remedies.restart(release, secrets)
         case "free-disk":
             return remedies.free_disk(release.app, run.workspace.provider.heal.disk_full_share)
-        case "redeploy":
+        case "redeploy" | "rollback":
             return steps(release, secrets) + liveness(release, secrets)
+        case "rebuild":
+            return remedies.discard(release) + steps(release, secrets) + liveness(release, secrets)
         case "page" | "recreate" | "rehome":  # nothing that is done on the slice
             return ()
         case _:

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 from tfheal.core.diagnose import dated
 from tfheal.flows.fleet import Limits
-from tfheal.flows.look import Scope, judged, look
+from tfheal.flows.look import Look, Scope, judged, look
 from tfheal.flows.pauses import standing
 from tfheal.flows.place import listed
 from tfheal.flows.reflex import note_reflex
 from tfheal.flows.releases import wanted
+from tfheal.flows.standing import held, note
 from tfheal.model.findings import Finding
 from tfheal.model.ports import Ports
-from tfheal.model.record import Expected
 from tfheal.model.release import InstanceName
 from tfheal.model.results import Placed, Status
 from tfheal.model.workspace import Workspace
@@ -25,8 +25,9 @@ def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], p
     diagnosis = judged(workspace, apps, found, ports)
     now = ports.clock.now()
     ports.journal.note_health(diagnosis.instances, now)
+    note(workspace, found, diagnosis, ports)
     since = ports.journal.health_since()
-    findings = diagnosis.findings + _not_deployed(workspace, apps, found.meant, ports)
+    findings = diagnosis.findings + _not_deployed(workspace, apps, found, ports)
     findings += tuple(finding for app in apps for finding in _moved(listed(workspace, app, ports)))
     diagnosis = replace(diagnosis, findings=dated(findings, ports.journal.incidents(open_only=True), since))
     healed = {
@@ -48,11 +49,9 @@ def _moved(placed: Placed) -> Iterator[Finding]:
         yield Finding("retired", "info", name.slice, detail)
 
 
-def _not_deployed(
-    workspace: Workspace, apps: tuple[str, ...], meant: tuple[Expected, ...], ports: Ports
-) -> tuple[Finding, ...]:
+def _not_deployed(workspace: Workspace, apps: tuple[str, ...], seen_now: Look, ports: Ports) -> tuple[Finding, ...]:
     """Return the information that a spec asks for something newer than what is deployed: only a deploy adopts it."""
-    have = {item.release.instance: item.release.id for item in meant}
+    have, seen = {item.release.instance: item.release.id for item in seen_now.meant}, seen_now.seen
     found = []
     deployed = {name.app for name in have}
     for app in (app for app in apps if app in deployed):
@@ -60,4 +59,6 @@ def _not_deployed(
             if have.get(release.instance) != release.id:
                 detail = f"the workspace asks for release {release.id}: tfheal deploy {app} --plan shows the difference"
                 found.append(Finding("not-deployed", "info", release.slice, detail, release.instance))
+                if told := held(release, seen.get(release.slice), ports):
+                    found.append(Finding("held", "info", release.slice, told, release.instance))
     return tuple(found)

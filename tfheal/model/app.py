@@ -19,7 +19,7 @@ class AppHeal(Strict):
     """What healing may do with this app."""
 
     allow: tuple[Rung, ...] = Field(
-        default=("restart", "free-disk", "redeploy", "page"),
+        default=("restart", "free-disk", "redeploy", "rollback", "rebuild", "page"),
         description="the rungs that healing may use; all others only page",
     )
     reflex: Literal["on", "off"] = Field(

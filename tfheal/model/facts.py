@@ -91,6 +91,7 @@ class SliceState:
     writer: str
     at: str
     phase: str
+    held: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ Cause = Literal[
     "inconsistent",
     "blocked",
     "not-deployed",
+    "held",
     "interrupted",
     "newer-generation",
     "foreign-release",

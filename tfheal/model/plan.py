@@ -14,6 +14,14 @@ Reason = Literal["new", "changed", "interrupted", "unchanged", "unasked", "wiped
 
 
 @dataclass(frozen=True, slots=True)
+class Back:
+    """The release that an instance can go back to; if there is none, why."""
+
+    release: str | None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Action:
     """One remedy for one incident. Its guard and its verify are the checks of its steps."""
 

@@ -13,8 +13,12 @@ from tfheal.model.names import Duration, Name, Size, Strict
 from tfheal.model.resources import PackageName, Resource, SlicePath, Text
 
 CheckKind = Literal["alive", "ready", "consistent"]
-Rung = Literal["restart", "free-disk", "redeploy", "recreate", "rehome", "page"]
-SHIPPED_LADDER: tuple[Rung, ...] = ("restart", "free-disk", "redeploy", "recreate", "rehome", "page")
+Rung = Literal["restart", "free-disk", "redeploy", "rollback", "rebuild", "recreate", "rehome", "page"]
+SHIPPED_LADDER: tuple[Rung, ...] = (
+    *("restart", "free-disk", "redeploy", "rollback", "rebuild", "recreate", "rehome", "page"),
+)
+WayBack = Literal["safe", "needs-restore", "forbidden"]
+Version = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+~-]{0,40}$")]
 Setting = str | int | bool
 SettingName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
 
@@ -123,15 +127,32 @@ class Component(Strict):
         return self
 
 
+class UpgradeRules(Strict):
+    """When a release is trusted, and whether one may go back from a version to an older one."""
+
+    soak: Duration = Field(
+        default=600.0,
+        description="healthy for so long without a restart, a release is known good (Nomad: 10 minutes for an upgrade)",
+    )
+    rollback: WayBack = Field(
+        default="needs-restore",
+        description="from a version to an older one: safe, when that can read the data; needs-restore; or forbidden",
+    )
+    versions: dict[Version, WayBack] = Field(
+        default_factory=dict, description="the same for going back from, or past, single versions"
+    )
+
+
 class Playbook(Strict):
     """How one application is deployed, checked and healed."""
 
     playbook: Name = Field(description="its name, as its folder is named")
     title: Text = Field(description="a word or two for people")
     description: str = Field(default="", description="one sentence: what the application is for")
-    versions: dict[Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+~-]{0,40}$")], Text] = Field(
+    versions: dict[Version, Text] = Field(
         min_length=1, description="each version, and the lock file of its exact packages and hashes"
     )
+    upgrade: UpgradeRules = Field(default=UpgradeRules(), description="when a release is trusted, and the ways back")
     settings: dict[SettingName, SettingSpec] = Field(default_factory=dict, description="what an app spec may set")
     secrets: dict[SettingName, SecretSpec] = Field(
         default_factory=dict, description="what is made on the first deploy and kept encrypted"

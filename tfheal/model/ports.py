@@ -20,6 +20,7 @@ from tfheal.model.record import (
     Placement,
     Run,
     Silence,
+    Standing,
 )
 from tfheal.model.release import InstanceName, Release
 from tfheal.model.tick import Signal
@@ -204,10 +205,16 @@ class Journal(Protocol):
         """Record what an instance is meant to be."""
 
     def drop_deployed(self, instance: InstanceName) -> None:
-        """Forget an instance that was removed."""
+        """Forget an instance that was removed, and how its releases did."""
 
     def deployed(self, app: str | None = None) -> list[Deployed]:
         """Return what every instance (of one app) is meant to be, ordered by instance."""
+
+    def put_standings(self, standings: Iterable[Standing]) -> None:
+        """Record how releases do on their instances, each in place of what was known of it."""
+
+    def standings(self, app: str | None = None) -> list[Standing]:
+        """Return how the releases of every instance (of one app) did, ordered by instance."""
 
     def put_incident(self, incident: Incident) -> None:
         """Add an incident, or replace the one with its id."""

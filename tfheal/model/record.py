@@ -9,7 +9,19 @@ from tfheal.model.findings import Cause, Health
 from tfheal.model.playbook import Rung
 from tfheal.model.release import InstanceName, Release
 
-Verb = Literal["deploy", "remove", "restart", "free-disk", "redeploy", "recreate", "rehome", "page", "reflex"]
+Verb = Literal[
+    "deploy",
+    "remove",
+    "restart",
+    "free-disk",
+    "redeploy",
+    "rollback",
+    "rebuild",
+    "recreate",
+    "rehome",
+    "page",
+    "reflex",
+]
 Place = Mapping[str, tuple[str, ...]]
 Outcome = Literal["done", "failed", "refused", "undone", "unknown"]
 IncidentState = Literal["open", "watching", "resolved", "refused"]
@@ -130,6 +142,19 @@ class Silence:
     slice: str
     since: datetime
     paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a release did on its instance: healthy since when, last seen proven when, and since when and why it is held."""
+
+    instance: InstanceName
+    release: str
+    generation: int
+    healthy_since: datetime | None = None
+    good: datetime | None = None
+    held: datetime | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from tfheal.model.resources import Venv
 pytestmark = pytest.mark.lab
 
 HOME = "/opt/tfheal/notes/web"
+STATE = "/var/lib/tfheal/notes/web"
 RECORDS = "/var/lib/tfheal/packages"
 HASHES = {
     "1.15.0": "8b74bedcbbbaca38ff6d7491d76f2b06b3592611af620f8426e82dddb04a5ced",
@@ -137,11 +138,14 @@ def test_running_it_does_not_change_it(machine: OnSlice, current: str) -> None:
 
 
 def test_versions_stand_beside_each_other_up_to_the_number_kept(machine: OnSlice) -> None:
-    """A way back is there at once, and what is not kept goes; the current one never."""
-    machine.do(f"rm -rf {HOME}")
+    """A way back is there at once, and what is not kept goes; the current one never, nor what is known good."""
+    machine.do(f"rm -rf {HOME}; mkdir -p {STATE}; printf '%s\\n' 0123 {an_id('1.15.0')} >{STATE}/good")
     for version in ("1.15.0", "1.16.0", "1.17.0"):
         machine.done(a_venv(version, keep=2))
         runs(machine, version)
+    every = {an_id("1.15.0"), an_id("1.16.0"), an_id("1.17.0")}
+    assert set(machine.do(f"ls -A {HOME}/releases; rm {STATE}/good").split()) == every
+    assert machine.apply(a_venv("1.17.0", keep=2)).status == 0
     assert set(machine.do(f"ls -A {HOME}/releases").split()) == {an_id("1.16.0"), an_id("1.17.0")}
     before = machine.do(f"stat -c %i {HOME}/releases/*")
     machine.done(a_venv("1.16.0", keep=2))

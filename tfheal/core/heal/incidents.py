@@ -73,6 +73,8 @@ def _recovered(incident: Incident, situation: Situation) -> Incident:
 def _seen(known: Incident | None, finding: Finding, situation: Situation) -> Incident:
     now = situation.now
     again = timedelta(seconds=situation.policy.min_healthy_period)
+    if known and _deployed_since(known, situation):
+        return _opened(finding, now)
     if known and (known.state != "resolved" or (known.closed and now - known.closed < again)):
         return replace(
             known,
@@ -85,6 +87,14 @@ def _seen(known: Incident | None, finding: Finding, situation: Situation) -> Inc
             detail=finding.detail,
         )
     return _opened(finding, now)
+
+
+def _deployed_since(known: Incident, situation: Situation) -> bool:
+    """Return whether an operator deployed there since an incident that is over: what ails it now is something new."""
+    deploys = (
+        one for one in situation.actions if one.verb == "deploy" and not one.incident and one.instance == known.instance
+    )
+    return known.state == "resolved" and any(one.started > known.opened for one in deploys)
 
 
 def chronic(situation: Situation) -> list[Incident]:

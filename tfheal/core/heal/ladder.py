@@ -1,13 +1,15 @@
 """The ladder: which rung an open incident is on, whether its budget and back-off allow a try, and when a human is called."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
+from tfheal.core.diagnose import family
 from tfheal.core.heal.situation import DAY, Situation
 from tfheal.core.heal.storm import RESCUES
+from tfheal.core.resources.software import software
 from tfheal.model.findings import Cause
 from tfheal.model.plan import Action, Waiting
 from tfheal.model.playbook import SHIPPED_LADDER, Rung
@@ -19,6 +21,14 @@ LOST: Final[frozenset[Cause]] = frozenset({"slice-unreachable", "slice-wiped", "
 JITTER: Final = 0.25  # Nomad's
 _MOST_DOUBLINGS: Final = 30
 _NOT_TRIED: Final = frozenset({"refused", "undone"})
+# What helps against these causes; and what some rungs are good for, by the family of the cause. A release is not blamed
+# for what others changed on the slice: drift is put back, and the same release stays.
+ONLY: Final[Mapping[Cause, Rung]] = {"disk-full": "free-disk", "not-ready": "rollback"}
+HELPS: Final[Mapping[Rung, frozenset[str]]] = {
+    "free-disk": frozenset(),
+    "rollback": frozenset({"service", "interrupted"}),
+    "rebuild": frozenset({"service"}),
+}
 
 
 def next_step(incident: Incident, situation: Situation) -> Action | Waiting:
@@ -47,8 +57,10 @@ def next_step(incident: Incident, situation: Situation) -> Action | Waiting:
 
 def _hindrance(incident: Incident, rung: Rung, situation: Situation) -> str | None:
     """Return why a rung may not be taken, nothing said where the app does not allow it; None if it may."""
+    if rung not in RESCUES and rung not in situation.allow.get(incident.app, ()):
+        return ""
     if rung not in RESCUES:
-        return None if rung in situation.allow.get(incident.app, ()) else ""
+        return _pointless(incident, rung, situation) or None
     rescue = situation.rescues.get(incident.slice)
     return (rescue.hindrance(rung) or None) if rescue else "nothing is known of its slice"
 
@@ -59,13 +71,25 @@ def _call(incident: Incident, forbidden: Sequence[str], situation: Situation) ->
         return Waiting(incident.id, "page", f"{incident.acked_by} took it, {incident.acked:%Y-%m-%d %H:%M} UTC")
     if incident.paged:
         why = f"needs a human, called {incident.paged:%Y-%m-%d %H:%M} UTC"
-        return Waiting(incident.id, "page", why + (f"; not allowed: {', '.join(forbidden)}" if forbidden else ""))
+        return Waiting(incident.id, "page", why + (f"; not possible: {', '.join(forbidden)}" if forbidden else ""))
     calls = [action for action in situation.actions if action.verb == "page" and action.incident == incident.id]
     if calls and (until := calls[-1].started + _backoff(incident, len(calls), situation.policy)) > situation.now:
         return Waiting(incident.id, "page", f"needs a human, who could not be called: {calls[-1].detail}", until)
     call = _action(incident, "page", situation)
     why = f"{call.why}; not possible: {', '.join(forbidden)}" if forbidden else call.why
     return replace(call, why=why[:1_000])
+
+
+def _pointless(incident: Incident, rung: Rung, situation: Situation) -> str:
+    """Return why a rung cannot help this instance, whatever its budget; nothing if it can."""
+    if incident.instance is None:
+        return ""
+    release, back = situation.releases.get(incident.instance), situation.ways_back.get(incident.instance)
+    if rung == "rollback" and (back is None or back.release is None):
+        return back.why if back else "no earlier release is known good"
+    if rung == "rebuild" and not (release and software(release)):
+        return "nothing of it can be made anew"
+    return ""
 
 
 def _ladder(incident: Incident, situation: Situation) -> tuple[Rung, ...]:
@@ -80,7 +104,11 @@ def _ladder(incident: Incident, situation: Situation) -> tuple[Rung, ...]:
     else:
         later = SHIPPED_LADDER[SHIPPED_LADDER.index(start) :]
         rungs = tuple(rung for rung in rungs if rung in later)
-    return tuple(rung for rung in rungs if rung == "page" or (rung == "free-disk") == (incident.cause == "disk-full"))
+    return tuple(rung for rung in rungs if rung == "page" or _helps(rung, incident.cause))
+
+
+def _helps(rung: Rung, cause: Cause) -> bool:
+    return rung == ONLY[cause] if cause in ONLY else family(cause) in HELPS.get(rung, {family(cause)})
 
 
 def _start(incident: Incident, situation: Situation) -> Rung:
@@ -138,6 +166,7 @@ def _backoff(incident: Incident, tries: int, policy: HealPolicy) -> timedelta:
 def _action(incident: Incident, rung: Rung, situation: Situation) -> Action:
     rescue = situation.rescues.get(incident.slice) if rung == "rehome" else None
     release = situation.releases.get(incident.instance) if incident.instance else None
+    back = situation.ways_back.get(incident.instance) if incident.instance and rung == "rollback" else None
     return Action(
         rung=rung,
         incident=incident.id,
@@ -145,6 +174,6 @@ def _action(incident: Incident, rung: Rung, situation: Situation) -> Action:
         slice=incident.slice,
         instance=incident.instance,
         why=f"{incident.cause}: {incident.detail}"[:500],
-        release=release.id if release else None,
+        release=back.release if back else release.id if release else None,
         moves=rescue.moves if rescue else {},
     )

@@ -14,7 +14,16 @@ from tfheal.model.playbook import Rung
 from tfheal.model.record import Incident
 
 # What is freed or put back first; a human is called last.
-ORDER: Final[tuple[Rung, ...]] = ("free-disk", "redeploy", "restart", "recreate", "rehome", "page")
+ORDER: Final[tuple[Rung, ...]] = (
+    "free-disk",
+    "redeploy",
+    "restart",
+    "rollback",
+    "rebuild",
+    "recreate",
+    "rehome",
+    "page",
+)
 
 
 def planned(diagnosis: Diagnosis, asked: Iterable[str], situation: Situation) -> Plan:

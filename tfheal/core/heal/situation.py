@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from tfheal.core.heal.storm import Storm
+from tfheal.model.plan import Back
 from tfheal.model.playbook import Rung
 from tfheal.model.record import ActionRecord, Incident
 from tfheal.model.release import InstanceName, Release
@@ -41,3 +42,4 @@ class Situation:
     storm: Storm | None = None
     retired: frozenset[str] = frozenset()  # slices that were given up, and on which nothing is meant to be
     rescues: Mapping[str, Rescue] = field(default_factory=dict)
+    ways_back: Mapping[InstanceName, Back] = field(default_factory=dict)

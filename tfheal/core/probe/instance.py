@@ -26,6 +26,7 @@ _MICROSECONDS: Final = re.compile(r"[0-9]{1,18}")
 _UPTIME: Final = re.compile(r"[0-9]{1,12}\.[0-9]{2}")
 _RELEASE: Final = re.compile(r"[0-9a-f]{16}")
 _DIFFERS: Final = 1
+_MOST_HELD: Final = 20
 
 
 def questions(
@@ -63,8 +64,10 @@ def facts(
 
 def _state_script(release: Release) -> str:
     file = f"{paths.state(release.app, release.component)}/state"
+    held = f"{paths.state(release.app, release.component)}/held"
     lines = [
         f"if [ -r {file} ]; then sed 's/^/state /' {file}; else echo absent; fi",
+        f"[ ! -r {held} ] || tail -n {_MOST_HELD} {held} | sed 's/^/held /'",
         'read -r up _ </proc/uptime; echo "up $up"',
     ]
     if release.unit:
@@ -102,6 +105,7 @@ def _state(
     said = {}
     state = {}
     did = []
+    held = []
     absent = False
     for line in untrusted.text(answer.output, _STATE_CAP).split("\n"):
         absent = absent or line == "absent"
@@ -109,6 +113,8 @@ def _state(
         if word == "state":
             key, _, value = rest.partition(" ")
             state[key] = value
+        elif word == "held":
+            held.append(rest)
         elif word == "up":
             said["up"] = rest
         elif word == "reflex":
@@ -116,10 +122,10 @@ def _state(
         else:
             key, _, value = line.partition("=")
             said[key] = value
-    return (Known(None) if absent else _slice_state(state)), _unit(said, release), reflex.events(did)
+    return (Known(None) if absent else _slice_state(state, held)), _unit(said, release), reflex.events(did)
 
 
-def _slice_state(state: dict[str, str]) -> Fact[SliceState | None]:
+def _slice_state(state: dict[str, str], held: list[str]) -> Fact[SliceState | None]:
     generation = state.get("generation", "")
     if not _COUNT.fullmatch(generation) or not _RELEASE.fullmatch(state.get("release", "")):
         return Unknown("the state file on the slice does not parse")
@@ -131,6 +137,7 @@ def _slice_state(state: dict[str, str]) -> Fact[SliceState | None]:
             writer=state.get("writer", "")[:200],
             at=state.get("at", "")[:40],
             phase=state.get("phase", "")[:20],
+            held=tuple(one for one in held if _RELEASE.fullmatch(one)),
         )
     )
 

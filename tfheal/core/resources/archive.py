@@ -123,11 +123,16 @@ class Pinned:
 
 def step(archive: Archive, release: Release) -> Step:
     """Given rendered archives, return their step; raise UsageError for a hash, URL or folder that is none."""
+    return tree_step(resource_id(archive), tree_of(archive), release)
+
+
+def tree_of(archive: Archive) -> Tree:
+    """Given rendered archives, return their tree; raise UsageError for a hash, URL or folder that is none."""
     for part in archive.parts:
         if not _SHA256.fullmatch(part.sha256.strip()):
             raise UsageError(f"{part.sha256!r} is not a SHA-256", where=part.url, hint="64 hexadecimal digits")
     pinned = (Pinned(part.url, part.sha256.strip(), part.strip, part.folder, part.into) for part in archive.parts)
-    return tree_step(resource_id(archive), tree(archive.home, archive.keep, pinned), release)
+    return tree(archive.home, archive.keep, pinned)
 
 
 def tree(home: str, keep: int, pinned: Iterable[Pinned], links: Iterable[tuple[str, str]] = ()) -> Tree:

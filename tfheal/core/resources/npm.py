@@ -14,7 +14,7 @@ from typing import Any, Final
 from tfheal.base.errors import UsageError
 from tfheal.core.resources.archive import Pinned, tree
 from tfheal.core.resources.step import Step
-from tfheal.core.resources.tree import tree_step
+from tfheal.core.resources.tree import Tree, tree_step
 from tfheal.model.release import Release
 from tfheal.model.resources import Npm, resource_id
 
@@ -29,10 +29,15 @@ _PLATFORM: Final = {"os": "linux", "cpu": "x64", "libc": "glibc"}
 
 def step(npm: Npm, release: Release) -> Step:
     """Given a rendered tree of packages, return its step; raise UsageError for a lock that does not pin everything."""
-    packages = dict(_packages(npm.lock, str(release.instance)))
+    return tree_step(resource_id(npm), tree_of(npm, str(release.instance)), release)
+
+
+def tree_of(npm: Npm, where: str) -> Tree:
+    """Given a rendered tree of packages and whose it is, return its tree; raise UsageError as `step`."""
+    packages = dict(_packages(npm.lock, where))
     links = [link for place, package in packages.items() for link in _links(place, package)]
     pinned = [_pinned(place, package) for place, package in packages.items()]
-    return tree_step(resource_id(npm), tree(npm.home, npm.keep, pinned, links), release)
+    return tree(npm.home, npm.keep, pinned, links)
 
 
 def _packages(lock: str, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -72,6 +72,7 @@ kept=1
 for other in $(ls -t -- */.complete); do
     other=${{other%/.complete}}
     [ "$other" != "$id" ] || continue
+    if grep -qsw -- "$other" "$good"; then continue; fi
     kept=$((kept + 1))
     [ "$kept" -le "$keep" ] || rm -rf -- "$other"
 done
@@ -111,16 +112,24 @@ def tree_step(name: str, tree: Tree, release: Release) -> Step:
     home = slice_path(tree.home)
     values = {"home": home, "id": tree_id(tree.content)}
     script = apply_script(_MOUNTED + tree.build, **tree.values)
+    good = f"{paths.state(release.app, release.component)}/good"
     whole = home == paths.home(release.app, release.component) and not holds_data(home, release)
     return Step(
         id=name,
         check=check_script(_CHECK, **values),
-        apply=apply_script(_APPLY, **values, keep=str(tree.keep), script=script),
+        apply=apply_script(_APPLY, **values, keep=str(tree.keep), good=good, script=script),
         remove=apply_script(_REMOVE, home=home, whole=yes(said=whole)),
         timeout=900.0,
         check_timeout=30.0,
         effect="restart",
     )
+
+
+def discarded(tree: Tree) -> Step:
+    """Given a tree, return the step after which it is no longer complete, and so is built anew."""
+    values = {"home": slice_path(tree.home), "id": tree_id(tree.content)}
+    apply = apply_script('rm -f -- "$home/releases/$id/.complete"\n', **values)
+    return Step(id=f"discard:{tree.home}", check="", apply=apply, remove=None, timeout=60.0, effect="restart")
 
 
 def tree_id(content: str) -> str:

@@ -41,9 +41,11 @@ yes:*) problem "is not enabled" ;;
 no:enabled | no:enabled-runtime) problem "is enabled" ;;
 esac
 if [ "$running" = yes ]; then
-    [ ! -e "$restart" ] || problem "a restart is due"
-    [ ! -e "$reload" ] || problem "a reload is due"
-    runs || problem "not running: $active ($sub, $result)"
+    # One that does not run is not as it should be for that alone: whether it is to be restarted as well is no drift.
+    if ! runs; then problem "not running: $active ($sub, $result)"
+    elif [ -e "$restart" ]; then problem "a restart is due"
+    elif [ -e "$reload" ]; then problem "a reload is due"
+    fi
 fi
 verdict
 """
@@ -51,6 +53,8 @@ verdict
 _APPLY: Final = f"""{PLACE}{LOOK}{_RUNS}
 complain() {{
     look "$name" || :
+    # What ran before is gone, and whatever starts next starts with what is there now: nothing is due any more.
+    runs || rm -f -- "$restart" "$reload"
     echo "$name $1: $active ($sub, $result, exit status $status); its last lines:"
     journalctl --no-pager --quiet -n 15 -o cat -u "$name" || :
     exit 1

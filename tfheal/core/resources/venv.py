@@ -25,9 +25,13 @@ quietly pip install --quiet --no-input --disable-pip-version-check --no-cache-di
 
 def step(venv: Venv, release: Release) -> Step:
     """Given a rendered environment, return its step; `current` beside `releases/` is switched when all is there."""
+    return tree_step(resource_id(venv), tree_of(venv), release)
+
+
+def tree_of(venv: Venv) -> Tree:
+    """Given a rendered environment, return its tree."""
     values = {"lock": packed(venv.lock.encode()), "python": venv.python}
-    tree = Tree(home=venv.home, content=_content(venv), keep=venv.keep, build=_BUILD, values=values)
-    return tree_step(resource_id(venv), tree, release)
+    return Tree(home=venv.home, content=_content(venv), keep=venv.keep, build=_BUILD, values=values)
 
 
 def release_id(venv: Venv) -> str:

@@ -96,6 +96,16 @@ DELETE FROM deployed WHERE app = :app AND component = :component AND slice = :sl
 -- name: drop_health
 DELETE FROM health WHERE app = :app AND component = :component AND slice = :slice;
 
+-- name: drop_standings
+DELETE FROM standing WHERE app = :app AND component = :component AND slice = :slice;
+
+-- name: put_standing
+INSERT OR REPLACE INTO standing (app, component, slice, release, generation, healthy_since, good, held, why)
+VALUES (:app, :component, :slice, :release, :generation, :healthy_since, :good, :held, :why);
+
+-- name: standings
+SELECT * FROM standing WHERE (:app IS NULL OR app = :app) ORDER BY app, component, slice, release;
+
 -- name: deployed
 SELECT * FROM deployed WHERE (:app IS NULL OR app = :app) ORDER BY app, component, slice;
 
