@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tfheal.flows import lab as flow
-from tfheal.lab import breaking, places, surroundings
+from tfheal.lab import breaking, places, record, surroundings
 
 NAMES = ("lab", "a", "a" * 31, "pytest-123456-1234567890", "x-1")
 
@@ -16,6 +16,16 @@ def test_interfaces_have_names_that_the_kernel_takes(lab: str) -> None:
     """Fifteen characters at most, for every lab and every slice it may have."""
     for name in (places.bridge(lab), *(places.link(lab, f"s{number}") for number in range(1, 201))):
         assert len(name) <= 15
+
+
+def test_a_record_of_a_newer_tfheal_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Labs stand side by side on a machine, also those of other versions: what we do not know of one is left alone."""
+    monkeypatch.setattr(places, "LABS", tmp_path)
+    kept = record.SliceRecord(number=1, memory=2, disk=3, image="i", host_key="k", fingerprint="f")
+    record.save_slice("lab", "s1", kept)
+    path = tmp_path / "lab/slices/s1/slice.json"
+    path.write_text(path.read_text().replace("{", '{"colour": "red", ', 1))
+    assert record.load_slice("lab", "s1") == kept
 
 
 @pytest.mark.parametrize("lab", NAMES)

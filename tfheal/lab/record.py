@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def save_lab(record: LabRecord) -> None:
 def load_lab(name: str) -> LabRecord | None:
     """Return the record of a lab, if there is a whole one."""
     kept = read(places.lab_folder(name) / "lab.json")
-    return None if kept is None else LabRecord(**kept)
+    return None if kept is None else LabRecord(**_known(kept, LabRecord))
 
 
 def save_slice(lab: str, name: str, record: SliceRecord) -> None:
@@ -54,7 +54,12 @@ def save_slice(lab: str, name: str, record: SliceRecord) -> None:
 def load_slice(lab: str, name: str) -> SliceRecord | None:
     """Return the record of a slice, if there is a whole one."""
     kept = read(places.slice_folder(lab, name) / "slice.json")
-    return None if kept is None else SliceRecord(**kept)
+    return None if kept is None else SliceRecord(**_known(kept, SliceRecord))
+
+
+def _known(kept: dict[str, Any], kind: type[LabRecord] | type[SliceRecord]) -> dict[str, Any]:
+    """Return what a record says that we know of: labs of a newer tfheal may stand beside ours and are only listed."""
+    return {each.name: kept[each.name] for each in fields(kind) if each.name in kept}
 
 
 def lab_names() -> list[str]:
