@@ -2,10 +2,12 @@
 
 import json
 import shutil
+import sys
 import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -170,3 +172,28 @@ def test_a_person_moves_it_back(chat: RunningLab) -> None:
     assert findings(document(chat, "status", "chat")) == set()
     assert document(chat, "place", "chat", "front=s9", check=2)["error"]["what"] == "there is no slice s9"
     assert "in use" not in json.dumps(document(chat, "place", "chat"))
+
+
+def test_at_a_mycelium_address_a_key_is_taken_at_first_sight(chat: RunningLab, tmp_path: Path) -> None:
+    """A provisioner that prints nothing is enough there: what the new machine shows right after our recreate is pinned."""
+    inventory, overlay = chat.workspace / "inventory.toml", "5f3:8a1c:2d4e:11::2"
+    written, address = inventory.read_text(), chat.slices()["s2"]["address"]
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh" / "config").write_text(f"Host {overlay}\n  HostName {address}\n")  # there is no overlay here
+    (chat.workspace / "silently").write_text(f'#!/bin/sh\nexec {sys.executable} -m tfheal "$@" >/dev/null 2>&1\n')
+    (chat.workspace / "silently").chmod(0o755)
+    before, mark, after = written.replace(f'"{address}"', f'"{overlay}"').partition("tfheal lab recreate s2")
+    assert mark, "it has a provisioner"
+    after = after.replace('host_key = "output"', 'host_key = "first-contact"\nbackoff = "1s"', 1)
+    silent = f"{before}./silently lab recreate s2{after}"
+    away = replace(chat, around=(*chat.around, f"HOME={tmp_path}"))
+    pinned = KnownHosts(chat.known_hosts).pinned("s2")
+    chat.on("s2", "cd /etc/ssh && rm ssh_host_*; ssh-keygen -q -A && systemctl restart ssh")
+    try:
+        inventory.write_text(silent)
+        assert actions(document(away, "heal", "--auto")) == [("recreate", "done")]
+    finally:
+        inventory.write_text(written)
+    assert KnownHosts(chat.known_hosts).pinned("s2") not in {(), pinned}
+    assert asked(chat, "s3") == "hello"
+    assert actions(document(chat, "heal", "--auto")) == []

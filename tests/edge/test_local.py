@@ -24,6 +24,14 @@ def test_program_that_reads_nothing_and_writes_much() -> None:
     assert (len(reply.stdout), reply.status) == (100, 0)
 
 
+def test_program_that_closes_its_output_early_goes_on() -> None:
+    """A program may send its output elsewhere and work on: it has its whole time, and its status is waited for."""
+    assert local.run(["sh", "-c", "exec >&- 2>&-; sleep 1.5; exit 4"], timeout=20).status == 4
+    with pytest.raises(ActionFailed, match="time-out"):
+        local.run(["sh", "-c", "exec >&- 2>&-; sleep 98762.5"], timeout=0.3)
+    assert wait_until_gone("98762.5", 2)
+
+
 def test_overdue_program_is_ended_with_its_children() -> None:
     """A program that outlives its time-out is killed, its children in the background too."""
     begun = time.monotonic()

@@ -43,9 +43,10 @@ def run(
     process = _started(argv, environment)
     feeder = threading.Thread(target=_feed, args=(process, stdin), daemon=True)
     feeder.start()
+    end = time.monotonic() + timeout
     try:
-        stdout, stderr = _read_both(process, time.monotonic() + timeout, cap)
-        status = process.wait(timeout=1.0)
+        stdout, stderr = _read_both(process, end, cap)
+        status = process.wait(max(0.0, end - time.monotonic()))  # it may go on long after it closed its output
     except (TimeoutError, subprocess.TimeoutExpired) as error:
         raise ActionFailed("it outlived its time-out and was ended", where=argv[0], why=f"{timeout:g} s") from error
     finally:
