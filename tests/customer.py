@@ -12,17 +12,17 @@ USER = "admin"
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """Where the store answers, and the password."""
+    """Where the store answers, the password, and for how many seconds an answer is waited for."""
 
     url: str
     password: str
+    patience: float = 10.0
 
     @classmethod
     def of(cls, lab: RunningLab, name: str, app: str = "files") -> "Customer":
         """Return a customer of the app on that slice."""
-        address = lab.slices()[name]["address"]
         shown = json.loads(lab.run("secret", "show", app, "admin_password", "--json").stdout)
-        return cls(f"http://[{address}]:3923/", shown["value"])
+        return cls(f"http://[{lab.address(name)}]:3923/", shown["value"])
 
     def put(self, path: str, data: bytes) -> None:
         """Upload a file."""
@@ -35,5 +35,6 @@ class Customer:
     def _ask(self, method: str, path: str, data: bytes | None) -> bytes:
         word = base64.b64encode(f"{USER}:{self.password}".encode()).decode()
         request = urllib.request.Request(self.url + path, data, {"Authorization": f"Basic {word}"}, method=method)
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=self.patience) as answer:
             return bytes(answer.read())

@@ -70,13 +70,16 @@ class RunningLab:
         assert check in {None, ran.returncode}, f"status {ran.returncode}\n{ran.stdout}\n{ran.stderr}"
         return ran.stdout
 
+    def address(self, name: str) -> str:
+        """Return the address of a slice, as the inventory has it."""
+        return str(tomllib.loads((self.workspace / "inventory.toml").read_text())["slices"][name]["address"])
+
     def ssh(self, name: str) -> tuple[str, ...]:
         """Return the command line that goes to a slice, by its pinned key alone."""
-        address = tomllib.loads((self.workspace / "inventory.toml").read_text())["slices"][name]["address"]
         known = (f"UserKnownHostsFile={self.known_hosts}", f"HostKeyAlias={name}", "StrictHostKeyChecking=yes")
         options = (*known, "ConnectTimeout=5", "LogLevel=ERROR")
         flags = (word for option in options for word in ("-o", option))
-        return ("ssh", "-F", "/dev/null", "-i", str(self.key), *flags, f"root@{address}")
+        return ("ssh", "-F", "/dev/null", "-i", str(self.key), *flags, f"root@{self.address(name)}")
 
 
 def new_workspace(folder: Path) -> Path:

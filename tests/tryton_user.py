@@ -11,30 +11,46 @@ from running_lab import RunningLab
 
 @dataclass(frozen=True, slots=True)
 class TrytonUser:
-    """Somebody who is logged in at a web server."""
+    """Somebody who is logged in at a web server, and waits so many seconds for an answer."""
 
     url: str
     session: str
+    patience: float = 60.0
 
     @classmethod
     def admin(cls, lab: RunningLab, name: str, app: str = "crm") -> "TrytonUser":
         """Log in as the admin at the web server on a slice."""
-        url = f"http://[{lab.slices()[name]['address']}]:8000/{app}/"
+        url = f"http://[{lab.address(name)}]:8000/{app}/"
         shown = json.loads(lab.run("secret", "show", app, "admin_password", "--json").stdout)
-        user, key, *_ = _asked(url, "", "common.db.login", "admin", {"password": shown["value"]}, "en")
-        return cls(url, base64.b64encode(f"admin:{user}:{key}".encode()).decode())
+        return cls.login(url, shown["value"])
+
+    @classmethod
+    def login(cls, url: str, password: str, patience: float = 60.0) -> "TrytonUser":
+        """Log in as the admin at a web server."""
+        asked = _Asked(url, "", patience)
+        user, key, *_ = asked.of("common.db.login", "admin", {"password": password}, "en")
+        return cls(url, base64.b64encode(f"admin:{user}:{key}".encode()).decode(), patience)
 
     def call(self, method: str, *words: Any) -> Any:  # noqa: ANN401 (what a method answers is its own)
         """Call a method of a model."""
-        return _asked(self.url, self.session, method, *words, {})
+        return _Asked(self.url, self.session, self.patience).of(method, *words, {})
 
 
-def _asked(url: str, session: str, method: str, *words: Any) -> Any:  # noqa: ANN401 (what a method answers is its own)
-    body = json.dumps({"id": 1, "method": method, "params": words}).encode()
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
-    if session:
-        request.add_header("Authorization", f"Session {session}")
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
-        said = json.loads(answer.read())
-    assert "error" not in said, said
-    return said["result"]
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Where is asked, by whom, and with how much patience."""
+
+    url: str
+    session: str
+    patience: float
+
+    def of(self, method: str, *words: Any) -> Any:  # noqa: ANN401 (what a method answers is its own)
+        body = json.dumps({"id": 1, "method": method, "params": words}).encode()
+        request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})
+        if self.session:
+            request.add_header("Authorization", f"Session {self.session}")
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=self.patience) as answer:
+            said = json.loads(answer.read())
+        assert "error" not in said, said
+        return said["result"]

@@ -3,7 +3,6 @@
 import argparse
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -14,11 +13,10 @@ from typing import Any, Final
 
 from contenders import ROOT, Bench, hosts, program
 from deploys import deployed
+from figures import machine, today
 from rounds import rounds
 from spent import Command, spent
 from table import renewed
-
-from tfheal.edge.clock import SystemClock
 
 _LAB: Final = "benchmark"
 _HERE: Final = Path(__file__).parent
@@ -113,23 +111,7 @@ def _thousands(folder: Path, asked: argparse.Namespace) -> Any:  # noqa: ANN401 
 
 
 def _circumstances(seconds: float) -> dict[str, Any]:
-    model = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
-        ),
-        platform.machine(),
-    )
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
-    release = dict(line.partition("=")[::2] for line in Path("/etc/os-release").read_text().splitlines())
-    server = subprocess.run(["ssh", "-V"], capture_output=True, text=True, check=True).stderr.split(",")[0].strip()
-    return {
-        "date": SystemClock().now().date().isoformat(),
-        "machine": f"{os.cpu_count()} cores ({model}), {memory} GiB, {release['PRETTY_NAME'].strip(chr(34))}, {server}, "
-        f"Python {platform.python_version()}",
-        "seconds": round(seconds),
-    }
+    return {"date": today(), "machine": machine(), "seconds": round(seconds)}
 
 
 def _say(words: str) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from figures import between, markdown
 from rounds import slope
 
-_BEGIN: Final = "<!-- benchmark: written by tests/benchmark/run -->\n"
-_END: Final = "<!-- end of benchmark -->\n"
+_MARKERS: Final = ("<!-- benchmark: written by tests/benchmark/run -->\n", "<!-- end of benchmark -->\n")
 _MIB: Final = 1 << 20
 _OURS: Final = "tfheal status"
 _LEAN: Final = "lean loop"
@@ -17,8 +17,7 @@ _LEAN: Final = "lean loop"
 
 def renewed(readme: str, figures: Mapping[str, Any]) -> str:
     """Given the text of the README, return it with the tables of these figures."""
-    before, _, rest = readme.partition(_BEGIN)
-    return before + _BEGIN + written(figures) + _END + rest.partition(_END)[2]
+    return between(readme, _MARKERS, written(figures))
 
 
 def written(figures: Mapping[str, Any]) -> str:
@@ -46,7 +45,7 @@ def _rounds(figures: Mapping[str, Any]) -> str:
     return (
         "One round over slices of the lab: `tfheal status` asks all its questions; the lean loop sends the same script with\n"
         "paramiko alone; the others run `true` or a module, unless the row says more. Client's CPU, everything it starts included; first with no\n"
-        f"connection open, then again. Ansible has pipelining and the {forks} forks that it is quickest with here.\n\n{_markdown(head, rows)}\n"
+        f"connection open, then again. Ansible has pipelining and the {forks} forks that it is quickest with here.\n\n{markdown(head, rows)}\n"
         f"A further slice costs tfheal {ours / slopes[_LEAN]:.2f} times what it costs the lean loop. Against tfheal: {factors}.\n"
     )
 
@@ -65,7 +64,7 @@ def _deploys(found: Mapping[str, Any]) -> str:
         rows.append([f"`{name}`", *cells, f"{times[0]:.1f} times the time, {times[1]:.1f} the CPU"])
     return (
         f"The copyparty example on {found['slices']} fresh slices for each tool, then again; a comparison of the slices shows that\n"
-        f"all three made the same user, folders, files, environment, unit and service.\n\n{_markdown(head, rows)}"
+        f"all three made the same user, folders, files, environment, unit and service.\n\n{markdown(head, rows)}"
     )
 
 
@@ -95,7 +94,7 @@ def _thousands(found: Mapping[str, Any]) -> str:
     return (
         "`tfheal status` over many addresses of one OpenSSH server on loopback, which answers at once and shares the cores.\n"
         f"The lean loop needs {1e3 * lean['cpu'] / lean['hosts']:.1f} ms for each of {lean['hosts']:,}. Of the dead a third refuses, a third drops "
-        f"every packet, a third connects and\nsays nothing; then the round may take {deadlines} s.\n\n{_markdown(head, rows)}"
+        f"every packet, a third connects and\nsays nothing; then the round may take {deadlines} s.\n\n{markdown(head, rows)}"
     )
 
 
@@ -114,11 +113,6 @@ def _cost(figures: Mapping[str, Any]) -> tuple[str, str]:
 def _listed(words: Sequence[Any]) -> str:
     said = [str(word) for word in words]
     return " and ".join([", ".join(said[:-1]), said[-1]]) if len(said) > 1 else said[0]
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,92 @@
+"""The same app, kept up by others: systemd alone, and Monit, each on a slice that tfheal deployed to and then left alone.
+
+All are given what they can be given. systemd has `Restart=always` after a second, and its own default limit (5 starts in
+10 s). Monit looks every 10 s, as often as our heal loop; it starts and restarts the service when its process is not
+there or its port does not answer HTTP, enables it, frees a full disk by `apt-get clean`, and puts back what was deployed
+(configuration, release, unit file) from a copy that was kept for it, when a checksum, a mode or an owner changed.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from running_lab import RunningLab
+
+SYSTEMD: Final = "systemd"
+MONIT: Final = "Monit"
+OURS: Final = "tfheal"
+_DROP_IN: Final = """\
+mkdir -p /etc/systemd/system/$unit.d
+printf '[Service]\\nRestart=always\\nRestartSec=1\\n[Unit]\\nStartLimitIntervalSec=10\\nStartLimitBurst=5\\n' \\
+    >/etc/systemd/system/$unit.d/restart.conf
+systemctl daemon-reload
+"""
+# What is kept for Monit, and how it puts it back; it knows no release, no configuration and no unit by itself.
+_KEPT: Final = """\
+export DEBIAN_FRONTEND=noninteractive
+apt-get -qq update && apt-get -qq install -y --no-install-recommends monit >/dev/null
+systemctl stop monit
+mkdir -p /var/kept && cp -a $home /etc/systemd/system/$unit /var/kept/
+cat >/usr/local/sbin/put-back <<END
+#!/bin/sh
+# Brings back what was deployed, and starts it.
+systemctl stop $unit
+cp -a --remove-destination /var/kept/web/. $home/
+cp -a --remove-destination /var/kept/$unit /etc/systemd/system/$unit
+systemctl daemon-reload
+systemctl reset-failed $unit
+systemctl enable --quiet $unit
+systemctl start $unit
+END
+cat >/usr/local/sbin/as-kept <<END
+#!/bin/sh
+# Whether configuration, release and unit file are as they were kept.
+diff -rq /var/kept/web/config $home/config && cmp /var/kept/$unit /etc/systemd/system/$unit &&
+    [ -x $home/current/bin/python ] && [ -e $home/current/lib ] && systemctl is-enabled --quiet $unit &&
+    [ "\\$(stat -c '%a %U %G' $home/config $home/config/*)" = "$(stat -c '%a %U %G' $home/config $home/config/*)" ]
+END
+chmod 755 /usr/local/sbin/put-back /usr/local/sbin/as-kept
+cat >/etc/monit/monitrc <<END
+set daemon 10
+set log /var/log/monit.log
+check process web matching "bin/python -P -m copyparty"
+    start program = "/usr/bin/systemctl start $unit" with timeout 30 seconds
+    stop program = "/usr/bin/systemctl stop $unit" with timeout 30 seconds
+    restart program = "/usr/bin/systemctl restart $unit" with timeout 30 seconds
+    if failed port 3923 protocol http with timeout 5 seconds for 2 cycles then restart
+check program deployed with path /usr/local/sbin/as-kept
+    if status != 0 then exec "/usr/local/sbin/put-back" repeat every 1 cycles
+check filesystem disk with path /
+    if space usage > 95% then exec "/usr/bin/apt-get clean" repeat every 1 cycles
+    if inode usage > 95% then exec "/usr/bin/apt-get clean" repeat every 1 cycles
+END
+chmod 600 /etc/monit/monitrc
+monit -t && systemctl enable --quiet monit && systemctl start monit
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """Who keeps which app up on which slice, and how that is arranged there, as sh, once it is deployed."""
+
+    name: str
+    app: str
+    slice: str
+    arranged: str = ""
+
+    def arrange(self, lab: RunningLab) -> None:
+        """Put its configuration on the slice."""
+        given = f"unit=tfheal-{self.app}-web.service home=/opt/tfheal/{self.app}/web\nset -e\n"
+        if self.arranged:
+            lab.on(self.slice, given + self.arranged)
+
+    def spec(self, shipped: str) -> str:
+        """Given the example's app spec, return this one's: of those that are not ours, tfheal's reflex is off."""
+        own = shipped.replace("app: files", f"app: {self.app}").replace("[s1]", f"[{self.slice}]")
+        return own if self.name == OURS else f"{own}heal: {{reflex: off}}\n"
+
+
+CONTENDERS: Final = (
+    Contender(OURS, "files", "s1"),
+    Contender(SYSTEMD, "restarted", "s2", _DROP_IN),
+    Contender(MONIT, "monitored", "s3", _KEPT),
+)
