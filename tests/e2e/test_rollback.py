@@ -102,6 +102,7 @@ def test_past_a_version_whose_data_is_new_a_human_decides(notes: RunningLab) -> 
     assert document(notes, "status", "notes")["health"] == "healthy"
 
 
+@pytest.mark.long
 def test_software_that_is_damaged_unseen_is_made_anew(notes: RunningLab) -> None:
     """A compiled module that no manifest lists: a restart fails, a redeploy finds all in order, a rebuild heals."""
     module = "/opt/tfheal/notes/web/current/lib/python3*/site-packages/__pycache__/six.*.pyc"

@@ -20,6 +20,9 @@ def up(
     name: Name = None,
     memory: Annotated[str, typer.Option(help="Memory of each new slice.")] = "1G",
     disk: Annotated[str, typer.Option(help="Disk of each new slice.")] = "2G",
+    containers: Annotated[
+        bool, typer.Option("--containers", help="Let each new slice run containers; its root is then nearly root here.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Install missing host packages without asking.")] = False,
     json: Json = False,
     workspace: Folder = None,
@@ -37,6 +40,7 @@ def up(
         slices,
         flow.size("--memory", memory),
         flow.size("--disk", disk),
+        containers,
     )
     made = flow.up(spec, wired.inventory, wired.cpus, wired.ports)
     output.give("lab-up", words.lab_document(made), lambda width: words.labs_words([made], width), as_json=json, code=0)

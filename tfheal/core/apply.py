@@ -147,13 +147,18 @@ def alive_script(release: Release, secrets: Secrets) -> str:
 
 
 def wait_script(release: Release, secrets: Secrets) -> str:
-    """Given a release, return sh that waits until it is alive, at most its start time-out, and exits 1 if it is not."""
+    """Given a release, return sh that waits until it is alive, at most its start time-out, and exits 1 if it is not.
+
+    It does not wait for a unit that systemd has given up.
+    """
     patience = round(release.start_timeout)
+    given_up = f"! systemctl is-failed --quiet -- {sh.quote(release.unit)}" if release.unit else ":"
     return "\n".join(
         [
             "read -r now _ </proc/uptime",
             f"until=$((${{now%.*}} + {patience}))",
             f"while ! said=$( ( {alive_script(release, secrets)}\n) 2>&1 ); do",
+            f'  {given_up} || {{ echo "not alive, and systemd has given it up: $said"; exit 1; }}',
             "  read -r now _ </proc/uptime",
             f'  [ ${{now%.*}} -lt $until ] || {{ echo "not alive after {patience} s: $said"; exit 1; }}',
             "  sleep 0.3",

@@ -284,11 +284,11 @@ def drifted(release: Release, facts: InstanceFacts) -> list[ResourceFact]:
     """Return the resources that differ, a service that merely does not run left out: that is a matter of its health."""
     if not isinstance(facts.resources, Known):
         return []
-    unit = f"unit:{release.unit}"
+    own = {f"unit:{release.unit}", f"container:{str(release.unit).removesuffix('.service')}"}
     return [
         fact
         for fact in facts.resources.value
-        if fact.state == "differs" and not (fact.resource == unit and fact.detail.startswith("not running"))
+        if fact.state == "differs" and not (fact.resource in own and fact.detail.startswith("not running"))
     ]
 
 

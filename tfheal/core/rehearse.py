@@ -23,7 +23,7 @@ from tfheal.model.document import Document, Key, Written, written_key
 from tfheal.model.inventory import Inventory, Owner, SliceEntry
 from tfheal.model.playbook import Component, Playbook, Service, Setting, SettingSpec
 from tfheal.model.ports import Templates
-from tfheal.model.resources import File, resource_id
+from tfheal.model.resources import Container, File, resource_id
 from tfheal.model.workspace import PlaybookFolder, Workspace
 
 _MARKS: Final = ("{{", "{%", "{#")
@@ -172,13 +172,13 @@ def _named_files(playbook: Playbook) -> Iterator[tuple[Key, str]]:
         for key, path in _templates_of(component):
             yield ("components", name, *key), path
         for index, resource in enumerate(component.resources):
-            if isinstance(resource, File) and resource.binary is not None:
+            if isinstance(resource, (File, Container)) and resource.binary is not None:
                 yield ("components", name, "resources", index, "binary"), resource.binary
 
 
 def _templates_of(component: Component) -> Iterator[tuple[Key, str]]:
     for index, resource in enumerate(component.resources):
-        if isinstance(resource, File) and resource.template is not None:
+        if isinstance(resource, (File, Container)) and resource.template is not None:
             yield ("resources", index, "template"), resource.template
     for index, check in enumerate(component.checks):
         if check.template is not None:

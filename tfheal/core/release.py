@@ -19,7 +19,7 @@ from tfheal.model.app import AppSpec
 from tfheal.model.inventory import Inventory
 from tfheal.model.playbook import Check, Component, DataSet, Service
 from tfheal.model.release import Reflex, Release, secret_token
-from tfheal.model.resources import Directory, File, Packages, Resource, Unit, User
+from tfheal.model.resources import Container, Directory, File, Packages, Resource, Unit, User
 from tfheal.model.workspace import PlaybookFolder
 
 Render = Callable[[str, Mapping[str, object], str], str]
@@ -128,7 +128,11 @@ def _release(blueprint: Blueprint, component_name: str, slice_name: str) -> Rele
     data = tuple(DataSet.model_validate(rendered(data.model_dump())) for data in component.data)
     resources = [_resource(resource, folder, rendered, beside) for resource in component.resources]
     asked = tuple(_check(check, rendered, beside) for check in component.checks)
+    container = next((resource for resource in resources if isinstance(resource, Container)), None)
+    runs = component.service or container
     unit = paths.unit(app.app, component_name) if component.service else rendered(component.unit)
+    if runs is container and container and not unit:
+        unit = f"{container.name}.service"
     return Release(
         app=app.app,
         owner=app.owner,
@@ -143,8 +147,8 @@ def _release(blueprint: Blueprint, component_name: str, slice_name: str) -> Rele
             *_unit(app, component_name, component, rendered),
         ),
         unit=unit,
-        start_timeout=component.service.start_timeout if component.service else 60.0,
-        stop_timeout=component.service.stop_timeout if component.service else 30.0,
+        start_timeout=runs.start_timeout if runs else 60.0,
+        stop_timeout=runs.stop_timeout if runs else 30.0,
         checks=asked,
         reflex=_reflex(unit, asked, blueprint) if unit else None,
         data=data,
@@ -157,12 +161,14 @@ def _resource(
     resource: Resource, folder: PlaybookFolder, rendered: Callable[[Any], Any], beside: Callable[[str], str]
 ) -> Resource:
     fields = resource.model_dump()
-    if isinstance(resource, File) and resource.template is not None:
+    if isinstance(resource, (File, Container)) and resource.template is not None:
         fields |= {"template": None}
-        return File.model_validate(rendered(fields | {"content": ""}) | {"content": beside(resource.template)})
-    if isinstance(resource, File) and resource.binary is not None:
+        return type(resource).model_validate(
+            rendered(fields | {"content": ""}) | {"content": beside(resource.template)}
+        )
+    if isinstance(resource, (File, Container)) and resource.binary is not None:
         encoded = base64.b64encode(bytes_beside(folder, resource.binary)).decode()
-        return File.model_validate(rendered(fields | {"binary": None, "base64": encoded}))
+        return type(resource).model_validate(rendered(fields | {"binary": None}) | {"base64": encoded})
     return type(resource).model_validate(rendered(fields))
 
 
@@ -174,7 +180,9 @@ def _conventional(app: AppSpec, name: str, component: Component, data: tuple[Dat
         made.append(Packages(kind="packages", names=component.packages))
     if component.service:
         made.append(User(kind="user", name=user))
-        made.append(Directory(kind="directory", path=paths.config(app.app, name), mode="0750", group=user))
+    if component.service or any(isinstance(resource, Container) for resource in component.resources):
+        group = user if component.service else "root"
+        made.append(Directory(kind="directory", path=paths.config(app.app, name), mode="0750", group=group))
     group = user if component.service else "root"
     made += [
         Directory(kind="directory", path=item.path, mode="0750", owner=group, group=group, data=True) for item in data

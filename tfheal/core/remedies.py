@@ -4,7 +4,8 @@ from typing import Final
 
 from tfheal.base import sh
 from tfheal.core.apply import Secrets, alive_script, wait_script
-from tfheal.core.resources.software import trees
+from tfheal.core.resources import container
+from tfheal.core.resources.software import containers, trees
 from tfheal.core.resources.step import Step
 from tfheal.core.resources.tree import discarded
 from tfheal.model import paths
@@ -41,9 +42,11 @@ def restart(release: Release, secrets: Secrets) -> tuple[Step, ...]:
 def discard(release: Release) -> tuple[Step, ...]:
     """Given a release, return the steps that disown its software, so that the steps of the release make it anew.
 
-    What is there stays in use until the new one is complete, and a run that is killed in between leaves a drift.
+    A folder stays in use until the new one is complete; a container is gone until its image is there again. A run that
+    is killed in between leaves a drift.
     """
-    return tuple(discarded(tree) for tree in trees(release))
+    folders = tuple(discarded(tree) for tree in trees(release))
+    return folders + tuple(container.discarded(one, release) for one in containers(release))
 
 
 def free_disk(app: str, full_share: float) -> tuple[Step, ...]:

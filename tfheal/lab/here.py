@@ -85,7 +85,7 @@ class ThisMachine:
     def boot(self, spec: LabSpec, name: str) -> LabSlice:
         """Make a slice where missing, start it where off, and return it once its sshd answers."""
         lab = _known(spec.name)
-        kept = record.load_slice(lab.name, name) or SliceRecord(int(name[1:]), spec.memory, spec.disk, "", "", "")
+        kept = record.load_slice(lab.name, name) or _fresh(spec, name)
         if not kept.host_key:
             self._reporter.step(name, "making its disk")
             kept = _sow(lab, name, kept)
@@ -151,6 +151,10 @@ class ThisMachine:
         )
 
 
+def _fresh(spec: LabSpec, name: str) -> SliceRecord:
+    return SliceRecord(int(name[1:]), spec.memory, spec.disk, "", "", "", containers=spec.containers)
+
+
 def _known(lab: str) -> LabRecord:
     kept = record.load_lab(lab)
     if kept is None:
@@ -174,7 +178,7 @@ def _sow(lab: LabRecord, name: str, kept: SliceRecord) -> SliceRecord:
     """Make the disk of a slice; killed on the way, its record has no host key and it is made from the start again."""
     record.save_slice(lab.name, name, replace(kept, host_key=""))
     key = _login_key(lab.name)
-    sown = seed.sow(seed.Seed(lab.name, name, kept.number, lab.network4, kept.disk, key))
+    sown = seed.sow(seed.Seed(lab.name, name, kept.number, lab.network4, kept.disk, key, kept.containers))
     fresh = replace(kept, image=lab.image, host_key=sown.public, fingerprint=sown.fingerprint, authorized=key)
     record.save_slice(lab.name, name, fresh)
     return fresh

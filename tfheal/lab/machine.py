@@ -11,7 +11,7 @@ from typing import Final
 
 from tfheal.base import untrusted
 from tfheal.base.errors import ActionFailed
-from tfheal.lab import groups, host, image, places
+from tfheal.lab import containers, groups, host, image, places
 from tfheal.lab.record import SliceRecord
 
 _SSH: Final = 22
@@ -55,16 +55,17 @@ def start(lab: str, name: str, kept: SliceRecord) -> None:
         (folder / mount).mkdir(exist_ok=True)
     made = " ".join(str(group) for group in groups.make(lab, name, kept.memory))
     launch = ("sh", "-ec", _LAUNCH, "launch", made, _KEEP, str(folder), str(image.tree(kept.image)))
-    host.launch((*launch, *_nspawn(lab, name, folder)), folder / "console.log", _SETTINGS)
+    host.launch((*launch, *_nspawn(lab, name, folder, kept)), folder / "console.log", _SETTINGS)
 
 
-def _nspawn(lab: str, name: str, folder: Path) -> tuple[str, ...]:
+def _nspawn(lab: str, name: str, folder: Path, kept: SliceRecord) -> tuple[str, ...]:
     resolver = "replace-uplink" if Path("/run/systemd/resolve/resolv.conf").exists() else "replace-host"
     return (
         *("--quiet", "--register=no", "--keep-unit", "--link-journal=no", "--timezone=off", "--console=pipe"),
         *(f"--resolv-conf={resolver}", f"--directory={folder / 'root'}", f"--machine={places.machine(lab, name)}"),
         *(f"--hostname={name}", f"--network-bridge={places.bridge(lab)}"),
         "--drop-capability=CAP_SYS_TIME",  # a slice must not set the clock of this machine
+        *(containers.options(str(folder / "disk" / "containers")) if kept.containers else ()),
         "--boot",
     )
 

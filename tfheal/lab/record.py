@@ -23,7 +23,7 @@ class LabRecord:
 class SliceRecord:
     """One slice: its number (its name is s and the number), its sizes, its image, its host key, whom it lets in.
 
-    Keys are `TYPE KEY`. While the disk is being made there is no host key yet.
+    Keys are `TYPE KEY`. While the disk is being made there is no host key yet. Containers run only where it was asked for.
     """
 
     number: int
@@ -33,6 +33,7 @@ class SliceRecord:
     host_key: str
     fingerprint: str
     authorized: str = ""
+    containers: bool = False
 
 
 def save_lab(record: LabRecord) -> None:

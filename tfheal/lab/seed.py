@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tfheal.lab import host, places, surroundings
+from tfheal.lab import containers, host, places, surroundings
 from tfheal.lab.surroundings import SliceFile
 
 HOST_KEY: Final = "/etc/ssh/ssh_host_ed25519_key"
@@ -37,6 +37,7 @@ class Seed:
     network4: str
     disk: int
     authorized: str
+    containers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ def sow(seed: Seed) -> HostKey:
     with _scratch(folder) as root:
         upper = root / "upper"
         (root / "work").mkdir()
+        (root / "containers").mkdir()
         key = _fill(upper, seed)
         with image.open("wb") as sparse:
             sparse.truncate(seed.disk)
@@ -86,6 +88,7 @@ def _fill(upper: Path, seed: Seed) -> HostKey:
         SliceFile("/etc/machine-id", f"{secrets.token_hex(16)}\n".encode(), 0o444),
         SliceFile("/etc/systemd/network/10-host0.network", network.encode()),
         SliceFile("/root/.ssh/authorized_keys", f"{seed.authorized}\n".encode(), 0o600),
+        *(containers.files() if seed.containers else ()),
     )
     for file in files:
         file.put(upper)

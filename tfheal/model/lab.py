@@ -15,13 +15,17 @@ SliceCondition = Literal["running", "starting", "off"]
 
 @dataclass(frozen=True, slots=True)
 class LabSpec:
-    """What `lab up` is asked for; sizes in bytes. No number of slices means: those that are there, else three."""
+    """What `lab up` is asked for; sizes in bytes. No number of slices means: those that are there, else three.
+
+    `containers` says that Podman is to work in the new slices, which makes their root nearly root of this machine.
+    """
 
     name: str
     workspace: str
     slices: int | None = None
     memory: int = 1 << 30
     disk: int = 2 << 30
+    containers: bool = False
 
     def key(self) -> str:
         """Return the private key of the lab, relative to its workspace."""

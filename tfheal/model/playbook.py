@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from tfheal.model.names import Duration, Name, Size, Strict
-from tfheal.model.resources import PackageName, Resource, SlicePath, Text
+from tfheal.model.resources import OWN_UNIT, Container, PackageName, Resource, SlicePath, Text
 
 CheckKind = Literal["alive", "ready", "consistent"]
 Rung = Literal["restart", "free-disk", "redeploy", "rollback", "rebuild", "recreate", "rehome", "page"]
@@ -112,7 +112,8 @@ class Component(Strict):
     resources: tuple[Resource, ...] = Field(default=(), description="what shall be on the slice, in this order")
     service: Service | None = Field(default=None, description="the process that runs, if one does")
     unit: Text | None = Field(
-        default=None, description="in place of a service: a unit that the packages bring, watched and restarted"
+        default=None,
+        description="in place of a service: a unit that the packages bring, watched and restarted; none: that of its container",
     )
     checks: tuple[Check, ...] = Field(default=(), description="the questions about its health")
     data: tuple[DataSet, ...] = Field(default=(), description="the folders of the owner's data")
@@ -123,6 +124,10 @@ class Component(Strict):
     def _one_unit(self) -> "Component":
         if self.service is not None and self.unit is not None:
             msg = "a component has a service of its own, or names a unit of its packages, not both"
+            raise ValueError(msg)
+        own = (one for one in self.resources if isinstance(one, Container) and one.name == OWN_UNIT)
+        if self.service is not None and any(own):
+            msg = "a component has a service of its own, or a container in its place: give the container another name"
             raise ValueError(msg)
         return self
 

@@ -8,11 +8,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
-from tfheal.model.names import Duration, Mode, Strict
+from tfheal.model.names import Duration, Mode, Size, Strict
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 SlicePath = Annotated[str, StringConstraints(pattern=r"^(/|\{\{).*")]
 PackageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]*(=[A-Za-z0-9.+:~-]+)?$")]
+OWN_UNIT = "{{ unit_stem }}"  # of what is the component's own service, whatever runs it
+Base64 = Annotated[str, StringConstraints(max_length=14_000_000)]  # a file beside a playbook has 10 MB at most
 OnChange = Literal["restart", "reload", "nothing"]
 
 
@@ -42,7 +44,7 @@ class File(Strict):
     content: str | None = Field(default=None, description="the content itself")
     template: Text | None = Field(default=None, description="a template beside the playbook")
     binary: Text | None = Field(default=None, description="a file beside the playbook, copied as it is")
-    base64: str | None = Field(default=None, description="the content of `binary`, filled in when a release is made")
+    base64: Base64 | None = Field(default=None, description="the content of `binary`, filled in when a release is made")
     mode: Mode = Field(default="0644", description="who may read and write it")
     owner: Text = Field(default="root", description="the user that owns it")
     group: Text = Field(default="root", description="the group that owns it")
@@ -145,6 +147,47 @@ class Postgres(Strict):
     )
 
 
+class Container(Strict):
+    """A container and its image, run by systemd through Podman's Quadlet, on the network of the slice itself."""
+
+    kind: Literal["container"]
+    name: Text = Field(default=OWN_UNIT, description="its name; its unit is NAME.service")
+    image: Text | None = Field(
+        default=None, description="the image by its digest, which the slice fetches: NAME@sha256:…"
+    )
+    binary: Text | None = Field(
+        default=None, description="in place of `image`: a file beside the playbook, as `podman save` writes it"
+    )
+    template: Text | None = Field(
+        default=None, description="in place of `image`: a Containerfile beside the playbook, built on the slice"
+    )
+    content: str | None = Field(default=None, description="in place of `image`: the Containerfile itself")
+    base64: Base64 | None = Field(default=None, description="the content of `binary`, filled in when a release is made")
+    context: SlicePath = Field(default="{{ current }}", description="the folder that a Containerfile copies from")
+    exec: Text | None = Field(default=None, description="the command line in the container, if not the image's own")
+    user: Text | None = Field(
+        default=None, description="a user of the image, or a number; none: root, without its powers"
+    )
+    environment: dict[str, str] = Field(default_factory=dict, description="no secrets here: it can be read by others")
+    volumes: dict[Text, SlicePath] = Field(
+        default_factory=dict,
+        description="places in the container, with :ro to only read, and what of the slice is there",
+    )
+    ports_below_1024: bool = Field(default=False, description="whether it may listen on them")
+    memory: Size | None = Field(default=None, description="MemoryMax=")
+    tasks: int | None = Field(default=None, ge=1, description="TasksMax=")
+    stop_timeout: Duration = Field(default=10.0, gt=0, description="how long a stop may take")
+    start_timeout: Duration = Field(default=60.0, gt=0, description="how long a start may take until `alive` passes")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> "Container":
+        sources = [self.image, self.binary, self.base64, self.template, self.content]
+        if sum(source is not None for source in sources) != 1:
+            msg = "a container has exactly one of image, binary, template and content"
+            raise ValueError(msg)
+        return self
+
+
 class Command(Strict):
     """A command with a guard that says when it is already done."""
 
@@ -157,7 +200,7 @@ class Command(Strict):
 
 
 Resource = Annotated[
-    Packages | Directory | File | User | Unit | Venv | Npm | Archive | Firewall | Postgres | Command,
+    Packages | Directory | File | User | Unit | Venv | Npm | Archive | Container | Firewall | Postgres | Command,
     Field(discriminator="kind"),
 ]
 
@@ -173,5 +216,5 @@ def resource_id(resource: Resource) -> str:
             return f"{resource.kind}:{resource.home}"
         case Postgres():
             return f"postgres:{resource.database}"
-        case User() | Unit() | Firewall() | Command():
+        case User() | Unit() | Container() | Firewall() | Command():
             return f"{resource.kind}:{resource.name}"

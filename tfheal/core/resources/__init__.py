@@ -6,6 +6,7 @@ from typing import assert_never
 from tfheal.core.resources import (
     archive,
     command,
+    container,
     directory,
     file,
     firewall,
@@ -22,6 +23,7 @@ from tfheal.model.release import Release
 from tfheal.model.resources import (
     Archive,
     Command,
+    Container,
     Directory,
     File,
     Firewall,
@@ -48,7 +50,7 @@ def steps(release: Release, secrets: Mapping[tuple[str, int], str]) -> tuple[Ste
     return (*own, reflex.step(release, release.reflex, secrets)) if release.reflex else own
 
 
-def _step(resource: Resource, release: Release, secrets: Mapping[tuple[str, int], str]) -> Step:  # noqa: C901, PLR0911 - one per kind
+def _step(resource: Resource, release: Release, secrets: Mapping[tuple[str, int], str]) -> Step:  # noqa: C901, PLR0911, PLR0912 - one per kind
     match resource:
         case Packages():
             return packages.step(resource)
@@ -66,6 +68,8 @@ def _step(resource: Resource, release: Release, secrets: Mapping[tuple[str, int]
             return npm.step(resource, release)
         case Archive():
             return archive.step(resource, release)
+        case Container():
+            return container.step(resource, release)
         case Firewall():
             return firewall.step(resource, release)
         case Postgres():

@@ -12,8 +12,8 @@ from tfheal.base.errors import UsageError
 from tfheal.model.playbook import Service
 
 # How often systemd restarts before it gives up: after 1, 2, 4 and 8 s (every second before systemd 254).
-_UNIT_LIMITS: Final = (("StartLimitIntervalSec", "120"), ("StartLimitBurst", "4"))
-_BACKOFF: Final = (("RestartSec", "1"), ("RestartSteps", "3"), ("RestartMaxDelaySec", "8"))
+UNIT_LIMITS: Final = (("StartLimitIntervalSec", "120"), ("StartLimitBurst", "4"))
+BACKOFF: Final = (("RestartSec", "1"), ("RestartSteps", "3"), ("RestartMaxDelaySec", "8"))
 _HARDENING: Final = (
     ("UMask", "0027"),
     ("NoNewPrivileges", "yes"),
@@ -54,18 +54,19 @@ def unit_text(service: Service, *, description: str, reflex: bool = True) -> str
     """
     sections = {
         "Unit": (
-            ("Description", _escaped(description)),
+            ("Description", escaped(description)),
             ("Wants", "network-online.target"),
             ("After", "network-online.target"),
-            *_UNIT_LIMITS,
+            *UNIT_LIMITS,
         ),
         "Service": tuple(_overridden(_service(service, reflex=reflex), service.directives)),
         "Install": (("WantedBy", "multi-user.target"),),
     }
-    return "\n".join(_section(name, lines) for name, lines in sections.items())
+    return "\n".join(section(name, lines) for name, lines in sections.items())
 
 
-def _section(name: str, lines: tuple[Line, ...]) -> str:
+def section(name: str, lines: tuple[Line, ...]) -> str:
+    """Given the name of a section and its lines, return its text; raise UsageError for a value that is not one line."""
     return f"[{name}]\n" + "".join(f"{key}={_one_line(key, value)}\n" for key, value in lines)
 
 
@@ -78,8 +79,8 @@ def _service(service: Service, *, reflex: bool) -> Iterator[Line]:
     yield "ExecStart", service.exec
     if service.reload is not None:
         yield "ExecReload", service.reload
-    yield from (("Environment", _assignment(name, value)) for name, value in service.environment.items())
-    yield from (("LoadCredential", f"{name}:{_escaped(path)}") for name, path in service.credentials.items())
+    yield from (("Environment", assignment(name, value)) for name, value in service.environment.items())
+    yield from (("LoadCredential", f"{name}:{escaped(path)}") for name, path in service.credentials.items())
     yield from _lifecycle(service, reflex=reflex)
     yield from _limits(service)
     yield from _HARDENING
@@ -93,7 +94,7 @@ def _lifecycle(service: Service, *, reflex: bool) -> Iterator[Line]:
         yield "Restart", "no"
         return
     yield "Restart", "on-failure" if service.type == "oneshot" else "always"
-    yield from _BACKOFF
+    yield from BACKOFF
 
 
 def _limits(service: Service) -> Iterator[Line]:
@@ -115,7 +116,8 @@ def _overridden(lines: Iterator[Line], directives: dict[str, str]) -> Iterator[L
     yield from directives.items()
 
 
-def _assignment(name: str, value: str) -> str:
+def assignment(name: str, value: str) -> str:
+    """Given a variable and its value, return them as systemd reads them; raise UsageError for what is no name of one."""
     if not _VARIABLE.fullmatch(name):
         raise UsageError(f"{name!r} is not a name for an environment variable")
     # A value that begins with %d/ is a file among the credentials: the one specifier that is of use here.
@@ -127,10 +129,11 @@ def _assignment(name: str, value: str) -> str:
 
 def _quoted(value: str) -> str:
     inner = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-    return f'"{_escaped(inner)}"'
+    return f'"{escaped(inner)}"'
 
 
-def _escaped(value: str) -> str:
+def escaped(value: str) -> str:
+    """Given a value, return it with what systemd would take for its own specifiers escaped."""
     return value.replace("%", "%%")
 
 

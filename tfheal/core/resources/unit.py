@@ -8,7 +8,7 @@ import re
 from typing import Final
 
 from tfheal.base.errors import UsageError
-from tfheal.core.resources.look import LOOK
+from tfheal.core.resources.look import LOOK, RUNS, STAYS
 from tfheal.core.resources.place import COMPARE, PLACE
 from tfheal.core.resources.step import Effect, Step, apply_script, check_script, digest, packed, yes
 from tfheal.model import paths
@@ -21,16 +21,7 @@ _STOP_TIMEOUT: Final = re.compile(r"^TimeoutStopSec=(\d+(\.\d+)?)$", re.MULTILIN
 _SYSTEMD_STOPS_AFTER: Final = 90.0
 _SLACK: Final = 60.0
 
-_RUNS: Final = r"""
-runs() {
-    case $active in
-    active | reloading | refreshing) return 0 ;;
-    inactive) [ "$type" = oneshot ] && [ "$result" = success ] ;;
-    *) return 1 ;;
-    esac
-}
-"""
-_CHECK: Final = f"""{COMPARE}{LOOK}{_RUNS}
+_CHECK: Final = f"""{COMPARE}{LOOK}{RUNS}
 compare "$path" "$digest" 644 root:root yes "unit file"
 look "$name" || unknown "systemd does not answer"
 [ "$load" != masked ] || problem "is masked"
@@ -49,22 +40,7 @@ if [ "$running" = yes ]; then
 fi
 verdict
 """
-# Debian's systemctl blocks until a start is through; a program that dies just after it is caught by looking a while.
-_APPLY: Final = f"""{PLACE}{LOOK}{_RUNS}
-complain() {{
-    look "$name" || :
-    # What ran before is gone, and whatever starts next starts with what is there now: nothing is due any more.
-    runs || rm -f -- "$restart" "$reload"
-    echo "$name $1: $active ($sub, $result, exit status $status); its last lines:"
-    journalctl --no-pager --quiet -n 15 -o cat -u "$name" || :
-    exit 1
-}}
-settled() {{
-    for moment in 1 2 3; do
-        look "$name" && runs || return 1
-        sleep 0.2
-    done
-}}
+_APPLY: Final = f"""{PLACE}{LOOK}{RUNS}{STAYS}
 new=no
 sum=none
 [ -L "$path" ] || [ ! -f "$path" ] || sum=$(sha256sum <"$path")
@@ -133,8 +109,8 @@ def step(unit: Unit, release: Release) -> Step:
         "digest": digest(data),
         "enabled": yes(said=unit.enabled) if installable else "any",
         "running": yes(said=unit.running),
-        "restart": _mark(release, unit.name, "restart"),
-        "reload": _mark(release, unit.name, "reload"),
+        "restart": mark(release, unit.name, "restart"),
+        "reload": mark(release, unit.name, "reload"),
     }
     return Step(
         id=resource_id(unit),
@@ -151,6 +127,7 @@ def _stop_timeout(unit: Unit) -> float:
     return float(found[1]) if found else _SYSTEMD_STOPS_AFTER
 
 
-def _mark(release: Release, unit: str, effect: Effect) -> str:
+def mark(release: Release, unit: str, effect: Effect) -> str:
+    """Return the file on the slice that says what is due for a unit of a release; its own service has one for all."""
     own = "" if unit == release.unit else f".{unit}"
     return f"{paths.state(release.app, release.component)}/{effect}-needed{own}"
