@@ -311,6 +311,16 @@ def test_waiting_ends_when_it_is_alive(machine: Path) -> None:
     assert time.monotonic() - begun < 3
 
 
+def test_waiting_ends_when_systemd_has_given_up() -> None:
+    """What will not start by itself any more is not waited for."""
+    given_up = 'systemctl() { [ "$1" = is-failed ]; }\n'
+    release = a_release(unit="x.service", checks=[], start_timeout=60.0)
+    begun = time.monotonic()
+    late = ran(given_up + apply.wait_script(release, {}))
+    assert (late.returncode, b"given it up: the unit is not active" in late.stdout) == (1, True)
+    assert time.monotonic() - begun < 10
+
+
 STEPS = (a_step("one", "exit 1", ":"), a_step("two", "exit 1", ":"))
 CHECK = b" check 0 dXAK 0 10.00 10.50"
 WHOLE = tuple(MARKER.encode() + tail for tail in (b" step 0 ok -", b" step 1 changed -", CHECK, b" end"))
