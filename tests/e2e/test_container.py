@@ -38,6 +38,22 @@ components:
     checks:
       - {name: answers, kind: alive, tcp: 8081}
 """
+INSECURE = "printf '[[registry]]\\nlocation=\"localhost:5000\"\\ninsecure=true\\n' >/etc/containers/registries.conf.d/ours.conf"
+REGISTRY = """\
+import http.server, pathlib
+class Registry(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        kind, _, name = self.path.rpartition("/sha256:")
+        file = pathlib.Path("/root/v2") / ("manifest.json" if kind.endswith("manifests") else name if kind else "version")
+        self.send_response(200)
+        self.send_header("Content-Type", "application/vnd.docker.distribution.manifest.v2+json")
+        self.send_header("Content-Length", str(file.stat().st_size))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(file.read_bytes())
+    do_HEAD = do_GET
+http.server.ThreadingHTTPServer(("127.0.0.1", 5000), Registry).serve_forever()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -128,10 +144,11 @@ def test_another_version_leaves_no_image_behind_and_a_removal_only_the_data(site
 
 
 @pytest.mark.long
-def test_an_image_comes_from_a_file_beside_the_playbook(site: RunningLab) -> None:
-    """What `podman save` wrote somewhere is loaded and runs, and is loaded again when it is gone."""
+def test_an_image_comes_from_a_file_or_from_a_registry(site: RunningLab) -> None:
+    """What `podman save` wrote is loaded, what is named by its digest is fetched; again when it is gone; and no other stays."""
     packed = "cp /bin/busybox /root/busybox; tar -c -C /root busybox | podman import --quiet - tiny; podman save --quiet tiny"
     site.on("s1", f"apt-get install -qq -y busybox-static >/dev/null 2>&1; ({packed}) >/dev/null 2>&1; podman images")
+    site.on("s1", "podman save --quiet --format docker-dir --output /root/v2 tiny")
     saved = site.on("s1", "podman save --quiet tiny | base64; podman rmi tiny >/dev/null")
     folder = site.workspace / "playbooks/tiny"
     folder.mkdir(parents=True)
@@ -145,4 +162,17 @@ def test_an_image_comes_from_a_file_beside_the_playbook(site: RunningLab) -> Non
     site.on("s1", "podman rmi --force --all")
     assert actions(document(site, "heal", "--auto", "tiny")) == [("redeploy", "done")]
     assert actions(document(site, "heal", "--auto", "tiny")) == []
+
+    digest = site.on("s1", "sha256sum </root/v2/manifest.json").split()[0]
+    site.on(
+        "s1",
+        f"{INSECURE}; cat >/root/registry.py <<'END'\n{REGISTRY}END\nsystemd-run --quiet python3 /root/registry.py",
+    )
+    text = TINY.replace("binary: image.tar", f'image: "localhost:5000/tiny@sha256:{digest}"')
+    (folder / "playbook.yaml").write_text(text)
+    assert document(site, "deploy", "tiny")["apps"][0]["instances"][0]["outcome"] == "changed"
+    site.on("s1", "podman rmi --force --all")
+    assert actions(document(site, "heal", "--auto", "tiny")) == [("redeploy", "done")]
+    assert actions(document(site, "heal", "--auto", "tiny")) == []
     site.run("remove", "tiny", "--yes")
+    assert site.on("s1", "podman images --all --quiet") == ""

@@ -38,7 +38,14 @@ forget() {
 """
 _CHECK: Final = f"""{COMPARE}{LOOK}{RUNS}{_KNOWN}
 command -v podman >/dev/null || differs "podman is missing"
-known || problem "the image is missing, or is another than the one that was made for it"
+if ! known; then
+    podman image exists "$family:$tag"
+    case $? in
+    0) problem "the image is another than the one that was made for it" ;;
+    1) problem "the image is missing" ;;
+    *) unknown "podman does not answer" ;;
+    esac
+fi
 compare "$path" "$digest" 644 root:root yes "unit file"
 look "$name" || unknown "systemd does not answer"
 if [ "$load" = masked ]; then problem "is masked"
