@@ -204,7 +204,8 @@ def instance_facts(item: Expected, words: dict[str, Any]) -> InstanceFacts | Non
         return None
     unit = _unit(words)
     drift = dict(line.split(": ", 1) for line in words.pop("drift", []))
-    ids = ["directory:/srv/data", "file:/etc/shop.conf", f"unit:{item.release.unit}"]
+    own = str(item.release.unit)
+    ids = ["directory:/srv/data", "file:/etc/shop.conf", f"unit:{own}", f"container:{own.removesuffix('.service')}"]
     resources = tuple(
         ResourceFact(one, "differs", drift.pop(one)) if one in drift else ResourceFact(one, "ok") for one in ids
     )
