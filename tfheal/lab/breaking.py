@@ -7,13 +7,37 @@ from typing import Final
 
 from tfheal.base.errors import ActionFailed, UsageError
 from tfheal.lab import groups, instances, machine, places, record
-from tfheal.lab.faults import files, logins, machines, services
+from tfheal.lab.faults import (
+    databases,
+    disks,
+    files,
+    links,
+    logins,
+    losses,
+    machines,
+    packages,
+    ports,
+    processes,
+    services,
+)
 from tfheal.lab.faults.fault import Fault, Target
 from tfheal.model.lab import FaultKind, FaultReport
 from tfheal.model.ports import Reporter
 
 # In this order they are mended: a slice must run and be reached before anything inside it can be.
-_TABLE: Final = (*machines.FAULTS, *logins.FAULTS, *files.FAULTS, *services.FAULTS)
+_TABLE: Final = (
+    *losses.FAULTS,
+    *machines.FAULTS,
+    *links.FAULTS,
+    *logins.FAULTS,
+    *disks.FAULTS,
+    *packages.FAULTS,
+    *files.FAULTS,
+    *services.FAULTS,
+    *ports.FAULTS,
+    *databases.FAULTS,
+    *processes.FAULTS,
+)
 _PATIENCE: Final = 30.0
 
 
@@ -139,6 +163,12 @@ def is_silenced(lab: str, name: str) -> bool:
     """Return whether a fault that is remembered keeps the sshd of a slice from being heard."""
     folder = places.faults_folder(lab, name)
     return any((folder / fault.kind.name).is_dir() for fault in _TABLE if fault.silences)
+
+
+def is_kept_off(lab: str, name: str) -> bool:
+    """Return whether a fault that is remembered keeps a slice from being started."""
+    folder = places.faults_folder(lab, name)
+    return any((folder / fault.kind.name).is_dir() for fault in _TABLE if fault.keeps_off)
 
 
 def forget_ended(lab: str, name: str) -> None:

@@ -9,13 +9,16 @@ import signal
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from tfheal.base.errors import ActionFailed
 from tfheal.lab import places
 
 PIDS: Final = 2048
-_LIMITED: Final = ("memory", "pids")
+Limited = Literal["memory", "pids"]
+_LIMITED: Final[tuple[Limited, ...]] = ("memory", "pids")
+_LIMITS: Final = {"memory": ("memory.limit_in_bytes", "memory.max"), "pids": ("pids.max",)}
+_UNLIMITED: Final = 1 << 60  # what the kernel says of a group of version 1 without a limit is more
 _PATIENCE: Final = 20.0
 
 
@@ -69,6 +72,47 @@ def _put(file: Path, text: str) -> None:
         file.write_text(text)
     except OSError as error:
         raise ActionFailed("a control group cannot be set up", where=str(file), why=str(error)) from error
+
+
+def limit(lab: str, name: str, what: Limited) -> int | None:
+    """Return the limit that the kernel enforces on all processes of a slice together, None if it enforces none."""
+    first = leader(lab, name)
+    mount = hierarchies().get(what) or hierarchies().get("unified")
+    if first is None or mount is None:
+        return None
+    group = mount / places.group(lab, name)
+    lines = (line.split(":", 2) for line in Path(f"/proc/{first}/cgroup").read_text().splitlines())
+    of_leader = {controller: path for _, names, path in lines for controller in names.split(",")}
+    inside = mount / of_leader.get(what, of_leader.get("", "/")).lstrip("/")
+    said = [text for file in _LIMITS[what] if (text := _read(group / file))] if inside.is_relative_to(group) else []
+    return int(said[0]) if said and said[0].isdecimal() and int(said[0]) < _UNLIMITED else None
+
+
+def processes_used(lab: str, name: str) -> int:
+    """Return how many processes, threads included, count towards the limit of a slice; 0 if nothing counts them."""
+    mount = hierarchies().get("pids") or hierarchies().get("unified")
+    said = _read(mount / places.group(lab, name) / "pids.current") if mount else ""
+    return int(said or 0)
+
+
+def killed(lab: str, name: str) -> int:
+    """Return how many processes of a slice the kernel has killed for want of memory."""
+    groups = (mount / places.group(lab, name) for mount in hierarchies().values())
+    # In version 1 a group counts its own, in version 2 also those below it.
+    files = [file for group in groups for file in (group / "memory.events", *_v1_counters(group))]
+    words = (line.split() for file in files for line in _read(file).splitlines())
+    return sum(int(count) for word, count in words if word == "oom_kill")
+
+
+def _v1_counters(group: Path) -> list[Path]:
+    return [folder / "memory.oom_control" for folder in _below(group)]
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text().strip()
+    except OSError:
+        return ""
 
 
 def processes(lab: str, name: str) -> set[int]:

@@ -88,7 +88,12 @@ class ThisMachine:
         kept = record.load_slice(lab.name, name) or _fresh(spec, name)
         if not kept.host_key:
             self._reporter.step(name, "making its disk")
-            kept = _sow(lab, name, kept)
+            kept = seed.sown(lab, name, kept)
+        if breaking.is_kept_off(lab.name, name):
+            self._reporter.step(
+                name, "is gone by a fault; tfheal lab mend brings it back, tfheal lab recreate makes it anew"
+            )
+            return _told(self._slice(lab, name), name)
         if not groups.kept(lab.name, name):
             self._reporter.step(name, "booting")
             groups.end(lab.name, name)
@@ -110,9 +115,9 @@ class ThisMachine:
             raise ActionFailed("there is no such slice", where=f"lab {lab}", why=name)
         groups.end(lab, name)
         record.forget(places.faults_folder(lab, name))
-        network.join(lab, name)
-        network.join(lab, name, "cut_ssh")
-        fresh = _sow(known, name, kept)
+        for cut in network.CUTS:
+            network.join(lab, name, cut)
+        fresh = seed.sown(known, name, kept)
         machine.start(lab, name, fresh)
         machine.wait(lab, name, fresh.number)
         return _told(self._slice(known, name), name)
@@ -174,27 +179,13 @@ def _condition(lab: str, name: str, number: int) -> SliceCondition:
     return "running" if breaking.is_silenced(lab, name) or machine.answers(lab, number) else "starting"
 
 
-def _sow(lab: LabRecord, name: str, kept: SliceRecord) -> SliceRecord:
-    """Make the disk of a slice; killed on the way, its record has no host key and it is made from the start again."""
-    record.save_slice(lab.name, name, replace(kept, host_key=""))
-    key = _login_key(lab.name)
-    sown = seed.sow(seed.Seed(lab.name, name, kept.number, lab.network4, kept.disk, key, kept.containers))
-    fresh = replace(kept, image=lab.image, host_key=sown.public, fingerprint=sown.fingerprint, authorized=key)
-    record.save_slice(lab.name, name, fresh)
-    return fresh
-
-
 def _let_in(lab: str, name: str, kept: SliceRecord) -> None:
     """Make a slice let in the login key of the lab, if that is not the one it was made with."""
-    key = _login_key(lab)
+    key = seed.login_key(lab)
     if key != kept.authorized:
         told = machine.enter(lab, name, f"printf '%s\\n' {sh.quote(key)} >> /root/.ssh/authorized_keys")
         if told.status == 0:
             record.save_slice(lab, name, replace(kept, authorized=key))
-
-
-def _login_key(lab: str) -> str:
-    return (places.lab_folder(lab) / "login.pub").read_text().strip()
 
 
 def _make_login_key(spec: LabSpec) -> None:

@@ -4,13 +4,15 @@ import json
 from contextlib import suppress
 from ipaddress import IPv4Network, ip_network
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from tfheal.base.errors import ActionFailed
 from tfheal.lab import host, places, record
 
-# What of the packets to and from a slice is dropped: all, or those to its sshd. So the sets of nftables are called.
-Cut = Literal["cut", "cut_ssh"]
+# What of the packets to and from a slice is dropped: all, those to its sshd, those that it sends itself, or those between
+# it and other slices. So the sets of nftables are called.
+Cut = Literal["cut", "cut_ssh", "cut_out", "cut_peers"]
+CUTS: Final[tuple[Cut, ...]] = get_args(Cut)
 _SSH: Final = 22
 _FORWARD: Final = "net.ipv4.ip_forward"
 _INOTIFY: Final = "fs.inotify.max_user_instances"
@@ -90,14 +92,14 @@ def _listed(what: str) -> list[dict[str, Any]]:
 def _rules(lab: str, network4: str) -> str:
     """Return the nftables script of a lab; run twice it is as run once, and partitions stay."""
     table, bridge, inside = places.table(lab), places.bridge(lab), f"{network4}.0/24"
+    sets = "\n".join(f"add set bridge {table} {cut} {{ type ifname; }}" for cut in CUTS)
     return f"""
 add table inet {table}
 add chain inet {table} postrouting {{ type nat hook postrouting priority srcnat; }}
 flush chain inet {table} postrouting
 add rule inet {table} postrouting ip saddr {inside} oifname != "{bridge}" masquerade
 add table bridge {table}
-add set bridge {table} cut {{ type ifname; }}
-add set bridge {table} cut_ssh {{ type ifname; }}
+{sets}
 add chain bridge {table} input {{ type filter hook input priority -200; }}
 add chain bridge {table} forward {{ type filter hook forward priority -200; }}
 add chain bridge {table} output {{ type filter hook output priority -200; }}
@@ -110,11 +112,15 @@ add rule bridge {table} forward oifname @cut drop
 add rule bridge {table} output oifname @cut drop
 add rule bridge {table} forward oifname @cut_ssh tcp dport {_SSH} drop
 add rule bridge {table} output oifname @cut_ssh tcp dport {_SSH} drop
+add rule bridge {table} input iifname @cut_out drop
+add rule bridge {table} forward iifname @cut_out drop
+add rule bridge {table} forward iifname @cut_peers drop
+add rule bridge {table} forward oifname @cut_peers drop
 """
 
 
 def cut(lab: str, name: str, what: Cut = "cut") -> None:
-    """Let nothing pass between a slice and anybody else, or nothing to its sshd."""
+    """Drop packets to and from a slice: all, or some of them."""
     element = f"{{ {places.link(lab, name)} }}"
     host.run("nft", "add", "element", "bridge", places.table(lab), what, element)
 
@@ -127,7 +133,7 @@ def join(lab: str, name: str, what: Cut = "cut") -> None:
 
 
 def is_cut(lab: str, name: str, what: Cut = "cut") -> bool:
-    """Return whether a slice, or its sshd, is cut off."""
+    """Return whether those packets of a slice are dropped."""
     listed = host.ask("nft", "list", "set", "bridge", places.table(lab), what)
     return f'"{places.link(lab, name)}"' in listed.stdout.decode()
 

@@ -47,14 +47,14 @@ def load_lab(name: str) -> LabRecord | None:
     return None if kept is None else LabRecord(**_known(kept, LabRecord))
 
 
-def save_slice(lab: str, name: str, record: SliceRecord) -> None:
-    """Keep the record of a slice."""
-    write(places.slice_folder(lab, name) / "slice.json", asdict(record))
+def save_slice(lab: str, name: str, record: SliceRecord, folder: Path | None = None) -> None:
+    """Keep the record of a slice, in its own folder or as a copy in another one."""
+    write((folder or places.slice_folder(lab, name)) / "slice.json", asdict(record))
 
 
-def load_slice(lab: str, name: str) -> SliceRecord | None:
-    """Return the record of a slice, if there is a whole one."""
-    kept = read(places.slice_folder(lab, name) / "slice.json")
+def load_slice(lab: str, name: str, folder: Path | None = None) -> SliceRecord | None:
+    """Return the record of a slice, or the copy of it in another folder, if there is a whole one."""
+    kept = read((folder or places.slice_folder(lab, name)) / "slice.json")
     return None if kept is None else SliceRecord(**_known(kept, SliceRecord))
 
 

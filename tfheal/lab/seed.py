@@ -8,11 +8,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from tfheal.lab import containers, host, places, surroundings
+from tfheal.lab import containers, host, places, record, surroundings
+from tfheal.lab.record import LabRecord, SliceRecord
 from tfheal.lab.surroundings import SliceFile
 
 HOST_KEY: Final = "/etc/ssh/ssh_host_ed25519_key"
@@ -46,6 +47,21 @@ class HostKey:
 
     public: str
     fingerprint: str
+
+
+def sown(lab: LabRecord, name: str, kept: SliceRecord) -> SliceRecord:
+    """Make the disk of a slice anew, and return its record; killed on the way, that has no host key, and it is made again."""
+    record.save_slice(lab.name, name, replace(kept, host_key=""))
+    key = login_key(lab.name)
+    made = sow(Seed(lab.name, name, kept.number, lab.network4, kept.disk, key, kept.containers))
+    fresh = replace(kept, image=lab.image, host_key=made.public, fingerprint=made.fingerprint, authorized=key)
+    record.save_slice(lab.name, name, fresh)
+    return fresh
+
+
+def login_key(lab: str) -> str:
+    """Return the public key that the slices of a lab let in."""
+    return (places.lab_folder(lab) / "login.pub").read_text().strip()
 
 
 def sow(seed: Seed) -> HostKey:

@@ -11,6 +11,9 @@ LAB_OWNER: Final = "lab"
 LAB_LABEL: Final = "lab"
 MOST_SLICES: Final = 200
 SliceCondition = Literal["running", "starting", "off"]
+FaultGroup = Literal["process", "service", "files", "disk", "port", "database", "network", "machine", "packages"]
+# What an instance has to have for a fault of an app: more than a unit of systemd, or just that.
+FaultNeeds = Literal["", "unit", "unit file", "port", "config", "secret", "release", "data", "postgres"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +64,22 @@ class Lab:
 
 @dataclass(frozen=True, slots=True)
 class FaultKind:
-    """One fault in words: what it does, how it is proven, how it is mended, and whether it is an app's."""
+    """One fault in words: what it does, how it is proven, how it is mended, and to what it can be done.
+
+    It `needs` something of an instance, nothing where it is a fault of the whole slice.
+    """
 
     name: str
+    group: FaultGroup
     does: str
     proven: str
     mended: str
-    of_app: bool
+    needs: FaultNeeds = ""
+
+    @property
+    def of_app(self) -> bool:
+        """Return whether it is done to an instance of an app, and not to a whole slice."""
+        return bool(self.needs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,8 @@ def _slices(lab: Lab, *, narrow: bool) -> Table:
 def faults_table(kinds: Sequence[FaultKind]) -> str:
     """Given the kinds of faults, return what each does and how it is taken away."""
     return "\n".join(
-        f"{kind.name}\n  does:   {kind.does}\n  proven: {kind.proven}\n  mended: {kind.mended}" for kind in kinds
+        f"{kind.name} ({kind.group})\n  does:   {kind.does}\n  proven: {kind.proven}\n  mended: {kind.mended}"
+        for kind in kinds
     )
 
 
@@ -77,4 +78,4 @@ def report_document(done: FaultReport) -> dict[str, object]:
 def fault_document(kind: FaultKind) -> dict[str, object]:
     """Given a kind of fault, return it as scripts read it."""
     document = asdict(kind)
-    return {"fault": document.pop("name"), **document}
+    return {"fault": document.pop("name"), **document, "of_app": kind.of_app}

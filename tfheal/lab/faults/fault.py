@@ -42,7 +42,8 @@ class Fault:
     """One fault: words for people, and three functions.
 
     `seen` returns the proof, or nothing while it is not there. A fault from `outside` needs no running slice. While one
-    that `silences` is there, the slice's sshd is not heard; one that does not outlive a boot is gone with it.
+    that `silences` is there, the slice's sshd is not heard; while one that `keeps_off` is, it is not started; one that does
+    not outlive a boot is gone with it.
     """
 
     kind: FaultKind
@@ -51,6 +52,7 @@ class Fault:
     mend: Callable[[Target], None]
     outside: bool = False
     silences: bool = False
+    keeps_off: bool = False
     outlives_boot: bool = True
 
 
@@ -58,7 +60,7 @@ class Fault:
 class Scripts:
     """A fault as three scripts of sh, run inside the slice by root.
 
-    They find `$unit`, `$home`, `$current` and `$config` of the instance. `put` and `mend` fail by their status; `seen`
+    They find `$unit`, `$home`, `$current`, `$config` and `$data` of the instance. `put` and `mend` fail by their status; `seen`
     prints the proof and succeeds while the fault is there. What `save` writes to stdout before `put` is what `mend` has
     on its stdin.
     """
@@ -105,6 +107,7 @@ def _given(target: Target) -> str:
         "home": paths.home(target.app, target.component),
         "current": paths.current(target.app, target.component),
         "config": paths.config(target.app, target.component),
+        "data": paths.data(target.app, target.component),
     }
     given = "".join(f"{name}={sh.quote(value)}\n" for name, value in found.items())
     return f"{given}{instances.UNIT_OF}unit=$(unit_of {sh.join(target.app, target.component)})\n"

@@ -3,39 +3,8 @@
 from dataclasses import replace
 from typing import Final
 
-from tfheal.lab import machine, network
-from tfheal.lab.faults.fault import Fault, Scripts, Target, of_scripts
+from tfheal.lab.faults.fault import Fault, Scripts, of_scripts
 from tfheal.model.lab import FaultKind
-
-
-def _cut_ssh(target: Target) -> None:
-    network.cut(target.lab, target.slice, "cut_ssh")
-
-
-def _is_cut_ssh(target: Target) -> str:
-    if not network.is_cut(target.lab, target.slice, "cut_ssh") or machine.answers(target.lab, target.kept.number):
-        return ""
-    return "nothing passes to its port 22, and its sshd is not heard"
-
-
-def _join_ssh(target: Target) -> None:
-    network.join(target.lab, target.slice, "cut_ssh")
-
-
-DROP_SSH: Final = Fault(
-    FaultKind(
-        "drop-ssh",
-        does="drops every packet to port 22 of the slice, as a firewall on the way would; all else passes",
-        proven="its sshd is not heard any more",
-        mended="the packets pass again",
-        of_app=False,
-    ),
-    _cut_ssh,
-    _is_cut_ssh,
-    _join_ssh,
-    outside=True,
-    silences=True,
-)
 
 # The listener, and in newer servers a program for each session and one for each login.
 _SSHD: Final = "-x 'sshd|sshd-session|sshd-auth'"
@@ -44,10 +13,10 @@ _RUNNING: Final = f"pgrep --runstates R,S,D {_SSHD} >/dev/null"
 _HANGS: Final = of_scripts(
     FaultKind(
         "sshd-hangs",
+        "machine",
         does="stops sshd and its sessions with SIGSTOP: connections still come about, and no greeting follows",
         proven="no sshd of the slice runs, and none has ended",
         mended="they go on",
-        of_app=False,
     ),
     Scripts(
         put=f"""pgrep {_SSHD} >/dev/null || {{ echo "no sshd runs" >&2; exit 1; }}
@@ -66,4 +35,23 @@ exit 1
 )
 SSHD_HANGS: Final = replace(_HANGS, silences=True, outlives_boot=False)
 
-FAULTS: Final[tuple[Fault, ...]] = (DROP_SSH, SSHD_HANGS)
+_LISTENS: Final = "ss -Hltn 'sport = :22' | grep -q ."
+_DEAD: Final = of_scripts(
+    FaultKind(
+        "sshd-dead",
+        "machine",
+        does="stops sshd and ends its sessions: connections to port 22 are refused; all else goes on",
+        proven="nobody listens on port 22",
+        mended="sshd is started",
+    ),
+    Scripts(
+        put=f"systemctl stop ssh.socket ssh.service 2>/dev/null || true\npkill --signal KILL {_SSHD} || true\n",
+        seen=f"! {_LISTENS} && echo 'nobody listens on port 22'",
+        mend="""if systemctl is-enabled --quiet ssh.socket 2>/dev/null; then systemctl start ssh.socket
+else systemctl start ssh.service; fi
+""",
+    ),
+)
+SSHD_DEAD: Final = replace(_DEAD, silences=True, outlives_boot=False)
+
+FAULTS: Final[tuple[Fault, ...]] = (SSHD_HANGS, SSHD_DEAD)

@@ -1,24 +1,10 @@
-"""Faults of a whole slice: it has no power, stands still, or nobody reaches it. They are made on this side of its link."""
+"""Faults of a whole slice that keeps its disk: it has no power, boots anew, or stands still."""
 
 from typing import Final
 
-from tfheal.lab import groups, machine, network
+from tfheal.lab import groups, machine, record
 from tfheal.lab.faults.fault import Fault, Target
 from tfheal.model.lab import FaultKind
-
-
-def _cut(target: Target) -> None:
-    network.cut(target.lab, target.slice)
-
-
-def _is_cut(target: Target) -> str:
-    if not network.is_cut(target.lab, target.slice) or machine.answers(target.lab, target.kept.number):
-        return ""
-    return "nothing passes its link, and its sshd is not heard"
-
-
-def _join(target: Target) -> None:
-    network.join(target.lab, target.slice)
 
 
 def _power_off(target: Target) -> None:
@@ -48,28 +34,13 @@ def _thaw(target: Target) -> None:
         groups.freeze(target.lab, target.slice, frozen=False)
 
 
-PARTITION: Final = Fault(
-    FaultKind(
-        "partition",
-        does="drops every packet between the slice and everybody else; inside, it goes on",
-        proven="its sshd is not heard any more",
-        mended="the packets pass again",
-        of_app=False,
-    ),
-    _cut,
-    _is_cut,
-    _join,
-    outside=True,
-    silences=True,
-)
-
 POWER_OFF: Final = Fault(
     FaultKind(
         "power-off",
+        "machine",
         does="pulls the plug: all processes of the slice end at once, its disk stays",
         proven="no process of it is left",
         mended="the slice boots again; `tfheal lab up` does that too",
-        of_app=False,
     ),
     _power_off,
     _is_off,
@@ -82,10 +53,10 @@ POWER_OFF: Final = Fault(
 FREEZE: Final = Fault(
     FaultKind(
         "freeze",
+        "machine",
         does="stops every process of the slice where it stands; connections still come about, and nothing answers",
         proven="its control group is `frozen`",
         mended="all processes go on",
-        of_app=False,
     ),
     _freeze,
     _is_frozen,
@@ -94,4 +65,39 @@ FREEZE: Final = Fault(
     outlives_boot=False,
 )
 
-FAULTS: Final[tuple[Fault, ...]] = (POWER_OFF, FREEZE, PARTITION)
+_BOOTED: Final = "booted.json"
+
+
+def _reboot(target: Target) -> None:
+    record.write(target.folder / _BOOTED, {"first": groups.leader(target.lab, target.slice)})
+    machine.enter(target.lab, target.slice, "systemctl reboot")
+
+
+def _is_rebooted(target: Target) -> str:
+    before = (record.read(target.folder / _BOOTED) or {}).get("first")
+    now = groups.leader(target.lab, target.slice)
+    if before is None or now == before:
+        return ""
+    return "its first process is another one" if now else "its first process has ended"
+
+
+def _await_boot(target: Target) -> None:
+    record.forget(target.folder)
+    machine.wait(target.lab, target.slice, target.kept.number)
+
+
+REBOOT: Final = Fault(
+    FaultKind(
+        "reboot",
+        "machine",
+        does="boots the slice anew, in good order: what is not enabled does not come back",
+        proven="its first process is another one, or none",
+        mended="it is waited for until it has booted",
+    ),
+    _reboot,
+    _is_rebooted,
+    _await_boot,
+    outlives_boot=False,
+)
+
+FAULTS: Final[tuple[Fault, ...]] = (POWER_OFF, FREEZE, REBOOT)
