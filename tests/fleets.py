@@ -188,6 +188,7 @@ def _machine(words: dict[str, Any]) -> Machine:
         hands_off_since=Known(words.pop("paused", None)),
         identity=Known(None) if words.pop("wiped", False) else Known("s1 abc"),
         pauses=Known(()),
+        package_lock=Known(words.pop("packages locked", None)),
     )
     if words.pop("silent", False):
         unknown = Unknown("the machine did not answer in time")

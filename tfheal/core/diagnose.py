@@ -10,8 +10,10 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from tfheal.base.moments import rfc3339
+from tfheal.core.hosts import of_slice, paused_by_owner
 from tfheal.core.order import stages
 from tfheal.core.pauses import quieted
+from tfheal.core.resources.directory import READ_ONLY
 from tfheal.model.facts import (
     InstanceFacts,
     Known,
@@ -20,7 +22,6 @@ from tfheal.model.facts import (
     ResourceFact,
     SliceFacts,
     SliceState,
-    Unasked,
     UnitFact,
     Unknown,
 )
@@ -31,7 +32,6 @@ from tfheal.model.record import Expected, HealthSince, Incident
 from tfheal.model.release import InstanceName, Release
 from tfheal.model.resources import Directory, Postgres, resource_id
 
-CLOCK_TOLERANCE: Final = 5.0  # seconds; TLS and signed requests begin to fail at minutes, logs mislead at seconds
 CRASH_LOOP: Final = 3  # restarts by systemd after which a service that is starting gets no more patience
 # The causes of one family are one incident: a service that changes from silent to dead under repair is the same trouble.
 FAMILY: Final[Mapping[Cause, str]] = {"unit-failed": "service", "unit-stopped": "service", "not-alive": "service"}
@@ -66,7 +66,7 @@ def diagnosed(
     first: dict[str, InstanceName] = {}
     for instance in (*free, *sorted(meant)):  # a disk is freed by an app that is not paused, if there is one
         first.setdefault(instance.slice, instance)
-    of_slices = [found for name, facts in seen.items() for found in _of_slice(name, facts, first.get(name), full_share)]
+    of_slices = [found for name, facts in seen.items() for found in of_slice(name, facts, first.get(name), full_share)]
     full = {finding.slice for finding in of_slices if finding.cause == "disk-full"}
     judged = {name: _of_instance(item, seen.get(name.slice)) for name, item in meant.items()}
     waiting = _blocked(meant, judged)
@@ -133,52 +133,6 @@ def _ill_since(
     return known.since if known and known.health in {*_ILL, "unknown"} else None
 
 
-def _of_slice(name: str, facts: Observation, here: InstanceName | None, full_share: float) -> list[Finding]:
-    """Return what ails a slice itself; what fills its disk is freed by way of an instance that is there, if any is."""
-    if isinstance(facts, Unasked):
-        return [_unasked(facts)]
-    machine = facts.machine
-    found = []
-    if paused := _paused(machine):
-        since = machine.hands_off_since.value if isinstance(machine.hands_off_since, Known) else None
-        found.append(Finding("paused-by-owner", "info", name, paused, since=since or None))
-    if full := _full_disk(machine, full_share):
-        entry: Rung | None = "free-disk" if here and not paused else None
-        found.append(Finding("disk-full", "critical" if here else "warning", name, full, here, entry))
-    if isinstance(machine.clock_offset, Known) and abs(machine.clock_offset.value) > CLOCK_TOLERANCE:
-        found.append(Finding("clock-off", "warning", name, f"its clock is off by {machine.clock_offset.value:.1f} s"))
-    return found
-
-
-def _paused(machine: Machine) -> str:
-    said = machine.hands_off_since
-    if isinstance(said, Unknown) or said.value is None:
-        return ""
-    return f"hands off since {said.value or 'an unknown time'}"
-
-
-def _unasked(facts: Unasked) -> Finding:
-    match facts.cause:
-        case "host-key-changed":
-            return Finding("host-key-changed", "critical", facts.slice, facts.reason)
-        case "unreachable" | "login-refused":
-            return Finding("slice-unreachable", "warning", facts.slice, facts.reason)
-        case "not-checked":
-            return Finding("not-checked", "warning", facts.slice, facts.reason)
-        case _:
-            return Finding("unasked", "warning", facts.slice, facts.reason)
-
-
-def _full_disk(machine: Machine, full_share: float) -> str:
-    if isinstance(machine.disk_total, Known) and isinstance(machine.disk_free, Known) and machine.disk_total.value:
-        used = 1 - machine.disk_free.value / machine.disk_total.value
-        if used >= full_share:
-            return f"the disk is {used:.0%} full, {machine.disk_free.value // (1 << 20)} MiB are free"
-    if isinstance(machine.inodes_free_share, Known) and 1 - machine.inodes_free_share.value >= full_share:
-        return f"the disk has {machine.inodes_free_share.value:.0%} of its inodes left"
-    return ""
-
-
 def _of_instance(item: Expected, seen: Observation | None) -> _Judgement:
     release = item.release
     facts = seen.instances.get(release.instance.on_slice) if isinstance(seen, SliceFacts) else None
@@ -188,7 +142,7 @@ def _of_instance(item: Expected, seen: Observation | None) -> _Judgement:
     if not isinstance(seen, SliceFacts) or facts is None:
         return _Judgement("unknown")
     service = _service_health(release, facts)
-    if _paused(seen.machine):
+    if paused_by_owner(seen.machine):
         return _Judgement("paused", service=service)
     if wiped := _wiped(item, seen.machine, facts):
         return _Judgement("down", (_finding(release, "slice-wiped", wiped),), "down")
@@ -252,7 +206,10 @@ def _state_findings(item: Expected, facts: InstanceFacts) -> tuple[Finding, ...]
         verb = "deploy" if item.deployed.phase == "deploying" else "remove"
         interrupted = _finding(release, "interrupted", f"a {verb} did not come to its end")
         return (replace(interrupted, entry="redeploy"),)
-    told = [f"{fact.resource}: {fact.detail}" for fact in drifted(release, facts)]
+    different = drifted(release, facts)
+    if stuck := [fact.resource for fact in different if fact.detail == READ_ONLY]:
+        return (replace(_finding(release, "read-only", f"{', '.join(stuck)} {READ_ONLY}"), entry="page"),)
+    told = [f"{fact.resource}: {fact.detail}" for fact in different]
     if isinstance(facts.state, Known) and facts.state.value is None:
         told.append("what tfheal keeps about it on the slice is gone")
     if not told:

@@ -46,6 +46,7 @@ class Machine:
     hands_off_since: Fact[str | None]
     identity: Fact[str | None]
     pauses: Fact[tuple[Pause, ...]]
+    package_lock: Fact[str | None]
 
 
 @dataclass(frozen=True, slots=True)

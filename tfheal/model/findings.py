@@ -16,6 +16,7 @@ Cause = Literal[
     "paused",
     "disk-full",
     "drift",
+    "read-only",
     "unit-failed",
     "unit-stopped",
     "not-alive",
@@ -35,6 +36,7 @@ Cause = Literal[
     "unasked",
     "not-checked",
     "clock-off",
+    "packages-locked",
 ]
 
 

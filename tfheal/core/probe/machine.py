@@ -41,6 +41,9 @@ else
 fi
 df -B1 --output=used,avail {paths.DISKS} 2>/dev/null | while read -r used free; do echo "disk $used $free"; done
 df --output=iused,iavail {paths.DISKS} 2>/dev/null | while read -r used free; do echo "inodes $used $free"; done
+lslocks -n -r -o PID,PATH 2>/dev/null | while read -r pid path; do
+  [ "$path" != /var/lib/dpkg/lock-frontend ] || echo "packages $pid $(ps -o etimes=,comm= -p "$pid")"
+done
 read -r up _ </proc/uptime
 read -r stat </proc/1/stat; set -- ${{stat##*) }}; shift 19
 echo "age $((${{up%.*}} - $1 / $(getconf CLK_TCK)))"
@@ -71,6 +74,7 @@ _DECIMAL: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
 _UNIT: Final = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
 _BOOT: Final = re.compile(r"[0-9a-f-]{36}")
 _MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+_LOCKED: Final = re.compile(r"([0-9]{1,10}) +([0-9]{1,10}) +(.{1,40})")
 _NOT_SAID: Final = Unknown("the slice did not say")
 _NO_TIME: Final = Unknown("no time was left to ask")
 
@@ -110,6 +114,7 @@ def machine(
         hands_off_since=_hands_off(said),
         identity=_or_none(said, "identity"),
         pauses=Known(_pauses(said, slice_name, hidden)),
+        package_lock=Known(_package_lock(said)),
     )
 
 
@@ -121,6 +126,12 @@ def _pauses(said: dict[str, list[str]], slice_name: str, hidden: Collection[str]
         if told is not None and (pause := pauses.parsed(file, told, slice_name, hidden)):
             found.append(pause)
     return tuple(found)
+
+
+def _package_lock(said: dict[str, list[str]]) -> str | None:
+    """Return who holds the lock of dpkg, and for how long; None if nobody is known to."""
+    match = _LOCKED.fullmatch(said.get("packages", [""])[0])
+    return f"{untrusted.line(match[3], 40)} (process {match[1]}, for {match[2]} s)" if match else None
 
 
 def unknown(reason: str) -> Machine:

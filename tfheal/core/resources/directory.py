@@ -8,6 +8,8 @@ from tfheal.core.resources.step import Step, apply_script, check_script, octal, 
 from tfheal.model.release import Release
 from tfheal.model.resources import Directory, resource_id
 
+READ_ONLY: Final = "is on a file system that is read-only"
+# Root may write to whatever can be written to.
 _CHECK: Final = r"""
 if [ -L "$path" ]; then differs "is a symbolic link, not a directory"
 elif [ ! -e "$path" ]; then
@@ -15,6 +17,7 @@ elif [ ! -e "$path" ]; then
     differs missing
 elif [ ! -d "$path" ]; then differs "is not a directory"
 fi
+[ -w "$path" ] || differs "$read_only"
 have=$(stat -c %a -- "$path") || unknown "cannot be read"
 [ "$have" = "$mode" ] || problem "mode is $have, wanted $mode"
 have=$(stat -c %U:%G -- "$path") || unknown "cannot be read"
@@ -61,7 +64,7 @@ def step(directory: Directory, release: Release) -> Step:
     attributes = {"mode": octal(directory.mode), "owner": directory.owner, "group": directory.group}
     return Step(
         id=resource_id(directory),
-        check=check_script(_CHECK, **values, **attributes),
+        check=check_script(_CHECK, **values, **attributes, read_only=READ_ONLY),
         apply=apply_script(_APPLY, **values, **attributes),
         remove=apply_script(_REMOVE, **values),
         timeout=60.0,
