@@ -95,7 +95,9 @@ def test_a_container_serves_and_is_healed(site: RunningLab) -> None:
     assert b"<h1>site</h1>" in read(site)
     again = document(site, "deploy", "site")
     assert (again["round_trips"], again["apps"][0]["instances"][0]["outcome"]) == (1, "unchanged")
-    is_healed(site, f"podman kill {UNIT}", "unit-failed", "restart")
+    site.do("break", "s1", "kill-service", "--app", "site")
+    is_healed(site, ":", "unit-failed", "restart")
+    site.do("mend", "s1")
     is_healed(site, "podman rmi --force --all", "drift", "redeploy")
 
 

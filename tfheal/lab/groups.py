@@ -20,6 +20,7 @@ _LIMITED: Final[tuple[Limited, ...]] = ("memory", "pids")
 _LIMITS: Final = {"memory": ("memory.limit_in_bytes", "memory.max"), "pids": ("pids.max",)}
 _UNLIMITED: Final = 1 << 60  # what the kernel says of a group of version 1 without a limit is more
 _PATIENCE: Final = 20.0
+_LEVELS: Final = 2  # namespaces of processes: this machine's, and the slice's own
 
 
 def hierarchies() -> dict[str, Path]:
@@ -122,12 +123,12 @@ def processes(lab: str, name: str) -> set[int]:
 
 
 def leader(lab: str, name: str) -> int | None:
-    """Return the slice's own first process, as seen from here."""
+    """Return the slice's own first process, as seen from here; that of a container in it is one level deeper."""
     for process in sorted(processes(lab, name)):
         with suppress(OSError):
             status = Path(f"/proc/{process}/status").read_text()
             ids = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()[1:]
-            if len(ids) > 1 and ids[-1] == "1":
+            if len(ids) == _LEVELS and ids[-1] == "1":
                 return process
     return None
 
