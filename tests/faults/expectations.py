@@ -12,10 +12,10 @@ Ends = Literal["healed", "left", "paged"]
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What is to become of a fault: one of these causes is named, only these rungs are taken, and so it ends.
+    """What is to become of a fault: one of these causes is named (none: nothing need be), only these rungs are taken, and so it ends.
 
     `healed`: well again, and idle. `left`: seen, named, and nothing done about it, because nothing is known or somebody
-    said so. `paged`: a human is called, once. `served` says that the client notices nothing; `stays` that the fault itself
+    said so. `paged`: a human is called, once. `served` says that the client notices nothing, None that it may or may not; `stays` that the fault itself
     is still there after (what is healed is what it did). `absent` says why the fault cannot be put in there;
     for `lease` seconds another run holds the lease of the app.
     """
@@ -23,11 +23,12 @@ class Expectation:
     causes: frozenset[str] = frozenset()
     rungs: frozenset[str] = frozenset()
     ends: Ends = "healed"
-    served: bool = False
+    served: bool | None = False
     stays: bool = False
     within: float = 0.0
     absent: str = ""
     lease: float = 0.0
+    nearby: frozenset[str] = frozenset()
 
 
 def expected(fault: str, target: str) -> Expectation | None:
@@ -60,7 +61,7 @@ def judged(row: Any, expectation: Expectation) -> list[str]:  # noqa: ANN401 (ro
     told = []
     if row.ended != expectation.ends:
         told.append(f"it ended as {row.ended}, not as {expectation.ends}")
-    if not expectation.causes & {*row.detected}:
+    if expectation.causes and not expectation.causes & {*row.detected}:
         told.append(f"detected as {', '.join(row.detected) or 'nothing'}")
     told += [f"wrong action: {action}" for action in row.wrong]
     if row.pages != (1 if expectation.ends == "paged" else 0):
@@ -73,7 +74,7 @@ def judged(row: Any, expectation: Expectation) -> list[str]:  # noqa: ANN401 (ro
         told.append(f"{', '.join(row.still_there)} is still there")
     if expectation.served and row.failed:
         told.append(f"{row.failed} requests failed")
-    if not expectation.served and not row.failed and expectation.ends == "healed":
+    if expectation.served is False and not row.failed and expectation.ends == "healed":
         told.append("the client noticed nothing")
     return told
 
@@ -88,6 +89,7 @@ def _of(said: dict[str, Any]) -> Expectation:
         stays=said.get("stays", False),
         within=float(said.get("within", 0.0)),
         absent=said.get("absent", ""),
+        nearby=frozenset(said.get("nearby", ())),
         lease=float(said.get("lease", 0.0)),
     )
 

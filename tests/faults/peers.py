@@ -3,7 +3,8 @@
 All are given what they can be given. systemd has `Restart=always` after a second, and its own default limit (5 starts in
 10 s). Monit looks every 10 s, as often as our heal loop; it starts and restarts the service when its process is not
 there or its port does not answer HTTP, enables it, frees a full disk by `apt-get clean`, and puts back what was deployed
-(configuration, release, unit file) from a copy that was kept for it, when a checksum, a mode or an owner changed.
+(configuration, release, unit file) from a copy that was kept for it, when a file, a mode or an owner changed. Debian runs
+Monit where it may write nowhere; what it puts back, systemd does for it.
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ _KEPT: Final = """\
 export DEBIAN_FRONTEND=noninteractive
 apt-get -qq update && apt-get -qq install -y --no-install-recommends monit >/dev/null
 systemctl stop monit
-mkdir -p /var/kept && cp -a $home /etc/systemd/system/$unit /var/kept/
+rm -rf /var/kept && mkdir -p /var/kept && cp -a $home /etc/systemd/system/$unit /var/kept/
 cat >/usr/local/sbin/put-back <<END
 #!/bin/sh
 # Brings back what was deployed, and starts it.
@@ -41,26 +42,27 @@ cat >/usr/local/sbin/as-kept <<END
 #!/bin/sh
 # Whether configuration, release and unit file are as they were kept.
 diff -rq /var/kept/web/config $home/config && cmp /var/kept/$unit /etc/systemd/system/$unit &&
-    [ -x $home/current/bin/python ] && [ -e $home/current/lib ] && systemctl is-enabled --quiet $unit &&
+    diff -rqx __pycache__ /var/kept/web/releases $home/releases && [ -d $home/current/ ] && systemctl is-enabled --quiet $unit &&
     [ "\\$(stat -c '%a %U %G' $home/config $home/config/*)" = "$(stat -c '%a %U %G' $home/config $home/config/*)" ]
 END
 chmod 755 /usr/local/sbin/put-back /usr/local/sbin/as-kept
-cat >/etc/monit/monitrc <<END
-set daemon 10
-set log /var/log/monit.log
-check process web matching "bin/python -P -m copyparty"
-    start program = "/usr/bin/systemctl start $unit" with timeout 30 seconds
-    stop program = "/usr/bin/systemctl stop $unit" with timeout 30 seconds
-    restart program = "/usr/bin/systemctl restart $unit" with timeout 30 seconds
-    if failed port 3923 protocol http with timeout 5 seconds for 2 cycles then restart
+sed -i 's/^ *set daemon .*/set daemon 10/' /etc/monit/monitrc
+cat >/etc/monit/conf.d/web <<END
 check program deployed with path /usr/local/sbin/as-kept
-    if status != 0 then exec "/usr/local/sbin/put-back" repeat every 1 cycles
+    if status != 0 then exec "/usr/bin/systemd-run --collect --unit=put-back /usr/local/sbin/put-back"
+        repeat every 1 cycles
+check process web matching "bin/python -P -m copyparty"
+    start program = "/usr/bin/systemctl start $unit" with timeout 10 seconds
+    stop program = "/usr/bin/systemctl stop $unit" with timeout 10 seconds
+    restart program = "/usr/bin/systemctl restart $unit" with timeout 10 seconds
+    if failed port 3923 protocol http with timeout 5 seconds for 2 cycles then restart
 check filesystem disk with path /
-    if space usage > 95% then exec "/usr/bin/apt-get clean" repeat every 1 cycles
-    if inode usage > 95% then exec "/usr/bin/apt-get clean" repeat every 1 cycles
+    if space usage > 95% then exec "/usr/bin/systemd-run --collect /usr/bin/apt-get clean" repeat every 1 cycles
+    if inode usage > 95% then exec "/usr/bin/systemd-run --collect /usr/bin/apt-get clean" repeat every 1 cycles
 END
-chmod 600 /etc/monit/monitrc
-monit -t && systemctl enable --quiet monit && systemctl start monit
+monit -t && systemctl enable --quiet monit && systemctl restart monit
+sleep 1
+systemctl is-active --quiet monit || { journalctl -u monit -n 10; cat /var/log/monit.log; exit 1; }
 """
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from expectations import doubles, every_fault, expected
+from catalogue import in_the_lab
+from expectations import doubles, expected
 from figures import between, machine, markdown, today
 from grounds import TARGETS
 from peers import CONTENDERS, OURS
@@ -36,7 +37,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     found = [json.loads(line) for book in sorted(folder.glob("rows-*.jsonl")) for line in book.read_text().splitlines()]
     (folder / "rows.json").write_text(json.dumps(found, indent=1) + "\n")
-    text = written(found, sys.argv[2])
+    text = written(found, f"`{sys.argv[2]}`, {sys.argv[3]}")
     (folder / "tables.md").write_text(text)
     if "--no-readme" not in sys.argv:
         readme = ROOT / "README.md"
@@ -44,10 +45,10 @@ def main() -> None:
     sys.stdout.write(text)
 
 
-def written(found: Rows, command: str) -> str:
-    """Given all rows and the command that made them, return the tables and what became of the goals."""
+def written(found: Rows, made: str) -> str:
+    """Given all rows and how they were made, return the tables and what became of the goals."""
     tables = {name: [row for row in found if row["table"] == name] for name in ("each", "two", "restraint", "peers")}
-    parts = [f"`{command}`, {today()}, {machine()}.\n", goals(found)]
+    parts = [f"{made}, {today()}, {machine()}.\n", goals(found)]
     titles = {"each": _EACH, "two": _TWO, "restraint": _RESTRAINT}
     parts += [f"{titles[name]}\n\n{_table(tables[name])}" for name in titles if tables[name]]
     parts += [not_there(), against_peers(tables["peers"])] if tables["peers"] else [not_there()]
@@ -105,7 +106,7 @@ def not_there() -> str:
     told = [
         f"`{fault}` on `{target}` ({said.absent})"
         for target in TARGETS
-        for fault in every_fault()
+        for fault in in_the_lab()
         if (said := expected(fault, target)) and said.absent
     ]
     return f"Not to be had: {', '.join(told)}.\n"

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from catalogue import in_the_lab
 from expectations import for_peers
 from grounds import EXAMPLES, FORGETFUL, Ground, a_lab
+from groups import one_of
 from healing import HealLoop
 from peers import CONTENDERS, OURS, Contender
 from rows import Row, in_time
@@ -42,9 +44,10 @@ def three(lab_ground: Path) -> Iterator[RunningLab]:
 def cases() -> list[Any]:
     """Return each fault, repeated, each repetition on slices of its own."""
     return [
-        pytest.param(fault, kind, marks=pytest.mark.xdist_group(f"peers-{repeat}"), id=f"{fault}-{repeat}")
+        pytest.param(fault, kind, marks=one_of("peers", repeat), id=f"{fault}-{repeat}")
         for repeat in range(REPEATS)
         for fault, kind in for_peers().items()
+        if fault in in_the_lab()
     ]
 
 
@@ -73,11 +76,11 @@ def contended(lab: RunningLab, one: Contender, row: Row) -> None:
             row.landed = [said["detail"]] if said["exit"] == 0 else []
             while load.serves() and time.monotonic() < begun + NOTICED:
                 time.sleep(0.1)
-            load.await_service(begun + WITHIN - time.monotonic())
+            row.ended = "back" if load.await_service(begun + WITHIN - time.monotonic()) else "not back"
             over = time.monotonic()
         seen = load.outage(begun, over)
         row.seconds, row.failed = None if seen is None else round(seen, 1), load.failed(begun, over)
-        row.requests, row.ended = 2 * len(load.turns), "back" if load.serves() else "not back"
+        row.requests = 2 * len(load.turns)
         ground.mend()
         if not load.await_service(30.0):
             lab.run("deploy", one.app, check=None)

@@ -4,36 +4,23 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from catalogue import in_the_lab
 from expectations import expected, judged
 from grounds import TARGETS, Ground
+from groups import one_of
 from rows import Broken, Row, Scene, played
 
-from tfheal.lab.breaking import Faults
-
 IN_CI = {("kill-service", "files/web"), ("corrupt-config", "files/web")}
-LABS_OF_FILES = 3  # so many labs share the rows of copyparty; db and web of Tryton have one each
-
-
-class Silent:
-    """A reporter that tells nothing."""
-
-    def say(self, message: str) -> None:
-        """Tell nothing."""
-
-    def step(self, where: str, what: str, done: int = 0, total: int = 0) -> None:
-        """Tell nothing."""
 
 
 def cases() -> Iterator[Any]:
     """Yield every fault on every target, but those that cannot be there."""
-    kinds = Faults(Silent()).kinds()
     for target in TARGETS:
-        for number, kind in enumerate(kinds):
+        for number, kind in enumerate(in_the_lab().values()):
             said = expected(kind.name, target)
             if said and said.absent:
                 continue
-            group = target.replace("/", "-") + (f"-{number % LABS_OF_FILES}" if target == "files/web" else "")
-            marks = [pytest.mark.lab, pytest.mark.xdist_group(group)]
+            marks = [pytest.mark.lab, one_of(target.replace("/", "-"), number)]
             if (kind.name, target) not in IN_CI:
                 marks.append(pytest.mark.faults)
             app = target if kind.of_app else ""

@@ -67,7 +67,7 @@ def note_deeds(lab: RunningLab, row: Row, since: Any) -> None:  # noqa: ANN401 (
     row.actions = len([rung for rung in row.rungs if rung != "page"])
 
 
-@pytest.mark.xdist_group("restraint")
+@pytest.mark.group(name="restraint")
 def test_twenty_rounds_with_nothing_wrong(grounds: Callable[[str], Ground], noted: Callable[[Row], Any]) -> None:
     """No action, and one round trip each, while a client is at work."""
     with noted(Row("restraint", f"{ROUNDS} rounds with nothing wrong", "files/web")) as row, in_time(300.0):
@@ -82,7 +82,7 @@ def test_twenty_rounds_with_nothing_wrong(grounds: Callable[[str], Ground], note
     assert row.missed == []
 
 
-@pytest.mark.xdist_group("restraint")
+@pytest.mark.group(name="restraint")
 def test_the_owner_says_stop(grounds: Callable[[str], Ground], noted: Callable[[Row], Any]) -> None:
     """With `hands-off` there nobody touches a service that died, not even the slice itself; with it gone it is healed."""
     with (
@@ -110,7 +110,7 @@ def test_the_owner_says_stop(grounds: Callable[[str], Ground], noted: Callable[[
     assert row.missed == []
 
 
-@pytest.mark.xdist_group("flapping")
+@pytest.mark.group(name="flapping")
 def test_a_service_that_flaps(lab_ground: Path, noted: Callable[[Row], Any]) -> None:
     """Killed whenever it serves, with the budgets as they are shipped: a few tries, one call, and then it is left alone."""
     row_of = Row("restraint", "a service that is killed whenever it serves", "files/web")
@@ -151,7 +151,7 @@ def kill_whenever_it_serves(ground: Ground, load: Load, over: threading.Event) -
             ground.lab.do("break", "s1", "kill-service", "--app", "files", check=None)
 
 
-@pytest.mark.xdist_group("storm")
+@pytest.mark.group(name="storm")
 def test_half_of_the_fleet_is_cut_off(fleet: RunningLab, noted: Callable[[Row], Any]) -> None:
     """Nothing is made anew, moved or restarted, though all of that is allowed; one call; and it is over by itself."""
     with noted(Row("restraint", "half of 12 slices cut off", "chat")) as row, in_time(420.0):

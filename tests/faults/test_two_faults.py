@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from expectations import doubles, judged
 from grounds import Ground
+from groups import group
 from rows import Broken, Row, Scene, played
 
 CASES = doubles()
@@ -14,7 +15,7 @@ SERVED_BY = {"files": "s1", "crm": "s2"}
 
 def marked(name: str) -> Any:  # noqa: ANN401 (pytest's own)
     """Return the case of a double fault, in the group of those that share its lab."""
-    marks = [pytest.mark.lab, pytest.mark.faults, pytest.mark.xdist_group(f"two-{CASES[name]['app']}")]
+    marks = [pytest.mark.lab, pytest.mark.faults, group(f"two-{CASES[name]['app']}")]
     return pytest.param(name, marks=marks, id=name.replace(" ", "-"))
 
 
