@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from fleets import FULL, NOW, an_instance, case_of, cases, fleet
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfheal.core.diagnose import dated, diagnosed
@@ -93,6 +93,7 @@ def ill_fleets(draw: st.DrawFn) -> dict[str, object]:
     return {"place": PLACE, "needs": {"api": ["db"], "web": ["api", "db"]}, "phase": phase, "seen": seen}
 
 
+@settings(deadline=None)  # a machine that is busy is no mistake
 @given(case=ill_fleets())
 def test_nothing_is_done_about_what_is_not_known(case: dict[str, object]) -> None:
     """Whatever is wrong, a remedy is asked for only where the slice answered, and nobody said stop."""
@@ -109,6 +110,7 @@ def test_nothing_is_done_about_what_is_not_known(case: dict[str, object]) -> Non
                 assert diagnosis.instances[finding.instance] == "down"
 
 
+@settings(deadline=None)  # a machine that is busy is no mistake
 @given(case=ill_fleets())
 def test_a_healed_fleet_gives_the_empty_plan(case: dict[str, object]) -> None:
     """Whatever was wrong and is planned for, once all is well there is nothing left to do, to wait for or to find."""

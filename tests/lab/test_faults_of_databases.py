@@ -2,8 +2,10 @@
 
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 from running_lab import RunningLab
 
 pytestmark = [pytest.mark.lab, pytest.mark.long]
@@ -24,6 +26,8 @@ CLIENT = (
     "PGCONNECT_TIMEOUT=3 PGPASSWORD=the-word PGOPTIONS='-c statement_timeout=2s' "
     "psql -XAt 'host=127.0.0.1 user=notes dbname=notes' -c 'SELECT words FROM note' 2>&1"
 )
+PLAYBOOK = yaml.safe_load((Path(__file__).parents[2] / "playbooks/tryton/playbook.yaml").read_text())
+CHECKS = {check["name"]: check["command"] for check in PLAYBOOK["components"]["db"]["checks"]}
 SAYS = {
     "db-down": "Connection refused",
     "exhaust-connections": "remaining connection slots are reserved",
@@ -59,3 +63,18 @@ def test_a_server_that_is_started_anew_is_rid_of_a_crowd(server: RunningLab) -> 
     server.on(SLICE, f"systemctl restart {UNIT}")
     assert server.on(SLICE, CLIENT) == "kept\n"
     assert server.do("mend", SLICE)["mended"][0]["detail"] == "was healed already, now forgotten"
+
+
+def test_the_checks_of_a_playbook_tell_a_crowd_and_a_lock(server: RunningLab) -> None:
+    """Who takes all connections is named by `alive`, whoever holds a lock that others wait for by `ready`; else both pass."""
+    wait = f"{CLIENT.replace('2s', '30s')} >/dev/null 2>&1 & sleep 12; "
+    both = "".join(f"( {CHECKS[name]} )\necho $?\n" for name in ("answers", "locks"))
+    assert server.on(SLICE, f"{both}") == "0\n0\n"
+    server.do("break", SLICE, "exhaust-connections")
+    assert "connections are taken, most by nobody\n1\n0\n" in server.on(SLICE, both)
+    server.do("mend", SLICE)
+    server.do("break", SLICE, "lock-tables")
+    told = server.on(SLICE, f"{wait}\n{both}")
+    assert told.startswith("0\na lock that locker holds since ")
+    assert told.endswith("\n1\n")
+    server.do("mend", SLICE)

@@ -302,7 +302,7 @@ def _starts(unit: UnitFact, release: Release) -> bool:
 def _blocked(
     meant: Mapping[InstanceName, Expected], judged: Mapping[InstanceName, _Judgement]
 ) -> dict[InstanceName, tuple[Health, Finding]]:
-    """Return the instances that are ill while what they need is dead, or could not be asked, each with its finding."""
+    """Return the instances that are ill while what they need is dead, does not serve, or could not be asked, each with its finding."""
     found: dict[InstanceName, tuple[Health, Finding]] = {}
     by_app: dict[str, dict[InstanceName, _Judgement]] = {}
     for name, judgement in judged.items():
@@ -310,6 +310,7 @@ def _blocked(
     for _, ours in sorted(by_app.items()):
         needs = {name.component: meant[name].release.needs for name in ours}
         missing: dict[str, tuple[Health, str]] = {}
+        faint: set[str] = set()
         for component in (component for stage in stages(needs) for component in stage):
             states = {name: judgement for name, judgement in ours.items() if name.component == component}
             waits = [missing[need] for need in needs[component] if need in missing]
@@ -317,9 +318,22 @@ def _blocked(
             if cause:
                 ill = [name for name, judgement in states.items() if judgement.health in _ILL]
                 found |= {name: (health, Finding("blocked", "warning", name.slice, cause, name)) for name in ill}
-            if own := _missing(component, {judgement.service for judgement in states.values()}):
+            elif weak := [need for need in needs[component] if need in faint]:
+                why = f"waits for {weak[0]}, which does not serve"
+                ill = [name for name, judgement in states.items() if _runs_in_vain(judgement)]
+                found |= {name: ("blocked", Finding("blocked", "warning", name.slice, why, name)) for name in ill}
+            services = {judgement.service for judgement in states.values()}
+            if own := _missing(component, services):
                 missing[component] = (health, cause) if cause else own
+            elif services == {"degraded"}:
+                faint.add(component)
     return found
+
+
+def _runs_in_vain(judgement: _Judgement) -> bool:
+    """Return whether a service runs, and does not answer or serve: then what it needs may be why."""
+    causes = {finding.cause for finding in judgement.findings if _is_symptom(finding.cause)}
+    return judgement.health in _ILL and bool(causes) and causes <= {"not-alive", "not-ready"}
 
 
 def _missing(component: str, services: set[Health]) -> tuple[Health, str] | None:
