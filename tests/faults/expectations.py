@@ -7,7 +7,8 @@ from typing import Any, Final, Literal
 import yaml
 
 _FILE: Final = Path(__file__).with_name("expected.yaml")
-Ends = Literal["healed", "left", "paged"]
+Ends = Literal["healed", "left", "paged", "any"]
+_LADDER: Final = 150.0  # seconds that it may take until every rung has failed and a human is called
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,7 @@ class Expectation:
     """What is to become of a fault: one of these causes is named (none: nothing need be), only these rungs are taken, and so it ends.
 
     `healed`: well again, and idle. `left`: seen, named, and nothing done about it, because nothing is known or somebody
-    said so. `paged`: a human is called, once. `served` says that the client notices nothing, None that it may or may not; `stays` that the fault itself
+    said so. `paged`: a human is called, so many `calls`. `any`: one of these; what is wrong there is only a wrong action. `served` says that the client notices nothing, None that it may or may not; `stays` that the fault itself
     is still there after (what is healed is what it did). `absent` says why the fault cannot be put in there;
     for `lease` seconds another run holds the lease of the app.
     """
@@ -25,6 +26,7 @@ class Expectation:
     ends: Ends = "healed"
     served: bool | None = False
     stays: bool = False
+    calls: int = 1
     within: float = 0.0
     absent: str = ""
     lease: float = 0.0
@@ -59,18 +61,18 @@ def judged(row: Any, expectation: Expectation) -> list[str]:  # noqa: ANN401 (ro
     if not row.landed or any("did not land" in note for note in row.notes):
         return ["it did not land"]
     told = []
-    if row.ended != expectation.ends:
+    if expectation.ends not in {row.ended, "any"}:
         told.append(f"it ended as {row.ended}, not as {expectation.ends}")
     if expectation.causes and not expectation.causes & {*row.detected}:
         told.append(f"detected as {', '.join(row.detected) or 'nothing'}")
     told += [f"wrong action: {action}" for action in row.wrong]
-    if row.pages != (1 if expectation.ends == "paged" else 0):
+    if row.pages != (expectation.calls if row.ended == "paged" else 0):
         told.append(f"{row.pages} calls for a human")
     if not row.idle:
         told.append("a second run was not idle")
     if row.lost != 0:
         told.append(f"{row.lost if row.lost is not None else 'nobody knows how many'} acknowledged writes lost")
-    if expectation.ends == "healed" and row.still_there and not expectation.stays:
+    if row.ended == "healed" and row.still_there and not expectation.stays:
         told.append(f"{', '.join(row.still_there)} is still there")
     if expectation.served and row.failed:
         told.append(f"{row.failed} requests failed")
@@ -80,14 +82,15 @@ def judged(row: Any, expectation: Expectation) -> list[str]:  # noqa: ANN401 (ro
 
 
 def _of(said: dict[str, Any]) -> Expectation:
-    rungs = frozenset(said.get("rungs", ()))
+    causes, rungs = frozenset(said.get("causes", ())), frozenset(said.get("rungs", ()))
     return Expectation(
-        causes=frozenset(said.get("causes", ())) | ({"healed-locally"} if "reflex" in rungs else frozenset()),
+        causes=causes | ({"healed-locally"} if causes and "reflex" in rungs else frozenset()),
         rungs=rungs,
         ends=said.get("ends", "healed"),
         served=said.get("served", False),
         stays=said.get("stays", False),
-        within=float(said.get("within", 0.0)),
+        calls=said.get("calls", 1),
+        within=_LADDER if said.get("ends") in {"paged", "any"} else 0.0,
         absent=said.get("absent", ""),
         nearby=frozenset(said.get("nearby", ())),
         lease=float(said.get("lease", 0.0)),

@@ -20,7 +20,7 @@ from running_lab import RunningLab
 
 from tfheal.edge.clock import SystemClock
 
-CAP: Final = 300.0  # seconds that one row may take, whatever hangs
+CAP: Final = 480.0  # seconds that one row may take, whatever hangs
 WITHIN: Final = 90.0  # seconds after which what is not healed is not healed
 _QUIET: Final = 2  # rounds in a row after which nothing more is to come
 _STEADY: Final = 20.0  # seconds that the load gets to be served before anything is broken
@@ -165,7 +165,7 @@ def _broken(scene: Scene, row: Row) -> float:
 
 def _watch(scene: Scene, load: Load, loop: HealLoop, landed: float) -> float:
     """Wait until what is expected has come about, or until it will not any more; return when that was."""
-    done = {"healed": _is_healed, "left": _is_left, "paged": _is_paged}[scene.expected.ends]
+    done = {"healed": _is_healed, "left": _is_left, "paged": _is_paged, "any": _is_over}[scene.expected.ends]
     end = landed + max(WITHIN, scene.expected.within)
     while time.monotonic() < end and not done(load, loop.since(landed)):
         time.sleep(0.2)
@@ -188,6 +188,10 @@ def _is_left(_: Load, rounds: list[Round]) -> bool:
 def _is_paged(_: Load, rounds: list[Round]) -> bool:
     called = [index for index, one in enumerate(rounds) if ("page", "done") in one.actions]
     return bool(called) and called[0] + 1 < len(rounds)
+
+
+def _is_over(load: Load, rounds: list[Round]) -> bool:
+    return any(is_so(load, rounds) for is_so in (_is_healed, _is_left, _is_paged))
 
 
 def _note_healing(scene: Scene, row: Row, loop: HealLoop, times: tuple[datetime, datetime]) -> None:

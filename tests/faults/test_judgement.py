@@ -37,7 +37,7 @@ RIGHT = Row(
     [
         ({}, []),
         ({"landed": []}, ["it did not land"]),
-        ({"ended": "paged"}, ["it ended as paged, not as healed"]),
+        ({"ended": "left"}, ["it ended as left, not as healed"]),
         ({"detected": ["not-alive"]}, ["detected as not-alive"]),
         ({"wrong": ["restart of files/web@s1"]}, ["wrong action: restart of files/web@s1"]),
         ({"pages": 1}, ["1 calls for a human"]),
