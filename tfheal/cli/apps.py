@@ -50,6 +50,9 @@ def remove(
         typer.Argument(metavar="SELECTOR...", help="Apps as for deploy, or instances as app/component@slice."),
     ],
     data: Annotated[bool, typer.Option("--data", help="The owner's data too; asks first.")] = False,
+    backups: Annotated[
+        bool, typer.Option("--backups", help="The repositories of its backups too; asks first.")
+    ] = False,
     packages: Annotated[bool, typer.Option("--packages", help="Packages too that tfheal installed.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Answer the question with yes.")] = False,
     json: Json = False,
@@ -67,7 +70,9 @@ def remove(
         items = chosen(hands.workspace, tuple(apps), hands.ports)
         if data:
             asking.agreed(f"delete the owner's data of {', '.join(apps)} for good?", yes=yes)
-        results = flow(hands.workspace, items, hands.ports, hands.limits, RemoveOptions(packages, data))
+        if backups:
+            asking.agreed(f"delete the backups of {', '.join(apps)} for good?", yes=yes)
+        results = flow(hands.workspace, items, hands.ports, hands.limits, RemoveOptions(packages, data, backups))
         code = int(winning(result.exit for result in results))
         document = remove_document(results, hands.trips.total)
         output.give(

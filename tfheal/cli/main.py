@@ -13,6 +13,7 @@ from tfheal import __version__
 from tfheal.base.errors import Interrupted, TfhealError, UsageError
 from tfheal.base.exits import Exit
 from tfheal.cli.apps import deploy, logs, remove
+from tfheal.cli.backup import backup_app
 from tfheal.cli.cron import cron_app
 from tfheal.cli.demo import demo
 from tfheal.cli.health import heal, status
@@ -21,6 +22,7 @@ from tfheal.cli.incidents import ack, incidents
 from tfheal.cli.lab import lab_app
 from tfheal.cli.pauses import pause, resume
 from tfheal.cli.place import place
+from tfheal.cli.restore import restore
 from tfheal.cli.secret import secret_app
 from tfheal.cli.slices import slice_app, ssh
 from tfheal.cli.tick import tick
@@ -54,6 +56,7 @@ for command in (
     history,
     logs,
     place,
+    restore,
     remove,
     ssh,
     schema,
@@ -61,6 +64,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(slice_app, name="slice")
+app.add_typer(backup_app, name="backup")
 app.add_typer(cron_app, name="cron")
 app.add_typer(lab_app, name="lab")
 app.add_typer(secret_app, name="secret")
@@ -75,7 +79,7 @@ def _options(
     """Deploy, check and heal applications on slices that their owners keep."""
 
 
-ACTING = frozenset({"demo", "deploy", "heal", "pause", "place", "remove", "resume", "tick"})
+ACTING = frozenset({"backup", "demo", "deploy", "heal", "pause", "place", "remove", "restore", "resume", "tick"})
 
 
 class Ended(BaseException):
@@ -142,7 +146,7 @@ def _told(error: TfhealError, arguments: Sequence[str]) -> int:
     words = [word for word in arguments if not word.startswith("-")]
     tell_error(
         error,
-        "-".join(words[: 2 if words[:1] in (["cron"], ["lab"], ["slice"], ["secret"]) else 1]),
+        "-".join(words[: 2 if words[:1] in (["backup"], ["cron"], ["lab"], ["slice"], ["secret"]) else 1]),
         "--json" in arguments,
     )
     return int(error.exit)

@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from tfheal.cli.asking import consent
 from tfheal.cli.output import Lines, Reports
@@ -18,6 +18,7 @@ from tfheal.cli.output import Lines, Reports
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from tfheal.edge.journal import SqliteJournal
     from tfheal.flows.count import Counted
     from tfheal.flows.fleet import Limits
     from tfheal.model.demo import DemoSpec, DemoStep
@@ -178,9 +179,8 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
     """Given the folder of a workspace or None, read all of it and take hold of the hands; they are let go at the end."""
     from tfheal.edge.clock import SystemClock
     from tfheal.edge.journal import SqliteJournal
-    from tfheal.edge.lease import JournalLeases
+    from tfheal.edge.key_pair import new_key_pair
     from tfheal.edge.notify import PageNotifier
-    from tfheal.edge.pauses import JournalPauses
     from tfheal.edge.provisioner import LocalProvisioners
     from tfheal.edge.ssh.transport import SshTransport
     from tfheal.edge.templates import JinjaTemplates
@@ -204,9 +204,7 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
     progress = Reports(quiet=quiet)
     ports = Ports(
         transport=transport,
-        journal=journal,
-        leases=JournalLeases(journal),
-        pauses=JournalPauses(journal),
+        **_kept_in(journal),
         vault=vault,
         templates=JinjaTemplates(),
         clock=SystemClock(),
@@ -218,6 +216,7 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
         reporter=progress,
         hidden=partial(hidden, workspace, journal, vault),
         marker=lambda: secrets.token_hex(16),
+        key_pair=new_key_pair,
         writer=f"{workspace.provider.name or 'provider'} on {socket.gethostname()}",
     )
     try:
@@ -226,6 +225,16 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
         progress.close()
         transport.close()
         journal.close()
+
+
+def _kept_in(journal: "SqliteJournal") -> dict[str, Any]:
+    """Return the hands that keep what they know in the journal's file, by the names that `Ports` has for them."""
+    from tfheal.edge.catalogue import JournalCatalogue
+    from tfheal.edge.lease import JournalLeases
+    from tfheal.edge.pauses import JournalPauses
+
+    kept = {"leases": JournalLeases(journal), "pauses": JournalPauses(journal)}
+    return {"journal": journal, "catalogue": JournalCatalogue(journal), **kept}
 
 
 def now() -> "datetime":

@@ -14,6 +14,7 @@ from tfheal.core.hosts import of_slice, paused_by_owner
 from tfheal.core.order import stages
 from tfheal.core.pauses import quieted
 from tfheal.core.resources.directory import READ_ONLY
+from tfheal.model.backup import STORE
 from tfheal.model.facts import (
     InstanceFacts,
     Known,
@@ -348,16 +349,17 @@ def _missing(component: str, services: set[Health]) -> tuple[Health, str] | None
 
 
 def _apps(healths: Mapping[InstanceName, Health]) -> dict[str, Health]:
+    """Return the health of each app; one whose store alone is ill still serves."""
     apps: dict[str, dict[str, set[Health]]] = {}
     for name, health in healths.items():
         of_component = apps.setdefault(name.app, {}).setdefault(name.component, set())
         of_component |= {health} - {"absent"}
-    return {app: _app_health(components.values()) for app, components in sorted(apps.items())}
+    return {app: _app_health(components) for app, components in sorted(apps.items())}
 
 
-def _app_health(components: Iterable[set[Health]]) -> Health:
-    deployed = [healths for healths in components if healths]
-    every = set().union(*deployed)
+def _app_health(components: Mapping[str, set[Health]]) -> Health:
+    deployed = [healths for component, healths in components.items() if healths and component != STORE]
+    every = set().union(*components.values())
     if not every:
         return "absent"
     if any(healths <= _ILL for healths in deployed):

@@ -44,7 +44,7 @@ def of_apps(workspace: Workspace, templates: Templates) -> list[Mistake]:
     """Given a valid workspace, return what goes wrong when the releases of its apps are made, secrets apart."""
     found: list[Mistake] = []
     for app in workspace.apps.values():
-        folder = workspace.playbooks[app.playbook]
+        folder = workspace.folder(app.app)
         secrets = {(name, 1): "x" * spec.length for name, spec in folder.playbook.secrets.items()}
         versions = dict.fromkeys(folder.playbook.secrets, 1)
         file = f"apps/{app.app}.yaml"
@@ -140,6 +140,7 @@ def _of_names(written: Written[PlaybookFolder]) -> Iterator[Mistake]:
             "resources": [resource_id(resource) for resource in component.resources],
             "checks": [check.name for check in component.checks],
             "data": [data.name for data in component.data],
+            "dumps": [dump.name for dump in component.dumps],
             "ladder": list(component.ladder),
         }
         for part, words in lists.items():

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from tfheal.base.errors import Mistake
 from tfheal.core import provision, rehearse
 from tfheal.core.mistakes import nearest
+from tfheal.core.stores import holds_data
 from tfheal.model import paths
 from tfheal.model.app import AppSpec
+from tfheal.model.backup import STORE, ServiceLevel
 from tfheal.model.document import Document, Key, Written
 from tfheal.model.inventory import Inventory, SliceEntry
 from tfheal.model.playbook import Playbook
@@ -24,6 +26,7 @@ class Parts:
     apps: tuple[Written[AppSpec], ...]
     playbooks: Mapping[str, Written[PlaybookFolder] | None]
     known_playbooks: tuple[str, ...]
+    levels: Mapping[str, ServiceLevel] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,8 @@ def _of_app(app: Written[AppSpec], parts: Parts) -> Iterator[Mistake]:
         yield document.mistake(("app",), f"is {spec.app}, but the file is named {stem}.yaml", "name both alike")
     if parts.inventory is not None:
         yield from _of_slices(app, parts.inventory.value)
+    if parts.levels is not None:
+        yield from _of_level(app, parts.levels)
     if spec.playbook not in parts.known_playbooks:
         what = f"is {spec.playbook}, but there is no such playbook"
         yield document.mistake(("playbook",), what, nearest(spec.playbook, parts.known_playbooks, "there are"))
@@ -91,6 +96,37 @@ def _of_app(app: Written[AppSpec], parts: Parts) -> Iterator[Mistake]:
         yield from _of_version(app, playbook.value.playbook)
         yield from _of_components(app, playbook.value.playbook)
         yield from _of_settings(app, playbook.value.playbook)
+        yield from _of_backup(app, playbook.value.playbook)
+
+
+def _of_level(app: Written[AppSpec], levels: Mapping[str, ServiceLevel]) -> Iterator[Mistake]:
+    spec, document = app.value, app.document
+    level = levels.get(spec.service_level)
+    if level is None:
+        what = f"is {spec.service_level}, which is not in [service_levels] of tfheal.toml"
+        yield document.mistake(("service_level",), what, nearest(spec.service_level, levels, "there are"))
+    elif spec.backup is not None and spec.backup.every > level.rpo:
+        what = f"is longer than the rpo of {spec.service_level}, {level.rpo:g} s"
+        yield document.mistake(("backup", "every"), what, "make one more often, or promise less")
+
+
+def _of_backup(app: Written[AppSpec], playbook: Playbook) -> Iterator[Mistake]:
+    """Yield what is wrong with where backups go: to where the data is, or in the way of another component."""
+    spec, document = app.value, app.document
+    if spec.backup is None:
+        return
+    if STORE in playbook.components:
+        what = f"gives the app a component {STORE}, and {playbook.playbook} has one of that name"
+        yield document.mistake(("backup",), what, "rename the one of the playbook")
+    used = [name for name, slices in spec.place.items() if spec.backup.to in slices]
+    if used:
+        what = f"is {spec.backup.to}, on which {used[0]} runs"
+        yield document.mistake(
+            ("backup", "to"), what, "a backup that is lost with its data is none: name another slice"
+        )
+    if not any(holds_data(component) for component in playbook.components.values()):
+        what = f"is of no use: {playbook.playbook} says of nothing that it is data"
+        yield document.mistake(("backup",), what, "its playbook needs `data` or `dumps`")
 
 
 def _of_slices(app: Written[AppSpec], inventory: Inventory) -> Iterator[Mistake]:
@@ -116,6 +152,8 @@ def _uses(app: Written[AppSpec]) -> Iterator[_Placed]:
             yield _Placed(app.value.app, component, name, app.document, ("place", component, index))
     for index, name in enumerate(app.value.spares):
         yield _Placed(app.value.app, "", name, app.document, ("spares", index))
+    if app.value.backup is not None:
+        yield _Placed(app.value.app, STORE, app.value.backup.to, app.document, ("backup", "to"))
 
 
 def _of_version(app: Written[AppSpec], playbook: Playbook) -> Iterator[Mistake]:

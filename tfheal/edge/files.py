@@ -10,6 +10,7 @@ from pydantic import BaseModel
 import tfheal
 from tfheal.base.errors import ConfigError, Mistake, UsageError
 from tfheal.core.mistakes import checked
+from tfheal.core.stores import with_stores
 from tfheal.core.validate import Parts, mistakes
 from tfheal.edge.disk import MAX_LIST, read_bytes, read_text
 from tfheal.edge.toml_text import parse_toml
@@ -73,17 +74,19 @@ class WorkspaceFiles:
             for name, folder in self.playbooks().items()
             if name in wanted or folder.parent.parent == self._root
         }
-        parts = Parts(inventory, tuple(apps), playbooks, tuple(self.playbooks()))
+        levels = provider.value.levels if provider else None
+        parts = Parts(inventory, tuple(apps), playbooks, tuple(self.playbooks()), levels)
         found = [*reading.mistakes, *mistakes(parts, JinjaTemplates())]
         if found or provider is None or inventory is None:
             raise ConfigError(reading.in_order(found))
-        return Workspace(
+        written = Workspace(
             root=str(self._root),
             provider=provider.value,
             inventory=inventory.value,
             apps={app.value.app: app.value for app in apps},
-            playbooks={name: written.value for name, written in playbooks.items() if written},
+            playbooks={name: folder.value for name, folder in playbooks.items() if folder},
         )
+        return with_stores(written)
 
     def inventory(self) -> Inventory:
         """Return the inventory alone; raise ConfigError with its mistakes."""

@@ -22,7 +22,7 @@ T = TypeVar("T")
 REPORT_CAP = 1 << 20
 _MOST_TRIES = 3  # of what an operator ordered, while others are at work until just before
 _VERIFIED_ALIVE = frozenset(
-    {"deploy", "restart", "redeploy", "rollback", "rebuild"}
+    {"deploy", "restart", "redeploy", "rollback", "rebuild", "restore"}
 )  # the others have done their part when their steps say so
 
 

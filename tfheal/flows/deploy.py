@@ -243,8 +243,7 @@ def _judged(plan: InstancePlan, done: Done) -> InstanceResult:
 
 
 def _finished(trip: _Trip, results: tuple[InstanceResult, ...]) -> AppResult:
-    spec = trip.workspace.apps[trip.app]
-    secrets = trip.workspace.playbooks[spec.playbook].playbook.secrets
+    secrets = trip.workspace.folder(trip.app).playbook.secrets
     urls = tuple(dict.fromkeys(item.release.url for item in trip.items.values() if item.release.url))
     shown = tuple(name for name, secret in secrets.items() if secret.show)
     return AppResult(trip.app, results, urls, shown)

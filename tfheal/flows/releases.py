@@ -2,29 +2,46 @@
 
 from collections.abc import Iterable, Mapping
 
+from tfheal.base.secret import Secret
 from tfheal.core.release import Blueprint, releases
+from tfheal.core.stores import key_name, password_name, public_name, sources
 from tfheal.model.ports import Ports
 from tfheal.model.record import Deployed, Expected
 from tfheal.model.release import InstanceName, Release
 from tfheal.model.workspace import Workspace
 
 FIRST = 1
+_PASSWORD_LENGTH = 40  # 238 bits: nobody guesses it, and restic's scrypt need not help
 
 
 def wanted(workspace: Workspace, app: str, ports: Ports) -> tuple[Release, ...]:
     """Given the name of an app, return the releases that its spec asks for now; secrets not yet made count as version 1."""
     spec = workspace.apps[app]
-    folder = workspace.playbooks[spec.playbook]
+    folder = workspace.folder(app)
     versions = {name: ports.vault.latest(app, name) or FIRST for name in folder.playbook.secrets}
     return releases(Blueprint(spec, folder, workspace.inventory, versions, ports.templates.render))
 
 
 def make_secrets(workspace: Workspace, app: str, ports: Ports) -> None:
     """Given the name of an app, make those of its secrets that do not exist yet."""
-    spec = workspace.apps[app]
-    for name, secret in workspace.playbooks[spec.playbook].playbook.secrets.items():
+    make_backup_keys(workspace, app, ports)
+    for name, secret in workspace.folder(app).playbook.secrets.items():
         if not ports.vault.latest(app, name):
             ports.vault.make(app, name, secret.length)
+
+
+def make_backup_keys(workspace: Workspace, app: str, ports: Ports) -> None:
+    """Given the name of an app, make the key and the password of each of its repositories that has none yet."""
+    spec = workspace.apps[app]
+    if spec.backup is None:
+        return
+    for name in sources(spec, workspace.folder(app).playbook):
+        if not ports.vault.latest(app, password_name(name)):
+            ports.vault.make(app, password_name(name), _PASSWORD_LENGTH)
+        if not ports.vault.latest(app, public_name(name)):  # put last: whoever has it has the other half
+            pair = ports.key_pair()
+            ports.vault.put(app, key_name(name), Secret(pair.private))
+            ports.vault.put(app, public_name(name), Secret(pair.public))
 
 
 def secret_values(release: Release, ports: Ports, *, planning: bool = False) -> dict[tuple[str, int], str]:

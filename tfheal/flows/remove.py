@@ -13,6 +13,7 @@ from tfheal.flows.fleet import Limits
 from tfheal.flows.pauses import check
 from tfheal.flows.recover import close_incidents, close_unfinished
 from tfheal.flows.releases import by_slice, everywhere, in_use, secret_values
+from tfheal.model.backup import STORE
 from tfheal.model.inventory import Slice
 from tfheal.model.ports import Ports
 from tfheal.model.record import Expected
@@ -24,10 +25,11 @@ from tfheal.model.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class RemoveOptions:
-    """What goes besides what tfheal made: packages, the owner's data."""
+    """What goes besides what tfheal made: packages, the owner's data, and the repositories of its backups."""
 
     packages: bool = False
     data: bool = False
+    backups: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,8 @@ def _remove_one(item: Expected, target: Slice, ports: Ports, order: _Order) -> D
         if other.release.slice == release.slice
         for resource in other.release.resources
     }
-    gone = removal(release, steps(release, secrets), claimed, data=options.data, packages=options.packages)
+    data = options.backups if release.component == STORE else options.data
+    gone = removal(release, steps(release, secrets), claimed, data=data, packages=options.packages)
     work = Work("remove", release, gone, secrets, order.why, order.run, item.deployed.generation, order.incident)
     done = act(work, target, ports)
     if done.outcome == "done":

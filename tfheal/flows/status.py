@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tfheal.core.diagnose import dated
+from tfheal.flows.backup import ages_of, lateness
 from tfheal.flows.fleet import Limits
 from tfheal.flows.look import Look, Scope, judged, look
 from tfheal.flows.pauses import standing
@@ -11,6 +12,7 @@ from tfheal.flows.place import listed
 from tfheal.flows.reflex import note_reflex
 from tfheal.flows.releases import wanted
 from tfheal.flows.standing import held, note
+from tfheal.model.backup import STORE
 from tfheal.model.findings import Finding
 from tfheal.model.ports import Ports
 from tfheal.model.release import InstanceName
@@ -29,11 +31,21 @@ def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], p
     since = ports.journal.health_since()
     findings = diagnosis.findings + _not_deployed(workspace, apps, found, ports)
     findings += tuple(finding for app in apps for finding in _moved(listed(workspace, app, ports)))
+    backups = {app: found_ages for app in apps if (found_ages := ages_of(workspace, app, ports))}
+    findings += tuple(finding for app in backups if (finding := _late(workspace, app, ports)))
     diagnosis = replace(diagnosis, findings=dated(findings, ports.journal.incidents(open_only=True), since))
     healed = {
         action.instance: action.started for action in ports.journal.actions() if action.instance and action.healed
     }
-    return Status(now, apps, found.meant, found.seen, diagnosis, since, healed, standing(found.seen, ports))
+    return Status(now, apps, found.meant, found.seen, diagnosis, since, healed, standing(found.seen, ports), backups)
+
+
+def _late(workspace: Workspace, app: str, ports: Ports) -> Finding | None:
+    """Return the finding that the backups of an app are older than its level allows, if they are."""
+    spec = workspace.apps[app].backup
+    if spec is None or not (why := lateness(workspace, app, ports)):
+        return None
+    return Finding("backup-late", "warning", spec.to, why, InstanceName(app, STORE, spec.to))
 
 
 def _moved(placed: Placed) -> Iterator[Finding]:

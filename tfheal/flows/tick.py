@@ -6,6 +6,8 @@ No two ticks of a workspace overlap. A ping that fails is told and changes nothi
 from collections.abc import Callable, Mapping
 
 from tfheal.base.errors import Refused, TfhealError
+from tfheal.base.exits import winning
+from tfheal.flows import backup as backups
 from tfheal.flows.fleet import Limits
 from tfheal.flows.heal import HealOptions, heal
 from tfheal.model.facts import SliceFacts
@@ -19,7 +21,10 @@ LEASE = "the tick"  # no app has this name
 
 def due(workspace: Workspace, ports: Ports, limits: Limits) -> dict[str, Callable[[], Part]]:
     """Return what is due now, by name, in the order in which it is done. Whatever else is to run by itself joins here."""
-    return {"heal": lambda: _healed(workspace, ports, limits)}
+    jobs = {"heal": lambda: _healed(workspace, ports, limits)}
+    if backups.due(workspace, ports):
+        jobs["backup"] = lambda: _backed_up(workspace, ports, limits)
+    return jobs
 
 
 def tick(jobs: Mapping[str, Callable[[], Part]], ports: Ports, pinger: Pinger) -> Tick:
@@ -79,3 +84,10 @@ def _summary(healing: Healing) -> str:
         for incident in healing.incidents
     ]
     return "\n".join(lines) or "nothing is deployed"
+
+
+def _backed_up(workspace: Workspace, ports: Ports, limits: Limits) -> Part:
+    made = backups.backup(workspace, backups.due(workspace, ports), ports, limits)
+    told = [f"{one.app}: backup {one.backup.id} is {one.backup.state}" for one in made if one.backup]
+    told += [f"{one.app}: no backup was made" for one in made if one.backup is None]
+    return Part(winning(one.exit for one in made), "\n".join(told), acted=True)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from tfheal.model.backup import AppBackup
 from tfheal.model.names import Name, Strict
 from tfheal.model.playbook import Rung, Setting, SettingName
 
@@ -39,3 +40,5 @@ class AppSpec(Strict):
     spares: tuple[Name, ...] = Field(default=(), description="slices of the same owner that are kept free for this app")
     settings: dict[SettingName, Setting] = Field(default_factory=dict, description="what the playbook lets you set")
     heal: AppHeal = AppHeal()
+    service_level: Name = Field(default="standard", description="what is promised: a name from [service_levels]")
+    backup: AppBackup | None = Field(default=None, description="where backups of its data go, and how often")

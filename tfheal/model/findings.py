@@ -37,6 +37,7 @@ Cause = Literal[
     "not-checked",
     "clock-off",
     "packages-locked",
+    "backup-late",
 ]
 
 

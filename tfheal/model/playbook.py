@@ -104,6 +104,15 @@ class DataSet(Strict):
     path: SlicePath = Field(default="{{ data }}", description="the folder")
 
 
+class Dump(Strict):
+    """Data that is not a folder: a command that writes all of it to stdout, at one moment of its own."""
+
+    name: Name = Field(description="how it is called in messages and in a backup")
+    command: Text = Field(
+        description="POSIX sh, run as root; its exit status says whether all of it came; no secrets in it"
+    )
+
+
 class Component(Strict):
     """One part of an application: what is on its slice, what runs, how its health is asked."""
 
@@ -117,6 +126,7 @@ class Component(Strict):
     )
     checks: tuple[Check, ...] = Field(default=(), description="the questions about its health")
     data: tuple[DataSet, ...] = Field(default=(), description="the folders of the owner's data")
+    dumps: tuple[Dump, ...] = Field(default=(), description="data that a backup takes by a command, such as a database")
     ladder: tuple[Rung, ...] = Field(default=SHIPPED_LADDER, min_length=1, description="the remedies, in order")
     url: Text | None = Field(default=None, description="where the app answers, told at the end of a deploy")
 

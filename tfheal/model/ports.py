@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from tfheal.base.secret import Secret
+from tfheal.model.backup import Backup, KeyPair
 from tfheal.model.findings import Health
 from tfheal.model.inventory import Slice
 from tfheal.model.pause import Pause, PauseKind
@@ -247,6 +248,16 @@ class Journal(Protocol):
         """Return the last recorded health of every instance."""
 
 
+class Catalogue(Protocol):
+    """What is known of backups; every method is one transaction."""
+
+    def put(self, backup: Backup) -> None:
+        """Add a backup, or replace what is known of the one with its id."""
+
+    def backups(self, app: str | None = None) -> list[Backup]:
+        """Return all backups (of one app), oldest first."""
+
+
 class Leases(Protocol):
     """At most one run acts on an app at a time, on this machine and (by the slice) from any other."""
 
@@ -328,6 +339,7 @@ class Ports:
     journal: Journal
     leases: Leases
     pauses: Pauses
+    catalogue: Catalogue
     vault: Vault
     templates: Templates
     clock: Clock
@@ -339,4 +351,5 @@ class Ports:
     reporter: Reporter
     hidden: Callable[[Collection[str]], Mapping[str, tuple[str, ...]]]  # of slices: the secrets that they may say
     marker: Callable[[], str]
+    key_pair: Callable[[], KeyPair]
     writer: str

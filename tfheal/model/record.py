@@ -21,6 +21,7 @@ Verb = Literal[
     "rehome",
     "page",
     "reflex",
+    "restore",
 ]
 Place = Mapping[str, tuple[str, ...]]
 Outcome = Literal["done", "failed", "refused", "undone", "unknown"]

@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import Field
 
 from tfheal.model.names import Strict
-from tfheal.model.playbook import Check, DataSet, Rung
+from tfheal.model.playbook import Check, DataSet, Dump, Rung
 from tfheal.model.resources import Resource
 
 # A secret inside rendered text is this token until the script for its own slice is compiled: name and version, no value.
@@ -19,6 +19,11 @@ SECRET_TOKEN: Final = re.compile(r"⟦secret:([a-z][a-z0-9_]*):(\d+)⟧")
 def secret_token(name: str, version: int) -> str:
     """Return the token that stands for a secret in rendered text."""
     return f"⟦secret:{name}:{version}⟧"
+
+
+def _is_empty(value: object) -> bool:
+    """Return whether a field may stay out of what is hashed: a release that has none keeps the id that it had before."""
+    return not value
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -69,6 +74,7 @@ class Release(Strict):
         default=None, description="none: it runs no unit, or was made before there was a reflex"
     )
     data: tuple[DataSet, ...] = ()
+    dumps: tuple[Dump, ...] = Field(default=(), exclude_if=_is_empty)
     ladder: tuple[Rung, ...]
     url: str | None = None
 

@@ -18,6 +18,11 @@ Base64 = Annotated[str, StringConstraints(max_length=14_000_000)]  # a file besi
 OnChange = Literal["restart", "reload", "nothing"]
 
 
+def _is_nologin(shell: str) -> bool:
+    """Return whether a user's shell may stay out of what is hashed: a release made before keeps its id."""
+    return shell == "/usr/sbin/nologin"
+
+
 class Packages(Strict):
     """Debian packages, installed and never purged."""
 
@@ -66,6 +71,11 @@ class User(Strict):
     name: Text = Field(description="the user's name")
     home: SlicePath = Field(default="/nonexistent", description="the home folder, which is not made")
     groups: tuple[Text, ...] = Field(default=(), description="further groups that it is in")
+    login_shell: Literal["/usr/sbin/nologin", "/bin/sh"] = Field(
+        default="/usr/sbin/nologin",
+        description="/bin/sh for one that SSH keys with a command of their own run as",
+        exclude_if=_is_nologin,
+    )
 
 
 class Unit(Strict):

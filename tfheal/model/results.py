@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from tfheal.base.exits import Exit, winning
+from tfheal.model.backup import Ages
 from tfheal.model.facts import Observation
 from tfheal.model.findings import Diagnosis, Finding
 from tfheal.model.pause import Pause
@@ -117,6 +118,7 @@ class Status:
     since: Mapping[InstanceName, HealthSince]
     healed: Mapping[InstanceName, datetime]
     pauses: tuple[Pause, ...] = ()
+    backups: Mapping[str, Ages] = field(default_factory=dict)
 
     @property
     def exit(self) -> Exit:

@@ -7,11 +7,13 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from tfheal.model.app import AppSpec
+from tfheal.model.backup import ServiceLevel
 from tfheal.model.inventory import Inventory
-from tfheal.model.names import Duration, Strict
+from tfheal.model.names import Duration, Name, Strict
 from tfheal.model.playbook import Playbook
 
 _LAST_PORT: Final = 65_535
+SHIPPED_LEVEL: Final = "standard"
 PING_SECRET: Final = ("tfheal", "ping_url")  # in the vault, where the first is an app
 Url = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
 
@@ -137,6 +139,14 @@ class Provider(Strict):
     heal: HealPolicy = HealPolicy()
     ssh: SshPolicy = SshPolicy()
     uplink: UplinkPolicy = UplinkPolicy()
+    service_levels: dict[Name, ServiceLevel] = Field(
+        default={}, description="what is promised of apps; `standard` is there without being written"
+    )
+
+    @property
+    def levels(self) -> dict[str, ServiceLevel]:
+        """Return every service level by name, the shipped one among them."""
+        return {SHIPPED_LEVEL: ServiceLevel(), **self.service_levels}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +167,12 @@ class Workspace:
     apps: dict[str, AppSpec]
     playbooks: dict[str, PlaybookFolder]
     as_written: dict[str, AppSpec] = field(default_factory=dict)  # where `apps` tells where they were moved to
+    joined: dict[str, PlaybookFolder] = field(default_factory=dict)  # by app: its playbook with what joins it
 
     def written(self, app: str) -> AppSpec:
         """Return the spec of an app as its file has it, wherever the app was moved since."""
         return self.as_written.get(app, self.apps[app])
+
+    def folder(self, app: str) -> PlaybookFolder:
+        """Return the playbook of an app, with what joins it: its store, if it has one."""
+        return self.joined.get(app) or self.playbooks[self.apps[app].playbook]

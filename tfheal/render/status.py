@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tfheal.base.moments import rfc3339
+from tfheal.model.backup import Ages
 from tfheal.model.facts import InstanceFacts, Known, Machine, Observation, SliceFacts, Unasked
 from tfheal.model.findings import Finding
 from tfheal.model.inventory import SliceEntry
@@ -153,7 +154,19 @@ def _app(
         "playbook": playbook,
         "version": version,
         "health": status.diagnosis.apps.get(app, "absent"),
+        "backup": _ages(status.backups.get(app)),
         "instances": [_instance(status, name, item) for name, item in instances],
+    }
+
+
+def _ages(found: Ages | None) -> dict[str, object] | bool:
+    """Return the ages of the backups of an app in seconds, and the limit; false for an app that wants none."""
+    if found is None:
+        return False
+    ages = {"taken": found.taken, "complete": found.complete}
+    return {
+        **{key: {"unknown": "there is none yet"} if age is None else round(age) for key, age in ages.items()},
+        "limit": found.limit,
     }
 
 

@@ -168,4 +168,4 @@ def _forbidden(lost: Lost, rung: Rung) -> Iterator[str]:
 def holds_data(release: Release) -> bool:
     """Return whether the owner's data is where a release is."""
     kept = (isinstance(one, Postgres) or (isinstance(one, Directory) and one.data) for one in release.resources)
-    return bool(release.data) or any(kept)
+    return bool(release.data) or bool(release.dumps) or any(kept)

@@ -14,32 +14,40 @@ from tfheal.model.resources import Directory, User, resource_id
 
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
-_CHECK: Final = r"""
-entry=$(getent passwd "$name") || { [ $? -eq 2 ] && differs missing; unknown "the users cannot be read"; }
-shell=${entry##*:}
-rest=${entry%:*}
-have=${rest##*:}
+_SAME_SHELL: Final = r"""
+same_shell() {
+    case $wanted_shell in
+    */nologin) case $1 in */nologin | */false) ;; *) return 1 ;; esac ;;
+    *) [ "$1" = "$wanted_shell" ] ;;
+    esac
+}
+"""
+_CHECK: Final = rf"""{_SAME_SHELL}
+entry=$(getent passwd "$name") || {{ [ $? -eq 2 ] && differs missing; unknown "the users cannot be read"; }}
+shell=${{entry##*:}}
+rest=${{entry%:*}}
+have=${{rest##*:}}
 [ "$have" = "$home" ] || problem "home is $have, wanted $home"
-case $shell in */nologin | */false) ;; *) problem "shell is $shell, wanted /usr/sbin/nologin" ;; esac
+same_shell "$shell" || problem "shell is $shell, wanted $wanted_shell"
 member=" $(id -Gn -- "$name") " || unknown "the groups cannot be read"
 for group in $groups; do
     case $member in *" $group "*) ;; *) problem "not in the group $group" ;; esac
 done
 verdict
 """
-_APPLY: Final = f"""{NOTE_MADE}
+_APPLY: Final = f"""{NOTE_MADE}{_SAME_SHELL}
 list=$(printf %s "$groups" | tr ' ' ,)
 if ! getent passwd "$name" >/dev/null; then
     note_made "$record" "$name"
     own=--user-group
     if getent group "$name" >/dev/null; then own="--no-user-group --gid $name"; fi
     # $own is one or three words of ours
-    useradd --system --no-create-home --home-dir "$home" --shell /usr/sbin/nologin $own ${{list:+--groups "$list"}} "$name"
+    useradd --system --no-create-home --home-dir "$home" --shell "$wanted_shell" $own ${{list:+--groups "$list"}} "$name"
 fi
 [ "$(id -u -- "$name")" != 0 ] || fail "$name is root by another name: it is left alone"
 [ -z "$list" ] || usermod --append --groups "$list" "$name"
 entry=$(getent passwd "$name")
-case ${{entry##*:}} in */nologin | */false) ;; *) usermod --shell /usr/sbin/nologin "$name" ;; esac
+same_shell "${{entry##*:}}" || usermod --shell "$wanted_shell" "$name"
 rest=${{entry%:*}}
 [ "${{rest##*:}}" = "$home" ] || usermod --home "$home" "$name"
 """
@@ -58,7 +66,7 @@ def step(user: User, release: Release) -> Step:
                 f"{name!r} is not a name for a user or group", where=str(release.instance), hint=_NAME.pattern
             )
     values = {"name": user.name, "record": made_record(user, release)}
-    wanted = {"home": slice_path(user.home), "groups": " ".join(user.groups)}
+    wanted = {"home": slice_path(user.home), "groups": " ".join(user.groups), "wanted_shell": user.login_shell}
     return Step(
         id=resource_id(user),
         check=check_script(_CHECK, name=user.name, **wanted),

@@ -198,3 +198,24 @@ UPDATE pause SET lifted = :lifted WHERE kind = :kind AND name = :name AND lifted
 
 -- name: pauses
 SELECT * FROM pause WHERE until > :now ORDER BY number;
+
+-- name: put_backup
+INSERT INTO backup (id, app, store, started, received, state, held, drilled, detail)
+VALUES (:id, :app, :store, :started, :received, :state, :held, :drilled, :detail)
+ON CONFLICT (id) DO UPDATE SET
+    received = excluded.received, state = excluded.state, held = excluded.held,
+    drilled = excluded.drilled, detail = excluded.detail;
+
+-- name: drop_backup_parts
+DELETE FROM backup_part WHERE backup = :backup;
+
+-- name: put_backup_part
+INSERT INTO backup_part (backup, position, slice, what, state, snapshot, bytes, files, added, detail, paths)
+VALUES (:backup, :position, :slice, :what, :state, :snapshot, :bytes, :files, :added, :detail, :paths);
+
+-- name: backups
+SELECT * FROM backup WHERE :app IS NULL OR app = :app ORDER BY number;
+
+-- name: backup_parts
+SELECT backup_part.* FROM backup_part JOIN backup ON backup.id = backup_part.backup
+WHERE :app IS NULL OR backup.app = :app ORDER BY backup_part.backup, position;

@@ -1,0 +1,99 @@
+"""What restic's words amount to: every way in which it says that all is well, and it is not."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from tfheal.base.errors import UsageError
+from tfheal.core.backup import capture
+from tfheal.core.backup.capture import Source
+from tfheal.core.backup.job import TaskReply
+from tfheal.model.backup import FOLDERS, Part, State
+from tfheal.model.playbook import Dump
+
+SNAPSHOT = "5e89abd77dc7a352aa9c4a165bdfd52c5b591957b66e20fd957b56fa5ae71574"
+FILES = Source(FOLDERS, ("/srv/tfheal/files/web",))
+KEPT = Part("s1", FOLDERS, "good", "a" * 64, 1_000, 10)
+SHRUNK = Part("s1", FOLDERS, "suspect", "b" * 64, 100, 10)
+
+
+def said(*, files: int = 10, size: int = 1_000, snapshot: str = SNAPSHOT) -> str:
+    """Return what restic prints at the end of a backup."""
+    counted = {"total_files_processed": files, "total_bytes_processed": size, "data_added_packed": 7}
+    return json.dumps({"message_type": "summary", "snapshot_id": snapshot, **counted}) + "\n"
+
+
+def failed(code: int, message: str) -> str:
+    """Return what restic prints on stderr when it ends with an error."""
+    return json.dumps({"message_type": "exit_error", "code": code, "message": message}) + "\n"
+
+
+UNREAD = json.dumps({"message_type": "error", "error": {"message": "open /x: permission denied"}}) + "\n"
+CASES: dict[str, tuple[TaskReply, tuple[Part, ...], State, str]] = {
+    "all went well": (TaskReply(0, said(), ""), (), "good", ""),
+    "as much as before": (TaskReply(0, said(), ""), (KEPT,) * 3, "good", ""),
+    "words for people in between": (TaskReply(0, "open repository\n" + said() + "done\n", "x\n"), (), "good", ""),
+    "a source is missing, and restic says 0": (
+        TaskReply(0, said(), "missing: /srv/b\n/srv/b does not exist, skipping\n"),
+        (),
+        "partial",
+        "missing: /srv/b",
+    ),
+    "a file could not be read": (TaskReply(3, said(), UNREAD), (), "partial", "permission denied"),
+    "an empty snapshot of a dump that wrote nothing": (TaskReply(0, said(files=1, size=0), ""), (), "suspect", "empty"),
+    "an empty folder": (TaskReply(0, said(files=0, size=0), ""), (KEPT,), "suspect", "empty"),
+    "half of it is gone": (TaskReply(0, said(size=400), ""), (KEPT,) * 3, "suspect", "shrank to 400"),
+    "a little less": (TaskReply(0, said(size=600), ""), (KEPT,) * 3, "good", ""),
+    "the third of a smaller size": (TaskReply(0, said(size=100), ""), (KEPT, SHRUNK, SHRUNK), "good", ""),
+    "smaller again and again": (TaskReply(0, said(size=10), ""), (KEPT, SHRUNK, SHRUNK), "suspect", "shrank"),
+    "a dump that failed": (
+        TaskReply(1, "", UNREAD + failed(1, "unable to save snapshot")),
+        (),
+        "failed",
+        "permission denied",
+    ),
+    "an empty snapshot beside an error": (TaskReply(3, "", UNREAD), (), "failed", "permission denied"),
+    "done, and no snapshot named": (TaskReply(0, "", ""), (), "failed", "did not say why"),
+    "a snapshot of another name": (TaskReply(0, said(snapshot="latest"), ""), (), "failed", ""),
+    "figures that are none": (TaskReply(0, said().replace("1000", '"1000"'), ""), (), "failed", ""),
+    "no repository": (TaskReply(10, "", failed(10, "Fatal")), (), "failed", "no repository"),
+    "locked": (TaskReply(11, "", failed(11, "Fatal")), (), "failed", "locked"),
+    "a wrong password": (TaskReply(12, "", failed(12, "Fatal")), (), "failed", "password"),
+    "a status that nobody knows": (TaskReply(77, said(), ""), (), "failed", "77"),
+    "it was cut": (TaskReply(None, said(), ""), (), "failed", "did not come to its end"),
+    "nonsense": (TaskReply(0, "{" * 9_000 + "\n[1]\n{}\n" + '{"message_type":"summary"}', ""), (), "failed", ""),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_each_end_is_called_what_it_is(case: str) -> None:
+    """A part is good only when restic named a snapshot, read all of it, and it is as large as it should be."""
+    reply, history, state, detail = CASES[case]
+    part = capture.judged(FILES, "s1", reply, history)
+    assert (part.state, detail in part.detail) == (state, True), part
+    assert bool(part.snapshot) == (state != "failed")
+
+
+@pytest.mark.parametrize(
+    ("parts", "whole"),
+    [
+        (["good", "good"], "good"),
+        (["good", "suspect"], "suspect"),
+        (["good", "failed"], "partial"),
+        (["partial", "suspect"], "partial"),
+        (["failed", "failed"], "failed"),
+        ([], "failed"),
+    ],
+)
+def test_a_whole_is_as_good_as_its_worst_part(parts: list[State], whole: State) -> None:
+    """One part that failed makes a backup partial; nothing at all has failed."""
+    assert capture.state_of([replace(KEPT, state=state) for state in parts]) == whole
+
+
+def test_a_dump_that_is_cut_in_a_pipe_fails() -> None:
+    """Its command runs under bash with pipefail and never in a pipe of ours; a secret in it is refused."""
+    task = capture.tasks([Source("db/all", dump=Dump(name="all", command="dump | gzip"))], "s1", {})[-1]
+    assert "--stdin-from-command -- bash -e -o pipefail -c 'dump | gzip'" in task.script
+    with pytest.raises(UsageError, match="holds a secret"):
+        capture.tasks([Source("db/all", dump=Dump(name="all", command="dump -p⟦secret:word:1⟧"))], "s1", {})

@@ -1,0 +1,83 @@
+"""The trip of a job: nothing of a secret in an argument, nothing done by half a script, nothing believed unseen."""
+
+import base64
+import subprocess
+
+import pytest
+
+from tfheal.base.errors import BadReply, Refused
+from tfheal.core.backup import job as jobs
+from tfheal.core.backup.job import REACH, Job, Task, TaskReply
+from tfheal.model.backup import Repository
+
+MARKER = "0123456789abcdef"
+JOB = Job("1m", "files", "me", (REACH, Task("list", "r ls x")))
+STORE = Repository("fd00::2", 22, "tf-files-store", ("ssh-ed25519 AAAA",), "THE-KEY", "THE-PASSWORD")
+
+
+def reply(*lines: str) -> bytes:
+    """Return what a slice says, each line behind the marker."""
+    return "".join(f"{MARKER} {line}\n" for line in lines).encode()
+
+
+def packed(text: str) -> str:
+    """Return text as it travels."""
+    return base64.b64encode(text.encode()).decode()
+
+
+def test_secrets_are_in_no_argument() -> None:
+    """The script holds the password and the key only as what a builtin writes into files that systemd takes over."""
+    script = jobs.started(JOB, STORE, MARKER)
+    assert "THE-PASSWORD" not in script
+    assert "THE-KEY" not in script
+    for secret in ("THE-PASSWORD", "THE-KEY"):
+        (line,) = (line for line in script.splitlines() if packed(secret) in line)
+        assert line.startswith(f"printf %s {packed(secret)} | base64 -d >")
+    assert "LoadCredential=password:" in script
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+def test_the_script_is_one_that_a_shell_reads(shell: str) -> None:
+    """Both scripts, and what the unit runs, are sh; one that is cut anywhere does nothing."""
+    for script in (jobs.started(JOB, STORE, MARKER), jobs.followed(JOB, MARKER), jobs._work(JOB, STORE)):
+        assert subprocess.run([shell, "-n"], input=script.encode(), check=False).returncode == 0
+    whole = jobs.followed(JOB, MARKER)
+    for end in range(0, len(whole) - len(f"_tfheal_{MARKER}\n"), 97):
+        ran = subprocess.run([shell], input=whole[:end].encode(), capture_output=True, check=False)
+        assert ran.stdout == b""
+
+
+def test_each_task_is_told_of() -> None:
+    """A status, or none for a task that was cut or never begun; what it said is masked and harmless."""
+    told = jobs.replies(
+        reply(f"task 0 0 {packed('hello')} ", f"task 1 - {packed('')} {packed('no hunter2!')}", "end"),
+        JOB,
+        MARKER,
+        ("hunter2",),
+    )
+    assert told == {"reach": TaskReply(0, "hello", ""), "list": TaskReply(None, "", "no ***!")}
+
+
+@pytest.mark.parametrize(
+    "lines", [(), ("end",), ("task 0 0  ", "end"), ("task 0 0  ", "task 1 0  "), ("task 9 0  ", "end")]
+)
+def test_half_a_reply_is_none(lines: tuple[str, ...]) -> None:
+    """What does not tell of every task, or has no end, is not read."""
+    with pytest.raises(BadReply):
+        jobs.replies(reply(*lines), JOB, MARKER, ())
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("paused", "by the owner"),
+        ("wiped", "identity"),
+        ("restic", "0.17"),
+        ("busy", "another run"),
+        ("gone", "nothing"),
+    ],
+)
+def test_a_refusal_says_why(word: str, told: str) -> None:
+    """Each reason of a slice is a refusal in our words, with what it said."""
+    with pytest.raises(Refused, match=told):
+        jobs.replies(reply(f"refused {word} {packed('since noon')}"), JOB, MARKER, ())

@@ -1,0 +1,61 @@
+"""An app that wants backups has a store: one more component, with a key and a folder for each slice with data."""
+
+from pathlib import Path
+
+import pytest
+from workspaces import write_workspace
+
+from tfheal.core.release import Blueprint, releases
+from tfheal.core.stores import public_name, sources
+from tfheal.edge.files import WorkspaceFiles
+from tfheal.edge.templates import JinjaTemplates
+from tfheal.model.release import Release
+from tfheal.model.resources import Directory, File, Packages
+
+SPEC = """\
+app: shelf
+owner: acme
+playbook: copyparty
+version: "1.20.26"
+place: {web: [a1, a2]}
+backup: {to: a3}
+"""
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> dict[str, Release]:
+    """Return the releases of such an app, by instance."""
+    root = write_workspace(tmp_path)
+    (root / "apps" / "shelf.yaml").write_text(SPEC)
+    workspace = WorkspaceFiles(root).load()
+    spec, folder = workspace.apps["shelf"], workspace.folder("shelf")
+    assert sources(spec, folder.playbook) == ("a1", "a2")
+    versions = dict.fromkeys(folder.playbook.secrets, 1)
+    blueprint = Blueprint(spec, folder, workspace.inventory, versions, JinjaTemplates().render)
+    return {str(release.instance): release for release in releases(blueprint)}
+
+
+def test_the_store_is_a_component(made: dict[str, Release]) -> None:
+    """It stands on its slice; each slice with data has a folder there that its user alone enters."""
+    assert set(made) == {"shelf/web@a1", "shelf/web@a2", "shelf/store@a3"}
+    store = made["shelf/store@a3"]
+    folders = {one.path: one for one in store.resources if isinstance(one, Directory)}
+    assert set(folders) == {f"/srv/tfheal/shelf/store{name}" for name in ("", "/a1", "/a2")}
+    assert folders["/srv/tfheal/shelf/store/a1"].mode == "0700"
+    assert all(one.data for one in folders.values())
+    assert store.secrets() == {(public_name("a1"), 1), (public_name("a2"), 1)}
+
+
+def test_a_key_opens_one_folder_and_nothing_else(made: dict[str, Release]) -> None:
+    """Each line lets a key in for one command: append-only, on the folder of its slice."""
+    keys = next(one for one in made["shelf/store@a3"].resources if isinstance(one, File))
+    lines = (keys.content or "").splitlines()
+    for line, name in zip(lines, ("a1", "a2"), strict=True):
+        assert line.startswith('restrict,command="exec /usr/bin/rclone serve restic --stdio --append-only ')
+        assert f'/srv/tfheal/shelf/store/{name}" ' in line
+
+
+def test_slices_with_data_get_what_backups_need(made: dict[str, Release]) -> None:
+    """Restic comes with the deploy of the app, and not with its first backup."""
+    packages = next(one for one in made["shelf/web@a1"].resources if isinstance(one, Packages))
+    assert {"restic", "openssh-client"} <= set(packages.names)

@@ -1,0 +1,181 @@
+"""Backups on real slices: taken, lost, brought back; and a slice that was broken into gets nowhere."""
+
+import subprocess
+import time
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from customer import Customer
+from documents import document, findings
+from running_lab import RunningLab
+
+from tfheal.core.stores import key_name, password_name
+from tfheal.edge.vault import AgeVault
+
+pytestmark = pytest.mark.lab
+DATA = "/srv/tfheal/files/web"
+KEPT = "/srv/tfheal/files/store/s1/snapshots"
+MORE = 3_000_000
+# A restic that is ended by its time-out leaves a lock behind, which the next backup has to get over.
+# What a thief tries who has root on the slice, and the very key and password of its backups.
+THIEF = """\
+umask 077; mkdir -p /root/thief; cd /root/thief
+printf %s '{password}' >password
+cat >key <<'END'
+{key}END
+options='-F /dev/null -T -i key -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR'
+store='tf-files-store@{address}'
+repository() {{ timeout 8 restic -r rclone: -o "rclone.program=ssh $options $store" -p password "$@"; }}
+echo "passwd: $(ssh $options "$store" 'cat /etc/passwd' </dev/null 2>&1 | grep -c root:)"
+echo "forward: $(ssh $options -W localhost:22 "$store" </dev/null 2>&1 | grep -c SSH-2.0)"
+snapshot=$(repository snapshots --json | grep -o '"id":"[0-9a-f]*"' | head -n 1 | cut -d '"' -f 4)
+echo "snapshot: $snapshot"
+repository forget "$snapshot" 2>&1 | head -n 2
+cd /; rm -rf /root/thief
+"""
+
+
+@pytest.fixture(scope="module")
+def backed(deployed: RunningLab) -> Iterator[RunningLab]:
+    """Have the example's backups go to s3, and take all of that away after the tests."""
+    spec = deployed.workspace / "apps" / "files.yaml"
+    before = spec.read_text()
+    spec.write_text(f"{before}backup: {{to: s3, every: 1h}}\n")
+    deployed.run("deploy", "files")
+    yield deployed
+    deployed.run("remove", "files/store@s3", "--backups", "--yes")
+    spec.write_text(before)
+    deployed.run("deploy", "files")
+
+
+@pytest.fixture
+def shelf(backed: RunningLab) -> Customer:
+    """Return a customer of the example."""
+    return Customer.of(backed, "s1")
+
+
+def taken(backed: RunningLab) -> dict[str, object]:
+    """Make a backup, see that it is good, and return it."""
+    (made,) = document(backed, "backup", "run")["backups"]
+    assert made["state"] == "good", made
+    return dict(made)
+
+
+def secret(backed: RunningLab, name: str) -> str:
+    """Return a secret of the example, from the vault."""
+    key = next(word.partition("=")[2] for word in backed.around if "AGE_KEY" in word)
+    vault = AgeVault(backed.workspace, Path(key))
+    return vault.get("files", name, vault.latest("files", name)).reveal()
+
+
+def address(backed: RunningLab, name: str) -> str:
+    """Return the address of a slice."""
+    return str(tomllib.loads((backed.workspace / "inventory.toml").read_text())["slices"][name]["address"])
+
+
+def test_what_is_lost_comes_back(backed: RunningLab, shelf: Customer) -> None:
+    """Write, back up, write more, back up only that, lose all of it, restore, and read it back."""
+    backed.on("s1", f"cd {DATA}/files && head -c {MORE} /dev/urandom >random && chown --reference=. random")
+    first = taken(backed)
+    shelf.put("two", b"written later\n" * 1_000)
+    second = taken(backed)
+    assert int(str(first["added"])) > MORE > 10 * int(str(second["added"]))
+    ages = document(backed, "status")["apps"][0]["backup"]
+    assert ages["taken"] == ages["complete"] < 300
+
+    sums = backed.on("s1", f"cd {DATA}/files && sha256sum two random")
+    backed.on("s1", f"rm -rf {DATA}")
+    assert "slice-wiped" in findings(document(backed, "status", check=None))
+    restored = document(backed, "restore", "files", "--yes")
+    assert [one["outcome"] for one in restored["outcomes"]] == ["done"]
+    assert backed.on("s1", f"cd {DATA}/files && sha256sum two random") == sums
+    assert shelf.get("two") == b"written later\n" * 1_000
+    assert document(backed, "status")["health"] == "healthy"
+
+    word = secret(backed, password_name("s1"))
+    found = backed.on(
+        "s1", f"grep -rlF '{word}' /run /etc /var /root /tmp 2>/dev/null; journalctl -b | grep -cF '{word}'", check=None
+    )
+    assert found == "0\n", "what opens the repository stays in memory"
+
+
+def test_a_slice_that_was_broken_into_deletes_nothing(backed: RunningLab) -> None:
+    """With root and the credentials of a slice there is no shell, no way to other ports, and no delete."""
+    if not backed.on("s3", f"ls {KEPT}"):
+        taken(backed)
+    before = backed.on("s3", f"ls {KEPT}")
+    key, word = (secret(backed, name("s1")) for name in (key_name, password_name))
+    said = backed.on("s1", THIEF.format(key=key, password=word, address=address(backed, "s3")))
+    assert "passwd: 0\nforward: 0\n" in said
+    assert f"snapshot: {before.split()[0]}"[:20] in said or "snapshot: " in said
+    assert "403 Forbidden" in said, said
+    assert backed.on("s3", f"ls {KEPT}") == before
+
+
+@pytest.mark.long
+def test_an_older_one_is_restored_by_its_id(backed: RunningLab, shelf: Customer) -> None:
+    """A file that was spoilt comes back from the backup that is named; what was live is kept beside; one file by --scratch."""
+    shelf.put("one", b"right")
+    good = str(taken(backed)["id"])
+    shelf.put("one", b"spoilt")
+    plan = document(backed, "restore", "files", "--snapshot", good, "--plan")
+    assert plan["instances"] == [{"instance": "files/web@s1", "folders": [DATA]}]
+    assert shelf.get("one") == b"spoilt", "a plan changes nothing"
+
+    path = f"{DATA}/files/one"
+    document(backed, "restore", "files", "--snapshot", good, "--scratch", "/root/scratch", "--path", path)
+    assert (backed.on("s1", f"cat /root/scratch{path}"), shelf.get("one")) == ("right", b"spoilt")
+    missing = document(backed, "restore", "files", "--scratch", "/root/none", "--path", "/srv/none", check=5)
+    assert "0 of 1 files came" in missing["outcomes"][0]["outcome"]
+    listed = document(backed, "backup", "ls", good, f"{DATA}/files")["parts"]["folders@s1"]
+    assert path in {entry["path"] for entry in listed}
+
+    document(backed, "restore", "files", "--snapshot", good, "--yes")
+    assert shelf.get("one") == b"right"
+    assert backed.on("s1", f"cat {DATA}.before-*/files/one") == "spoilt"
+    backed.on("s1", f"rm -rf {DATA}.before-* /root/scratch")
+
+
+@pytest.mark.long
+def test_what_does_not_run_with_it_gets_back_what_it_had(backed: RunningLab, shelf: Customer) -> None:
+    """A backup of data without its mark is put in place, is not consistent, and is undone: the service serves what it had."""
+    shelf.put("one", b"live")
+    backed.on("s1", f"mv {DATA}/.tfheal /root/mark")
+    try:
+        bad = str(taken(backed)["id"])
+    finally:
+        backed.on("s1", f"mv /root/mark {DATA}/.tfheal")
+    document(backed, "restore", "files", "--snapshot", bad, "--yes", check=5)
+    assert shelf.get("one") == b"live"
+    assert document(backed, "status")["health"] == "healthy"
+    assert backed.on("s1", "ls -A /srv/tfheal/files") == "web\n"
+
+
+@pytest.mark.long
+def test_a_store_out_of_reach_is_said_soon(backed: RunningLab) -> None:
+    """It takes less than half a minute; who comes meanwhile is told who holds the lease; a killed run is read to its end."""
+    table = "inet tfheal_test"
+    drop = f"nft add rule {table} out ip6 daddr {address(backed, 's3')} drop"
+    backed.on(
+        "s1", f"nft add table {table}; nft add chain {table} out '{{ type filter hook output priority 0; }}'; {drop}"
+    )
+    words = backed.command("backup", "run", "--json")
+    try:
+        begun = time.monotonic()
+        first = subprocess.Popen(words, cwd=backed.workspace, stdout=subprocess.PIPE, text=True)
+        time.sleep(5)
+        second = document(backed, "backup", "run", check=6)["backups"][0]
+        assert "`backup run`" in second["refused"]
+        out, _ = first.communicate(timeout=60)
+        assert time.monotonic() - begun < 30
+        assert (first.returncode, "the store cannot be reached" in out) == (5, True), out
+        with subprocess.Popen(words, cwd=backed.workspace, stdout=subprocess.DEVNULL) as killed:
+            time.sleep(6)
+            killed.kill()
+    finally:
+        backed.on("s1", f"nft delete table {table}")
+    taken(backed)
+    states = [one["state"] for one in document(backed, "backup", "list")["backups"]]
+    assert "running" not in states

@@ -1,0 +1,33 @@
+"""The catalogue keeps what it is told, in the order in which backups began."""
+
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from tfheal.edge.catalogue import JournalCatalogue
+from tfheal.edge.journal import SqliteJournal
+from tfheal.model.backup import Backup, Part
+
+AT = datetime(2026, 3, 4, 12, tzinfo=UTC)
+
+
+def test_what_is_put_is_there_after_a_restart(tmp_path: Path) -> None:
+    """A backup is added when it begins and replaced when it ends; its parts come back as they were."""
+    begun = Backup("b1", "files", "s2", AT, "running")
+    parts = (
+        Part("s1", "folders", "good", "a" * 64, 1 << 40, 9, 3, paths=("/srv/a", "/srv/b")),
+        Part("s3", "db/all", "failed", detail="no\x1bway"),
+    )
+    ended = replace(begun, state="partial", parts=parts, received=AT + timedelta(hours=1), held=True, drilled=AT)
+    other = Backup("b0", "notes", "s2", AT, "failed", detail="why")
+    with closing(SqliteJournal(tmp_path / "journal.db")) as journal:
+        catalogue = JournalCatalogue(journal)
+        for backup in (begun, other, ended):
+            catalogue.put(backup)
+    with closing(SqliteJournal(tmp_path / "journal.db")) as journal:
+        catalogue = JournalCatalogue(journal)
+        kept = replace(ended, parts=(parts[0], replace(parts[1], detail="no\\x1bway")))
+        assert catalogue.backups() == [kept, other]
+        assert catalogue.backups("notes") == [other]
+        assert catalogue.backups("none") == []

@@ -1,0 +1,85 @@
+"""`tfheal backup`: backups are made, listed and looked into."""
+
+from typing import Annotated
+
+import typer
+
+from tfheal.cli.options import Except, Folder, Json, Quiet, Selectors
+
+backup_app = typer.Typer(help="Backups of the apps whose specs say where they go.", no_args_is_help=True)
+
+BackupId = Annotated[str, typer.Argument(metavar="BACKUP", help="Its id, or the beginning of it.")]
+
+
+@backup_app.command()
+def run(
+    selectors: Selectors = None,
+    excluded: Except = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    workspace: Folder = None,
+) -> int:
+    """Make a backup of each app: encrypted on its slices, and only what is new goes to the store."""
+    from tfheal.base.exits import winning
+    from tfheal.cli import output, wiring
+    from tfheal.core.select import selected
+    from tfheal.flows import backup as flow
+    from tfheal.render.backup import made_document, made_words
+
+    with wiring.wired(workspace, quiet=quiet or json) as hands:
+        names = selected(hands.workspace, selectors or (), excluded or ())
+        apps = flow.with_backups(hands.workspace, names, named=bool(selectors))
+        results = flow.backup(hands.workspace, apps, hands.ports, hands.limits)
+        code = int(winning(result.exit for result in results))
+        document = made_document(results, hands.trips.total)
+        output.give("backup-run", document, lambda _: made_words(results), as_json=json, code=code)
+    return code
+
+
+@backup_app.command(name="list")
+def list_(
+    selectors: Selectors = None,
+    json: Json = False,
+    workspace: Folder = None,
+) -> None:
+    """Show the backups that there are, the newest first, and which of them the rules would keep."""
+    from tfheal.cli import output, wiring
+    from tfheal.core.select import selected
+    from tfheal.flows import backup as flow
+    from tfheal.render.backup import listed_document, listed_words
+
+    with wiring.wired(workspace, quiet=True) as hands:
+        found = flow.listed(hands.workspace, selected(hands.workspace, selectors or ()), hands.ports)
+        now = hands.ports.clock.now()
+        output.give("backup-list", listed_document(found), lambda _: listed_words(found, now), as_json=json, code=0)
+
+
+@backup_app.command()
+def show(backup: BackupId, json: Json = False, workspace: Folder = None) -> None:
+    """Show what one backup consists of."""
+    from tfheal.cli import output, wiring
+    from tfheal.flows import backup as flow
+    from tfheal.render.backup import backup_document, backup_words
+
+    with wiring.wired(workspace, quiet=True) as hands:
+        found = flow.one(backup, hands.ports)
+        output.give("backup-show", backup_document(found), lambda _: backup_words(found), as_json=json, code=0)
+
+
+@backup_app.command()
+def ls(
+    backup: BackupId,
+    path: Annotated[str, typer.Argument(metavar="[PATH]", help="A folder in it; none: everything.")] = "/",
+    json: Json = False,
+    workspace: Folder = None,
+) -> None:
+    """List the files that a backup holds."""
+    from tfheal.cli import output, wiring
+    from tfheal.flows import backup as flow
+    from tfheal.render.backup import entries_document, entries_words
+
+    with wiring.wired(workspace, quiet=json) as hands:
+        found = flow.one(backup, hands.ports)
+        entries = flow.entries(hands.workspace, found, path, hands.ports, hands.limits)
+        document = entries_document(found, path, entries)
+        output.give("backup-ls", document, lambda _: entries_words(entries), as_json=json, code=0)

@@ -1,0 +1,42 @@
+"""`tfheal restore`: a backup is brought back, in place of the live data or into a folder beside everything."""
+
+from typing import Annotated
+
+import typer
+
+from tfheal.cli.options import Folder, Json
+
+
+def restore(
+    app: Annotated[str, typer.Argument(metavar="APP", help="The app.")],
+    snapshot: Annotated[
+        str | None, typer.Option("--snapshot", metavar="BACKUP", help="Which backup (default: the newest good one).")
+    ] = None,
+    component: Annotated[str | None, typer.Option(help="Only the data of this component.")] = None,
+    scratch: Annotated[
+        str | None, typer.Option(metavar="DIR", help="Into an empty folder of its slices; nothing live is touched.")
+    ] = None,
+    path: Annotated[str | None, typer.Option(help="With --scratch: only this file or folder.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what would be done.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Answer the question with yes.")] = False,
+    json: Json = False,
+    workspace: Folder = None,
+) -> int:
+    """Bring data back: beside what is there, checked, then in its place; what was there is set aside."""
+    from tfheal.cli import asking, output, wiring
+    from tfheal.flows import restore as flow
+    from tfheal.render import restore as words
+
+    with wiring.wired(workspace, quiet=json) as hands:
+        wish = flow.Wish(snapshot, component, scratch, path)
+        planned = flow.planned(hands.workspace, app, wish, hands.ports)
+        told = words.planned_words(planned, hands.ports.clock.now())
+        if plan:
+            output.tell("restore", words.planned_document(planned), told, as_json=json)
+            return 0
+        if scratch is None:
+            asking.agreed(f"{told}\nrestore this?", yes=yes)
+        result = flow.restore(hands.workspace, planned, wish, hands.ports, hands.limits)
+        document = words.restored_document(result, hands.trips.total)
+        output.tell("restore", document, words.restored_words(result), as_json=json, code=int(result.exit))
+    return int(result.exit)

@@ -1,0 +1,1 @@
+"""Backups, pure: the script that runs restic on a slice, what its words mean, and which backups are worth keeping."""

@@ -1,0 +1,43 @@
+"""How old backups are, by our own clock: a slice that is dead or lies cannot make its backups look younger."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from tfheal.model.backup import Ages, Backup
+
+_AGAIN: Final = 900.0  # seconds after which one that failed is tried again, unless they are made more often anyway
+
+
+def ages(backups: Sequence[Backup], limit: float, now: datetime) -> Ages:
+    """Given the backups of an app, the age that its level allows in seconds and the time, return how old they are.
+
+    The age is that of the data: from when a backup began, and not from when it was over.
+    """
+    taken = [backup.started for backup in backups if backup.received and backup.holds_data]
+    complete = [backup.started for backup in backups if backup.state == "good"]
+    return Ages(_age(taken, now), _age(complete, now), limit)
+
+
+def late(found: Ages, backups: Sequence[Backup], deployed: datetime, now: datetime) -> str:
+    """Given ages, the backups, when the app was deployed and the time, return what is wrong with them, if anything is."""
+    age = found.complete if found.complete is not None else (now - deployed).total_seconds()
+    if age <= found.limit:
+        return ""
+    newest = (
+        "there is no complete backup" if found.complete is None else f"the newest complete backup is {age:.0f} s old"
+    )
+    ended = [backup for backup in backups if backup.received]
+    why = f"; the last one, {ended[-1].id}, is {ended[-1].state}" if ended and ended[-1].state != "good" else ""
+    return f"{newest}, and {found.limit:.0f} s are promised{why}"
+
+
+def is_due(backups: Sequence[Backup], every: float, now: datetime) -> bool:
+    """Given the backups of an app and how often one is to be made, return whether it is time for one."""
+    began = _age([backup.started for backup in backups], now)
+    done = _age([backup.started for backup in backups if backup.state not in {"failed", "running"}], now)
+    return (done is None or done >= every) and (began is None or began >= min(every, _AGAIN))
+
+
+def _age(moments: Sequence[datetime], now: datetime) -> float | None:
+    return max(0.0, (now - max(moments)).total_seconds()) if moments else None

@@ -1,0 +1,182 @@
+"""Taking a backup: which data a slice has, the tasks that take it, and what restic's words about them amount to.
+
+No exit status is believed alone. restic 0.18 says 0 when a source is missing and when a dump came out empty; so sources
+are looked for first, dumps are never piped, and what came is compared with what came before.
+"""
+
+import json
+import statistics
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tfheal.base import sh
+from tfheal.base.errors import UsageError
+from tfheal.core.backup.job import REACH, Task, TaskReply
+from tfheal.core.resources.directory import data_paths
+from tfheal.model.backup import FOLDERS, Backup, Part, State
+from tfheal.model.playbook import Dump
+from tfheal.model.release import SECRET_TOKEN, Release
+
+INIT: Final = "init"
+_INIT: Final = "open\nstatus=$?\n[ $status -eq 10 ] || return $status\nr init"
+_MISSING: Final = "missing: "
+_PARTIAL: Final = 3  # restic: a snapshot was made, and something could not be read
+_TRUST: Final = 0.5  # of what came before: less than that is suspect (borgmatic's `spot` check has such a tolerance)
+_LOOK_BACK: Final = 5  # good backups that what comes now is compared with
+_SETTLED: Final = 2  # suspects of one size before this one, after which that size is the new normal
+_CLASSES: Final[Mapping[int, str]] = {
+    10: "there is no repository in the store",
+    11: "the repository is locked by another",
+    12: "the password of the repository is wrong",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What one snapshot takes on a slice: folders, or what a dump writes."""
+
+    what: str
+    folders: tuple[str, ...] = ()
+    dump: Dump | None = None
+
+
+class _Summary(BaseModel):
+    """restic's last word on a snapshot, as far as we use it."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    snapshot_id: str = Field(pattern=r"^[0-9a-f]{64}$")
+    total_files_processed: int = Field(ge=0, le=1 << 62)
+    total_bytes_processed: int = Field(ge=0, le=1 << 62)
+    data_added_packed: int = Field(default=0, ge=0, le=1 << 62)
+
+
+def sources(releases: Iterable[Release]) -> tuple[Source, ...]:
+    """Given the releases of an app on one slice, return what there is to take, none for a slice without data."""
+    ours = tuple(releases)
+    every = {path for release in ours for path in data_paths(release)}
+    folders = tuple(sorted(path for path in every if not any(path.startswith(f"{other}/") for other in every)))
+    dumps = [Source(f"{release.component}/{dump.name}", dump=dump) for release in ours for dump in release.dumps]
+    return (*([Source(FOLDERS, folders)] if folders else []), *dumps)
+
+
+def tasks(
+    found: Iterable[Source], slice_name: str, tags: Mapping[str, str], upload_limit: int | None = None
+) -> tuple[Task, ...]:
+    """Given what to take on a slice, the tags of its snapshots and the most bytes a second, return the tasks of the job.
+
+    Raise UsageError for a dump whose command holds a secret: it would be in the list of processes.
+    """
+    options = [word for key, value in tags.items() for word in ("--tag", f"{key}={value}")]
+    options += ["--host", slice_name, "--retry-lock", "10m"]
+    options += ["--limit-upload", str(max(1, upload_limit // 1024))] if upload_limit else []
+    return (REACH, Task(INIT, _INIT, needed=True), *(Task(source.what, _script(source, options)) for source in found))
+
+
+def _script(source: Source, options: list[str]) -> str:
+    if source.dump is None:
+        looks = "".join(f"[ -d {sh.quote(path)} ] || echo {sh.quote(_MISSING + path)} >&2\n" for path in source.folders)
+        return looks + f"r backup {sh.join(*options, *source.folders)}"
+    if SECRET_TOKEN.search(source.dump.command):
+        raise UsageError(f"the dump {source.what} holds a secret", hint="let it log in as a user of the slice")
+    name = f"{source.what.replace('/', '-')}.dump"
+    # bash, because dash has no pipefail: a dump that is cut in a pipe has to fail.
+    command = sh.join("bash", "-e", "-o", "pipefail", "-c", source.dump.command)
+    return f"r backup {sh.join(*options, '--stdin-filename', name)} --stdin-from-command -- {command}"
+
+
+def judged(source: Source, slice_name: str, reply: TaskReply, history: Iterable[Part]) -> Part:
+    """Given what was to be taken, how restic ended and the same part of earlier backups, oldest first, return the part."""
+    summary = summary_of(reply.out)
+    part = Part(slice_name, source.what, "failed", paths=source.folders)
+    if summary is None or reply.status not in {0, _PARTIAL}:
+        return replace(part, state="failed", detail=why_failed(reply))
+    part = Part(
+        slice_name,
+        source.what,
+        "good",
+        summary.snapshot_id,
+        summary.total_bytes_processed,
+        summary.total_files_processed,
+        summary.data_added_packed,
+        paths=source.folders,
+    )
+    if missing := [line.removeprefix(_MISSING) for line in reply.err.splitlines() if line.startswith(_MISSING)]:
+        return replace(part, state="partial", detail=f"missing: {', '.join(missing)}")
+    if reply.status == _PARTIAL:
+        return replace(part, state="partial", detail=f"not all could be read: {_first_error(reply.err)}")
+    return _compared(part, list(history))
+
+
+def state_of(parts: Iterable[Part]) -> State:
+    """Given the parts of a backup, return what the whole is: good only if every one is."""
+    states = {part.state for part in parts}
+    if states <= {"failed"}:
+        return "failed"
+    if states & {"failed", "partial"}:
+        return "partial"
+    return "suspect" if "suspect" in states else "good"
+
+
+def history_of(backups: Iterable[Backup], slice_name: str, what: str) -> list[Part]:
+    """Given backups, oldest first, return the same part of each that has one."""
+    return [part for backup in backups for part in backup.parts if (part.slice, part.what) == (slice_name, what)]
+
+
+def summary_of(out: str) -> _Summary | None:
+    """Given what restic said on stdout, return its summary if it is one that can be believed."""
+    for found in reversed(list(messages(out))):
+        if found.get("message_type") == "summary":
+            try:
+                return _Summary.model_validate(found)
+            except ValidationError:
+                return None
+    return None
+
+
+def messages(text: str) -> Iterator[dict[str, Any]]:
+    """Given lines of which some are JSON objects, yield these; others are for people."""
+    for line in text.splitlines():
+        try:
+            found = json.loads(line) if line.startswith("{") else None
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(found, dict):
+            yield found
+
+
+def why_failed(reply: TaskReply) -> str:
+    """Given a task that failed, return why in a few words."""
+    if reply.status is None:
+        return "it did not come to its end"
+    if known := _CLASSES.get(reply.status):
+        return known
+    return _first_error(reply.err) or f"restic ended with {reply.status} and did not say why"
+
+
+def _compared(part: Part, history: list[Part]) -> Part:
+    if part.files == 0 or part.bytes == 0:
+        return replace(part, state="suspect", detail="it is empty")
+    good = [one.bytes for one in history if one.state == "good"][-_LOOK_BACK:]
+    normal = statistics.median(good) if good else 0
+    if part.bytes >= _TRUST * normal:
+        return part
+    before = history[-_SETTLED:]
+    alike = [one for one in before if one.state == "suspect" and _TRUST <= one.bytes / part.bytes <= 1 / _TRUST]
+    if len(alike) == _SETTLED:
+        return part
+    return replace(part, state="suspect", detail=f"it shrank to {part.bytes} bytes; before, {normal:.0f} were usual")
+
+
+def _first_error(err: str) -> str:
+    """Return the first complaint of restic, or the last line for people."""
+    for found in messages(err):
+        error = found.get("error")
+        text = found.get("message") or (error.get("message") if isinstance(error, dict) else None)
+        if isinstance(text, str):
+            return text.splitlines()[0][:300]
+    lines = [line for line in err.splitlines() if line.strip() and not line.startswith("{")]
+    return lines[-1][:300] if lines else ""

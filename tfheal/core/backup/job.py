@@ -1,0 +1,233 @@
+"""A job of restic on a slice: a transient unit there that goes on when we are gone, and the trip that starts and follows it.
+
+Password and key travel in the script, which is on stdin; they lie in the slice's memory for the moment in which systemd
+takes them over as credentials of the unit, and are in no argument, environment or log, and on no disk. The folder in /run
+holds what the tasks said, so that whoever comes next can still read how a job ended whose controller was killed.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from tfheal.base import sh, untrusted
+from tfheal.base.errors import BadReply, Refused
+from tfheal.core.probe.script import PRELUDE, called_once, framed
+from tfheal.model import paths
+from tfheal.model.backup import Repository
+
+REPLY_CAP: Final = 8 << 20
+LONGEST: Final = 12 * 3_600.0  # seconds; what takes longer does not fit into a night
+_ERRORS: Final = 4_000  # bytes of a task's stderr
+_TASK: Final = re.compile(rb"task (\d{1,4}) (\d{1,3}|-) ([A-Za-z0-9+/=]*) ([A-Za-z0-9+/=]*)")
+_PROGRESS: Final = re.compile(rb"progress (\d{1,4}) ([A-Za-z0-9+/=]*)")
+_REFUSED: Final = re.compile(rb"refused (paused|wiped|restic|busy|gone|failed) ([A-Za-z0-9+/=]*)")
+# `unlock` removes a lock of a dead process of this machine, or one older than half an hour, and no other.
+# A store is tried for three seconds at a time up to twenty: the first packet through an overlay may be lost.
+_WORK: Final = """\
+export RESTIC_PASSWORD_FILE="$CREDENTIALS_DIRECTORY/password" RESTIC_PROGRESS_FPS=1 HOME=/nonexistent
+way="ssh -F /dev/null -T -i $CREDENTIALS_DIRECTORY/key -o UserKnownHostsFile=$CREDENTIALS_DIRECTORY/known_hosts"
+way="$way -o HostKeyAlias=store -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -o BatchMode=yes -o LogLevel=ERROR"
+way="$way -o ServerAliveInterval=15 -o ServerAliveCountMax=4 -o ConnectTimeout=3 -p $port $login"
+r() { restic -r rclone: -o "rclone.program=$way" -o rclone.timeout=20s --json "$@"; }
+open() {
+  r cat config >/dev/null
+  status=$?
+  [ "$status" -eq 11 ] || return "$status"
+  r unlock >/dev/null 2>&1
+  r cat config >/dev/null
+}
+reach() {
+  read -r now _ </proc/uptime
+  until=$((${now%.*} + 17))
+  while :; do
+    said=$(timeout 8 $way 2>&1 >/dev/null </dev/null)
+    [ $? -eq 255 ] || return 0
+    read -r now _ </proc/uptime
+    [ "${now%.*}" -lt "$until" ] || { printf '%s\\n' "$said" >&2; return 1; }
+    sleep 0.5
+  done
+}
+run() {
+  echo "$1" >"$folder/now"
+  ( "task_$1" ) >"$folder/out.$1" 2>"$folder/err.$1" </dev/null
+  status=$?
+  echo "$status" >"$folder/status.$1"
+  [ "$2" = goes-on ] || [ "$status" -eq 0 ] || exit 0
+}
+"""
+_TRIP: Final = """\
+say() { printf '%s %s\\n' "$marker" "$*"; }
+packed() { base64 -w 0; }
+alive() { case $(systemctl is-active "$unit") in active | activating | reloading | deactivating) ;; *) return 1 ;; esac; }
+refuse() { say "refused $1 $(printf %s "$2" | packed)"; }
+follow() {
+  shown=
+  while alive; do
+    sleep 0.4
+    printf . >&2
+    read -r now 2>/dev/null <"$folder/now" || continue
+    line=$(tail -c 3000 "$folder/out.$now" 2>/dev/null | grep '"message_type":"status"' | tail -n 1)
+    [ -z "$line" ] || [ "$line" = "$shown" ] || { shown=$line; say "progress $now $(printf %s "$line" | packed)"; }
+  done
+}
+told() {
+  read -r status 2>/dev/null <"$folder/status.$1" || status=-
+  say "task $1 $status $(tail -c "$2" "$folder/out.$1" 2>/dev/null | packed) $(tail -c "$3" "$folder/err.$1" 2>/dev/null | packed)"
+}
+"""
+_START: Final = """\
+mkdir -p "${folder%/*}" && rm -rf "$folder" && mkdir -m 0700 "$folder" || { refuse failed "no folder in /run"; return; }
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One thing that a job does: sh in which `r` is restic on the repository, and how much of its end is wanted.
+
+    When a task that is `needed` fails, what would come next is not tried.
+    """
+
+    name: str
+    script: str
+    wanted: int = 8_000
+    needed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Tasks for one repository, in order; who asks for them, and their longest time in seconds."""
+
+    id: str
+    app: str
+    who: str
+    tasks: tuple[Task, ...]
+    longest: float = LONGEST
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReply:
+    """How a task ended; no status: it was cut, or never begun."""
+
+    status: int | None
+    out: str
+    err: str
+
+
+REACH: Final = Task("reach", "reach", needed=True)
+OPEN: Final = Task("open", "open", needed=True)
+
+
+def started(job: Job, repository: Repository, marker: str) -> str:
+    """Given a job, its repository and a random marker, return the script that starts it and follows it to its end."""
+    files = {
+        "password": repository.password,
+        "key": repository.key,
+        "known_hosts": "".join(f"store {key}\n" for key in repository.host_keys),
+        "work": _work(job, repository),
+        "id": f"{job.id}\n",
+        "who": f"{untrusted.line(job.who, 200)}\n",
+    }
+    puts = "".join(f'{sh.decoded(text.encode())} >"$folder/{name}"\n' for name, text in files.items())
+    secret = " ".join(f'"$folder/{name}"' for name in ("password", "key", "known_hosts"))
+    start = (
+        f'if alive; then refuse busy "$(head -c 300 "$folder/who")"; return; fi\n{_START}umask 077\n{puts}'
+        f"said=$({_systemd_run(job)} 2>&1)\nstatus=$?\nrm -f {secret}\n"
+        '[ "$status" -eq 0 ] || { refuse failed "$said"; return; }\n'
+    )
+    return _trip(job, marker, _guard() + start)
+
+
+def followed(job: Job, marker: str) -> str:
+    """Given a job that another run started, return the script that follows it to its end, or says that it is gone."""
+    here = f'[ "$(cat "$folder/id" 2>/dev/null)" = {sh.quote(job.id)} ] || {{ refuse gone ""; return; }}\n'
+    return _trip(job, marker, here)
+
+
+def replies(reply: bytes, job: Job, marker: str, hidden: Collection[str]) -> Mapping[str, TaskReply]:
+    """Given the reply of a trip, return how each task ended; raise Refused with the slice's reason, or BadReply."""
+    found: dict[str, TaskReply] = {}
+    ended = False
+    for rest in framed(reply, marker):
+        if refusal := _REFUSED.fullmatch(rest):
+            raise _refusal(refusal[1], untrusted.line(sh.unencoded(refusal[2]) or b"", 300, hidden))
+        if (match := _TASK.fullmatch(rest)) and int(match[1]) < len(job.tasks):
+            task = job.tasks[int(match[1])]
+            out = untrusted.text(sh.unencoded(match[3]) or b"", task.wanted, hidden)
+            err = untrusted.text(sh.unencoded(match[4]) or b"", _ERRORS, hidden)
+            found[task.name] = TaskReply(None if match[2] == b"-" else int(match[2]), out, err)
+        ended = ended or rest == b"end"
+    if not ended or len(found) != len(job.tasks):
+        raise BadReply("the reply is not whole", why=f"{len(found)} of {len(job.tasks)} tasks were told of")
+    return found
+
+
+def progress(line: bytes, job: Job, marker: str) -> tuple[Task, bytes] | None:
+    """Given one line of a running trip, return the task that is under way and restic's word on it, None for noise."""
+    head = f"{marker} ".encode()
+    match = _PROGRESS.fullmatch(line[len(head) :]) if line.startswith(head) else None
+    if match is None or int(match[1]) >= len(job.tasks):
+        return None
+    return job.tasks[int(match[1])], sh.unencoded(match[2]) or b""
+
+
+def _trip(job: Job, marker: str, opening: str) -> str:
+    told = "".join(f"told {index} {task.wanted} {_ERRORS}\n" for index, task in enumerate(job.tasks))
+    body = (
+        PRELUDE
+        + f"marker={marker}\nfolder={_folder(job.app)}\nunit={_unit(job.app)}\n"
+        + _TRIP
+        + opening
+        + f"follow\n{told}say end\n"
+    )
+    return called_once(body, marker)
+
+
+def _guard() -> str:
+    since = f"since $(date -u -r {paths.HANDS_OFF} +%Y-%m-%dT%H:%M:%SZ)"
+    return (
+        f'if [ -e {paths.HANDS_OFF} ]; then refuse paused "{since}"; return; fi\n'
+        f'if [ ! -e {paths.IDENTITY} ]; then refuse wiped ""; return; fi\n'
+        'version=$(restic version 2>&1)\ncase $version in "restic 0."[0-9].* | "restic 0.1"[0-6].*) refuse restic "$version"; return ;;'
+        ' "restic "*) ;; *) refuse restic "$version"; return ;; esac\n'
+    )
+
+
+def _work(job: Job, repository: Repository) -> str:
+    functions = "".join(f"task_{index}() {{\n{task.script}\n}}\n" for index, task in enumerate(job.tasks))
+    runs = "".join(f"run {index} {'needed' if task.needed else 'goes-on'}\n" for index, task in enumerate(job.tasks))
+    login = f"{repository.user}@{repository.address}"
+    values = f"folder={_folder(job.app)} port={repository.port} login={sh.quote(login)}\n"
+    cache = f"export RESTIC_CACHE_DIR=/var/cache/tfheal/{job.app}\n"
+    return PRELUDE + values + cache + _WORK + functions + runs
+
+
+def _systemd_run(job: Job) -> str:
+    properties = (
+        "Type=exec",
+        "Nice=15",
+        "IOSchedulingClass=idle",
+        f"RuntimeMaxSec={job.longest:g}",
+        *(f"LoadCredential={name}:{_folder(job.app)}/{name}" for name in ("password", "key", "known_hosts")),
+    )
+    words: Iterable[str] = (f"--property={one}" for one in properties)
+    return f'systemd-run --quiet --collect --unit="$unit" {sh.join(*words)} sh {_folder(job.app)}/work </dev/null'
+
+
+def _folder(app: str) -> str:
+    return f"{paths.RUN}/backup/{app}"
+
+
+def _unit(app: str) -> str:
+    return f"tfheal-backup-{app}.service"
+
+
+def _refusal(word: bytes, said: str) -> Refused:
+    told = {
+        b"paused": Refused(f"paused by the owner {said}", hint=f"they lift it by removing {paths.HANDS_OFF}"),
+        b"wiped": Refused("the marker of identity is gone", why="this is not the machine that was deployed to"),
+        b"restic": Refused("restic 0.17 or newer is needed", why=said, hint="Debian 13 has 0.18; a deploy installs it"),
+        b"busy": Refused("another run is at work on the slice", why=said),
+        b"gone": Refused("nothing is known of it on the slice", why="it was restarted since, or another job began"),
+    }
+    return told.get(word) or Refused("the job could not be started", why=said)

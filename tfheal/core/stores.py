@@ -1,0 +1,121 @@
+"""The store of an app that wants backups: one more component of it, so that everything treats it as any other.
+
+On the store slice each slice with data of the app has a key and a folder of its own. The key opens no shell and no port:
+it starts `rclone serve restic --append-only` on that folder and nothing else, so a slice that was broken into can add to
+its own repository, and can neither delete from it nor see another.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from tfheal.base import sh
+from tfheal.model import paths
+from tfheal.model.app import AppSpec
+from tfheal.model.backup import STORE
+from tfheal.model.playbook import Check, Component, Playbook, SecretSpec
+from tfheal.model.resources import Directory, File, Packages, Resource, User
+from tfheal.model.workspace import PlaybookFolder, Workspace
+
+NEEDED: Final = ("restic", "openssh-client")  # on a slice with data
+_SERVES: Final = "exec /usr/bin/rclone serve restic --stdio --append-only --config= --cache-dir=/nonexistent"
+_READY: Final = """\
+said=$(rclone version 2>&1) || { printf '%s\\n' "$said" | tail -n 1; exit 1; }
+[ -d {{ data }} ] || { echo 'the folder of the repositories is gone'; exit 1; }
+grep -q restrict,command= {{ home }}/.ssh/authorized_keys || { echo 'no key is let in'; exit 1; }
+"""
+
+
+def password_name(slice_name: str) -> str:
+    """Return the secret of an app that opens the repository of one of its slices."""
+    return f"backup_password_{_plain(slice_name)}"
+
+
+def key_name(slice_name: str) -> str:
+    """Return the secret of an app that is the private SSH key by which one of its slices reaches the store."""
+    return f"backup_key_{_plain(slice_name)}"
+
+
+def public_name(slice_name: str) -> str:
+    """Return the secret of an app that is the public half of that key."""
+    return f"backup_public_{_plain(slice_name)}"
+
+
+def repository(app: str, slice_name: str) -> str:
+    """Return the folder on the store that is the repository of an app on one of its slices."""
+    return f"{paths.data(app, STORE)}/{slice_name}"
+
+
+def holds_data(component: Component) -> bool:
+    """Return whether there is anything in a component that a backup would take."""
+    folders = (one for one in component.resources if isinstance(one, Directory) and one.data)
+    return bool(component.data) or bool(component.dumps) or any(folders)
+
+
+def sources(spec: AppSpec, playbook: Playbook) -> tuple[str, ...]:
+    """Given an app and its playbook, return the slices on which it has data, each once."""
+    of_data = (name for name, part in playbook.components.items() if name != STORE and holds_data(part))
+    return tuple(dict.fromkeys(slice_name for name in of_data for slice_name in spec.place.get(name, ())))
+
+
+def with_stores(workspace: Workspace) -> Workspace:
+    """Given a valid workspace, return it with the store of each app that wants backups as a component of that app."""
+    apps, joined = dict(workspace.apps), {}
+    for name, spec in workspace.apps.items():
+        if spec.backup is not None:
+            joined[name] = _joined(spec, workspace.playbooks[spec.playbook])
+            apps[name] = spec.model_copy(update={"place": {**spec.place, STORE: (spec.backup.to,)}})
+    return replace(workspace, apps=apps, joined=joined)
+
+
+def _joined(spec: AppSpec, folder: PlaybookFolder) -> PlaybookFolder:
+    playbook = folder.playbook
+    clients = sources(spec, playbook)
+    components = {
+        name: _able(component) if holds_data(component) else component
+        for name, component in playbook.components.items()
+    }
+    secrets = {
+        public_name(client): SecretSpec(length=12, description=f"the public SSH key of {client} for backups")
+        for client in clients
+    }
+    update = {
+        "components": {**components, STORE: _store(clients)},
+        "secrets": {**playbook.secrets, **secrets},
+    }
+    return replace(folder, playbook=playbook.model_copy(update=update))
+
+
+def _able(component: Component) -> Component:
+    """Return a component with data and what its backups need."""
+    missing = tuple(name for name in NEEDED if name not in component.packages)
+    return component.model_copy(update={"packages": (*component.packages, *missing)})
+
+
+def _store(clients: tuple[str, ...]) -> Component:
+    return Component(
+        resources=tuple(_resources(clients)),
+        checks=(Check(name="serves", kind="ready", command=_READY),),
+        ladder=("free-disk", "redeploy", "page"),
+    )
+
+
+def _resources(clients: tuple[str, ...]) -> Iterator[Resource]:
+    yield Packages(kind="packages", names=("rclone", "openssh-server"))
+    yield User(kind="user", name="{{ user }}", home="{{ home }}", login_shell="/bin/sh")
+    yield Directory(kind="directory", path="{{ data }}", mode="0711", data=True)
+    for client in clients:
+        folder = f"{{{{ data }}}}/{client}"
+        yield Directory(kind="directory", path=folder, mode="0700", owner="{{ user }}", group="{{ user }}", data=True)
+    lines = "".join(f"{_line(client)}\n" for client in clients)
+    keys = "{{ home }}/.ssh/authorized_keys"
+    yield File(kind="file", path=keys, content=lines, mode="0640", group="{{ user }}", on_change="nothing")
+
+
+def _line(client: str) -> str:
+    """Return the line that lets the key of a slice in, for one command on one folder."""
+    return f'restrict,command="{_SERVES} {{{{ data }}}}/{sh.quote(client)}" {{{{ secrets.{public_name(client)} }}}}'
+
+
+def _plain(slice_name: str) -> str:
+    return slice_name.replace("-", "_")

@@ -1,0 +1,86 @@
+"""The catalogue of backups, kept in the journal's file: it alone says which snapshots are ours, and which are good."""
+
+import json
+
+from tfheal.base import untrusted
+from tfheal.edge.database import Row
+from tfheal.edge.journal import SqliteJournal
+from tfheal.edge.rows import moment, moment_or_none, written, written_or_none
+from tfheal.model.backup import Backup, Part
+
+
+class JournalCatalogue:
+    """The catalogue port over the journal."""
+
+    def __init__(self, journal: SqliteJournal) -> None:
+        """Keep the catalogue in that journal."""
+        self._database = journal.database
+
+    def put(self, backup: Backup) -> None:
+        """Add a backup, or replace what is known of the one with its id."""
+        with self._database.atomic():
+            self._database.change(
+                "put_backup",
+                id=backup.id,
+                app=backup.app,
+                store=backup.store,
+                started=written(backup.started),
+                received=written_or_none(backup.received),
+                state=backup.state,
+                held=int(backup.held),
+                drilled=written_or_none(backup.drilled),
+                detail=untrusted.text(backup.detail),
+            )
+            self._database.change("drop_backup_parts", backup=backup.id)
+            for position, part in enumerate(backup.parts):
+                self._database.change("put_backup_part", backup=backup.id, position=position, **_columns(part))
+
+    def backups(self, app: str | None = None) -> list[Backup]:
+        """Return all backups (of one app), oldest first."""
+        parts: dict[str, list[Part]] = {}
+        for row in self._database.rows("backup_parts", app=app):
+            parts.setdefault(row["backup"], []).append(_part(row))
+        return [_backup(row, tuple(parts.get(row["id"], ()))) for row in self._database.rows("backups", app=app)]
+
+
+def _columns(part: Part) -> dict[str, str | int]:
+    return {
+        "slice": part.slice,
+        "what": part.what,
+        "state": part.state,
+        "snapshot": part.snapshot,
+        "bytes": part.bytes,
+        "files": part.files,
+        "added": part.added,
+        "detail": untrusted.text(part.detail),
+        "paths": json.dumps(part.paths),
+    }
+
+
+def _part(row: Row) -> Part:
+    return Part(
+        slice=row["slice"],
+        what=row["what"],
+        state=row["state"],
+        snapshot=row["snapshot"],
+        bytes=row["bytes"],
+        files=row["files"],
+        added=row["added"],
+        detail=row["detail"],
+        paths=tuple(json.loads(row["paths"])),
+    )
+
+
+def _backup(row: Row, parts: tuple[Part, ...]) -> Backup:
+    return Backup(
+        id=row["id"],
+        app=row["app"],
+        store=row["store"],
+        started=moment(row["started"]),
+        state=row["state"],
+        parts=parts,
+        received=moment_or_none(row["received"]),
+        held=bool(row["held"]),
+        drilled=moment_or_none(row["drilled"]),
+        detail=row["detail"],
+    )

@@ -1,0 +1,244 @@
+"""`tfheal backup`: on each slice with data of an app, one job that takes it all; then a line in the catalogue.
+
+A backup holds a lease of its own, so healing may act meanwhile; what it acted on makes the backup `partial`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from tfheal.base.errors import ActionFailed, ConnectionLost, Refused, TfhealError, Unreachable, UsageError
+from tfheal.base.exits import winning
+from tfheal.core.backup import ages, capture, listing
+from tfheal.core.backup.capture import Source
+from tfheal.core.backup.job import Job, TaskReply
+from tfheal.core.backup.listing import Entry
+from tfheal.core.backup.retention import kept
+from tfheal.flows.act import act_everywhere
+from tfheal.flows.fleet import Limits
+from tfheal.flows.pauses import check
+from tfheal.flows.releases import by_slice, expected, in_use
+from tfheal.flows.repository import follow, run
+from tfheal.model.backup import STORE, Ages, Backup, Keep, Listed, Made, Part, State
+from tfheal.model.inventory import Slice
+from tfheal.model.ports import Ports
+from tfheal.model.release import InstanceName
+from tfheal.model.workspace import Workspace
+
+
+@dataclass(frozen=True, slots=True)
+class _Taking:
+    """One backup under way: of what, and what there is to take on each slice."""
+
+    workspace: Workspace
+    ports: Ports
+    backup: Backup
+    sources: Mapping[str, tuple[Source, ...]]
+    history: tuple[Backup, ...]
+
+
+def lease_of(app: str) -> str:
+    """Return the lease that a backup of an app holds; no app has a slash in its name."""
+    return f"{app}/backup"
+
+
+def with_backups(workspace: Workspace, apps: tuple[str, ...], *, named: bool) -> tuple[str, ...]:
+    """Given apps, return those whose spec wants backups; raise UsageError if one was `named` that does not."""
+    wanted = tuple(app for app in apps if workspace.apps[app].backup is not None)
+    missing = [app for app in apps if app not in wanted]
+    if missing and named:
+        hint = f"write into apps/{missing[0]}.yaml: backup: {{to: SLICE}}"
+        raise UsageError(f"{missing[0]} has no backups", why="its spec does not say where they go", hint=hint)
+    return wanted
+
+
+def backup(workspace: Workspace, apps: tuple[str, ...], ports: Ports, limits: Limits) -> tuple[Made, ...]:
+    """Given apps that want backups, make one of each; what an earlier run left under way is read to its end first."""
+    record = ports.journal.begin_run("backup " + " ".join(apps), ports.clock.now()).id
+    results = []
+    for app in apps:
+        try:
+            with ports.leases.hold(lease_of(app), "backup run", record):
+                _collect(workspace, app, ports, limits)
+                results.append(Made(app, _taken(_taking(workspace, app, ports), limits)))
+        except Refused as refusal:
+            results.append(Made(app, refused=str(refusal)))
+    ports.journal.end_run(record, int(winning(result.exit for result in results)), ports.clock.now())
+    return tuple(results)
+
+
+def listed(workspace: Workspace, apps: tuple[str, ...], ports: Ports) -> Listed:
+    """Given apps, return their backups, newest first, and why each is kept."""
+    found: list[Backup] = []
+    reasons: dict[str, tuple[str, ...]] = {}
+    for app in apps:
+        of_app = ports.catalogue.backups(app)
+        spec = workspace.apps[app].backup
+        found += of_app
+        reasons |= kept(of_app, spec.keep if spec else Keep())
+    return Listed(tuple(sorted(found, key=lambda one: one.started, reverse=True)), reasons)
+
+
+def ages_of(workspace: Workspace, app: str, ports: Ports) -> Ages | None:
+    """Given an app, return how old its backups are, None if it wants none or was never deployed."""
+    spec = workspace.apps[app]
+    if spec.backup is None or not in_use(ports.journal.deployed(app)):
+        return None
+    limit = workspace.provider.levels[spec.service_level].rpo
+    return ages.ages(ports.catalogue.backups(app), limit, ports.clock.now())
+
+
+def lateness(workspace: Workspace, app: str, ports: Ports) -> str:
+    """Given an app, return what is wrong with the age of its backups, if anything is."""
+    found = ages_of(workspace, app, ports)
+    if found is None:
+        return ""
+    deployed = min(item.at for item in in_use(ports.journal.deployed(app)))
+    return ages.late(found, ports.catalogue.backups(app), deployed, ports.clock.now())
+
+
+def due(workspace: Workspace, ports: Ports) -> tuple[str, ...]:
+    """Return the deployed apps of which a backup is to be made now."""
+    now = ports.clock.now()
+    return tuple(
+        app
+        for app, spec in workspace.apps.items()
+        if spec.backup
+        and in_use(ports.journal.deployed(app))
+        and ages.is_due(ports.catalogue.backups(app), spec.backup.every, now)
+    )
+
+
+def one(backup_id: str, ports: Ports) -> Backup:
+    """Given an id, or the beginning of one, return that backup; raise UsageError for none or several."""
+    found = [one for one in ports.catalogue.backups() if one.id.startswith(backup_id)]
+    exact = [one for one in found if one.id == backup_id] or found
+    if len(exact) != 1:
+        what = (
+            f"there is no backup {backup_id}" if not exact else f"{backup_id} is the beginning of {len(exact)} backups"
+        )
+        raise UsageError(what, hint="tfheal backup list shows them")
+    return exact[0]
+
+
+def entries(
+    workspace: Workspace, found: Backup, path: str, ports: Ports, limits: Limits
+) -> dict[str, tuple[Entry, ...]]:
+    """Given a backup and a folder, return what is right in that folder, by the part of the backup that has it."""
+    parts = [part for part in found.parts if part.snapshot]
+    result: dict[str, tuple[Entry, ...]] = {}
+    for part in parts:
+        job = Job(ports.journal.new_id(), found.app, ports.writer, listing.tasks(part.snapshot, path), longest=300.0)
+        target = workspace.inventory.slice(part.slice)
+        with ports.leases.hold(lease_of(found.app), "backup ls", job.id):
+            replies = act_everywhere([target], lambda one, job=job: run(workspace, job, one, ports), limits)[part.slice]  # type: ignore[misc]
+        if isinstance(replies, TfhealError):
+            raise replies
+        result[part.name] = tuple(listing.entries(replied(replies, listing.LIST, part.slice).out))
+    return result
+
+
+def replied(replies: Mapping[str, TaskReply], name: str, where: str) -> TaskReply:
+    """Given what tasks said, return the word of one that did well; raise the error of the one that did not."""
+    for task, reply in replies.items():
+        if reply.status != 0:
+            unreached = task == "reach"
+            what = "the store cannot be reached" if unreached else "restic failed"
+            raise ActionFailed(what, where=where, why=capture.why_failed(reply))
+    return replies[name]
+
+
+def _taking(workspace: Workspace, app: str, ports: Ports, begun: Backup | None = None) -> _Taking:
+    """Return what a backup of an app consists of now; raise Refused where it is not deployed."""
+    items = expected((app,), ports)
+    spec = workspace.apps[app].backup
+    store = [item.release.slice for item in items if item.release.component == STORE]
+    ready = [item for item in items if item.reached]
+    if spec is None or store != [spec.to] or len(ready) != len(items):
+        raise Refused("it is not deployed as its spec says", where=app, hint=f"first: tfheal deploy {app}")
+    releases = by_slice(item.release for item in items if item.release.component != STORE)
+    sources = {name: found for name, ours in releases.items() if (found := capture.sources(ours))}
+    made = begun or Backup(ports.journal.new_id(), app, spec.to, ports.clock.now(), "running")
+    return _Taking(workspace, ports, made, sources, tuple(ports.catalogue.backups(app)))
+
+
+def _collect(workspace: Workspace, app: str, ports: Ports, limits: Limits) -> None:
+    """Read the end of what an earlier run began and could not follow; what a slice knows nothing of has failed."""
+    for begun in ports.catalogue.backups(app):
+        if begun.state == "running":
+            ports.reporter.say(f"{app}: reading how backup {begun.id} ended")
+            _taken(_taking(workspace, app, ports, begun), limits, again=True)
+
+
+def _taken(taking: _Taking, limits: Limits, *, again: bool = False) -> Backup:
+    ports, made = taking.ports, taking.backup
+    for name in taking.sources:
+        check(made.app, name, ports)
+    ports.catalogue.put(made)
+    targets = [taking.workspace.inventory.slice(name) for name in taking.sources]
+    answers = act_everywhere(targets, lambda target: _replies(taking, target, again=again), limits)
+    refused = [error for error in answers.values() if isinstance(error, Refused)]
+    if refused and len(refused) == len(answers) and not again:
+        ports.catalogue.put(_ended(taking, "failed", (), str(refused[0])))
+        raise refused[0]
+    parts = [part for name, answer in answers.items() for part in _parts(taking, name, answer)]
+    for answer in answers.values():
+        # What was begun goes on there without us; what we never reached has not begun, unless an earlier run began it.
+        if isinstance(answer, Unreachable if again else ConnectionLost):
+            return _kept(taking, replace(made, detail=f"the next run reads how it ended: {answer}"))
+    state = capture.state_of(parts)
+    healed = _healed_meanwhile(taking)
+    return _kept(
+        taking,
+        _ended(taking, "partial" if healed and state in {"good", "suspect"} else state, tuple(parts), healed),
+    )
+
+
+def _ended(taking: _Taking, state: State, parts: tuple[Part, ...], detail: str) -> Backup:
+    return replace(taking.backup, state=state, parts=parts, received=taking.ports.clock.now(), detail=detail)
+
+
+def _kept(taking: _Taking, made: Backup) -> Backup:
+    taking.ports.catalogue.put(made)
+    return made
+
+
+def _job(taking: _Taking, name: str) -> Job:
+    spec = taking.workspace.apps[taking.backup.app].backup
+    limit = spec.upload_limit if spec else None
+    tags = {"app": taking.backup.app, "backup": taking.backup.id}
+    tasks = capture.tasks(taking.sources[name], name, tags, limit)
+    return Job(taking.backup.id, taking.backup.app, taking.ports.writer, tasks)
+
+
+def _replies(taking: _Taking, target: Slice, *, again: bool) -> Mapping[str, TaskReply]:
+    job = _job(taking, target.name)
+    if again:
+        return follow(job, target, taking.ports)
+    return run(taking.workspace, job, target, taking.ports)
+
+
+def _parts(taking: _Taking, name: str, answer: Mapping[str, TaskReply] | TfhealError) -> list[Part]:
+    """Return the parts that a slice gave, each judged by itself."""
+    found = []
+    for source in taking.sources[name]:
+        history = capture.history_of(taking.history, name, source.what)
+        if isinstance(answer, TfhealError):
+            found.append(Part(name, source.what, "failed", detail=str(answer), paths=source.folders))
+        elif first := next((task for task in ("reach", capture.INIT) if answer[task].status != 0), None):
+            what = "the store cannot be reached" if first == "reach" else "the repository cannot be opened"
+            why = capture.why_failed(answer[first])
+            found.append(Part(name, source.what, "failed", detail=f"{what}: {why}", paths=source.folders))
+        else:
+            found.append(capture.judged(source, name, answer[source.what], history))
+    return found
+
+
+def _healed_meanwhile(taking: _Taking) -> str:
+    """Return what was done meanwhile to an instance whose data was taken, if anything."""
+    ours = {(taking.backup.app, name) for name in taking.sources}
+    for action in taking.ports.journal.actions(taking.backup.app, since=taking.backup.started):
+        touched: InstanceName | None = action.instance
+        idle = action.verb in {"page", "reflex"} or (touched is not None and touched.component == STORE)
+        if touched and (touched.app, touched.slice) in ours and not idle and action.outcome != "refused":
+            return f"meanwhile there was a {action.verb} of {touched}"
+    return ""

@@ -1,0 +1,78 @@
+"""Running a job of restic on a slice: the way to its repository is put together here, and its progress is told."""
+
+from collections.abc import Callable, Mapping
+
+from tfheal.base.errors import Refused
+from tfheal.core.backup import job as jobs
+from tfheal.core.backup.capture import messages
+from tfheal.core.backup.job import Job, TaskReply
+from tfheal.core.stores import key_name, password_name
+from tfheal.flows.pauses import check
+from tfheal.model import paths
+from tfheal.model.backup import STORE, Repository
+from tfheal.model.inventory import Slice
+from tfheal.model.ports import Exec, Ports
+from tfheal.model.workspace import Workspace
+
+_SLACK = 120.0  # seconds that a trip may last longer than its job
+
+
+def run(workspace: Workspace, job: Job, target: Slice, ports: Ports) -> Mapping[str, TaskReply]:
+    """Given a job and its slice, start it there, follow it, and return what its tasks said; raise Refused with the reason."""
+    check(job.app, target.name, ports)
+    marker = ports.marker()
+    return _followed(
+        jobs.started(job, _repository(workspace, job.app, target, ports), marker), job, target, marker, ports
+    )
+
+
+def follow(job: Job, target: Slice, ports: Ports) -> Mapping[str, TaskReply]:
+    """Given a job that another run started there, follow it to its end; raise Refused if nothing is known of it."""
+    marker = ports.marker()
+    return _followed(jobs.followed(job, marker), job, target, marker, ports)
+
+
+def _followed(script: str, job: Job, target: Slice, marker: str, ports: Ports) -> Mapping[str, TaskReply]:
+    hidden = ports.hidden([target.name])[target.name]
+    order = Exec(
+        script, timeout=job.longest + _SLACK, cap=jobs.REPLY_CAP, on_line=_teller(job, target.name, marker, ports)
+    )
+    reply = ports.transport.run(target, order)
+    return jobs.replies(reply.stdout, job, marker, hidden)
+
+
+def _repository(workspace: Workspace, app: str, target: Slice, ports: Ports) -> Repository:
+    spec = workspace.apps[app].backup
+    if spec is None or not ports.vault.latest(app, key_name(target.name)):
+        raise Refused("it has no repository there", where=f"{app} on {target.name}", hint=f"tfheal deploy {app}")
+    store = workspace.inventory.slice(spec.to)
+    return Repository(
+        address=store.address,
+        port=store.port or 22,
+        user=paths.user(app, STORE),
+        host_keys=ports.keys.pinned(store.name),
+        key=_newest(app, key_name(target.name), ports),
+        password=_newest(app, password_name(target.name), ports),
+    )
+
+
+def _newest(app: str, name: str, ports: Ports) -> str:
+    return ports.vault.get(app, name, ports.vault.latest(app, name)).reveal()
+
+
+def _teller(job: Job, slice_name: str, marker: str, ports: Ports) -> Callable[[bytes], None]:
+    where = f"{job.app}@{slice_name}"
+
+    def tell(line: bytes) -> None:
+        told = jobs.progress(line, job, marker)
+        if told is None:
+            return
+        task, word = told
+        for found in messages(word.decode("utf-8", "replace")):
+            share, done, left = (found.get(key) for key in ("percent_done", "bytes_done", "seconds_remaining"))
+            if isinstance(share, (int, float)) and 0 <= share <= 1:
+                amount = f", {done:,} bytes" if isinstance(done, int) else ""
+                time_left = f", {left} s left" if isinstance(left, int) else ""
+                ports.reporter.step(where, f"{task.name}{amount}{time_left}", round(share * 100), 100)
+
+    return tell

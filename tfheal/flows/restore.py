@@ -1,0 +1,167 @@
+"""`tfheal restore`: a backup is brought back beside the live data, counted and read again, and only then put in its place.
+
+What is lost by that is said before. A service that is not well with what was restored gets back what it had.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tfheal.base.errors import Refused, TfhealError, UsageError
+from tfheal.core.backup import restore as core
+from tfheal.core.backup.job import Job, Task, TaskReply
+from tfheal.flows.act import Work, act, act_everywhere
+from tfheal.flows.backup import lease_of, one, replied
+from tfheal.flows.fleet import Limits
+from tfheal.flows.releases import expected, secret_values
+from tfheal.flows.repository import run
+from tfheal.model.backup import STORE, Backup, Part, Planned, Restored
+from tfheal.model.inventory import Slice
+from tfheal.model.ports import Ports
+from tfheal.model.record import Expected
+from tfheal.model.release import InstanceName
+from tfheal.model.workspace import Workspace
+
+_LONGEST = 12 * 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be restored: which backup (None: the newest good one), of which component, and where to if not in place."""
+
+    backup: str | None = None
+    component: str | None = None
+    scratch: str | None = None
+    path: str | None = None
+
+
+def planned(workspace: Workspace, app: str, wish: Wish, ports: Ports) -> Planned:
+    """Given an app and what is wished, return what would be done; raise UsageError or Refused where nothing can be."""
+    if app not in workspace.apps:
+        raise UsageError(f"there is no app {app}", hint=f"the apps are {', '.join(workspace.apps) or 'none yet'}")
+    if wish.path and not wish.scratch:
+        raise UsageError("--path needs --scratch", why="a part of the data is not put in the place of all of it")
+    backup = _meant(app, wish, ports)
+    items = [item for item in expected((app,), ports) if item.release.component != STORE]
+    chosen = [item for item in items if wish.component in {None, item.release.component}]
+    if not chosen:
+        raise UsageError(f"{app} has no component {wish.component} that is deployed")
+    folders = {item.release.instance: found for item in chosen if (found := _folders(item, backup))}
+    left = tuple(part.name for part in backup.parts if not part.paths)
+    if not folders and not (wish.scratch and left):
+        hint = "--scratch DIR writes what it holds into a folder" if left else "tfheal backup show tells what it holds"
+        raise Refused(f"nothing of backup {backup.id} can be put in place", where=app, hint=hint)
+    return Planned(app, backup, folders, backup.started, wish.scratch, left)
+
+
+def restore(workspace: Workspace, plan: Planned, wish: Wish, ports: Ports, limits: Limits) -> Restored:
+    """Given what is to be done, do it: all of it beside the live data first, then instance by instance in its place."""
+    begun = ports.clock.monotonic()
+    record = ports.journal.begin_run(f"restore {plan.app}", ports.clock.now()).id
+    with ports.leases.hold(lease_of(plan.app), "restore", record), ports.leases.hold(plan.app, "restore", record):
+        stage = _Stage(workspace, plan, wish, ports, limits, record)
+        outcomes = _scratched(stage) if plan.scratch else _in_place(stage)
+    result = Restored(plan, outcomes, ports.clock.monotonic() - begun)
+    ports.journal.end_run(record, int(result.exit), ports.clock.now())
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """One restore under way."""
+
+    workspace: Workspace
+    plan: Planned
+    wish: Wish
+    ports: Ports
+    limits: Limits
+    run: str
+
+    @property
+    def id(self) -> str:
+        """Return what the folders of this restore are called after."""
+        return self.run
+
+
+def _meant(app: str, wish: Wish, ports: Ports) -> Backup:
+    if wish.backup is not None:
+        found = one(wish.backup, ports)
+        if found.app != app or not found.holds_data:
+            raise UsageError(f"{found.id} holds nothing of {app}", why=f"it is a {found.state} backup of {found.app}")
+        return found
+    good = [backup for backup in ports.catalogue.backups(app) if backup.state == "good"]
+    if not good:
+        raise Refused(
+            f"{app} has no good backup", hint="tfheal backup list shows what there is; --snapshot ID takes any"
+        )
+    return max(good, key=lambda backup: backup.received or backup.started)
+
+
+def _folders(item: Expected, backup: Backup) -> tuple[str, ...]:
+    parts = [part for part in backup.parts if part.slice == item.release.slice and part.snapshot]
+    return tuple(path for part in parts for path in core.folders_of(item.release, part))
+
+
+def _in_place(stage: _Stage) -> dict[InstanceName, str]:
+    names = list(dict.fromkeys(name.slice for name in stage.plan.folders))
+    failed = _everywhere(stage, names, lambda name: _beside(stage, name))
+    if failed:
+        return {
+            name: failed.get(name.slice, "another slice failed, so nothing was changed") for name in stage.plan.folders
+        }
+    meant = {item.release.instance: item for item in expected((stage.plan.app,), stage.ports)}
+    return {name: _switched(stage, meant[name], folders) for name, folders in stage.plan.folders.items()}
+
+
+def _scratched(stage: _Stage) -> dict[InstanceName, str]:
+    names = list(dict.fromkeys(part.slice for part in stage.plan.backup.parts if part.snapshot))
+    failed = _everywhere(
+        stage, names, lambda name: core.scratch_tasks(_parts(stage, name), stage.plan.scratch or "", stage.wish.path)
+    )
+    done = dict.fromkeys(names, "done") | failed
+    return {InstanceName(stage.plan.app, stage.wish.component or "data", name): how for name, how in done.items()}
+
+
+def _parts(stage: _Stage, slice_name: str) -> list[Part]:
+    return [part for part in stage.plan.backup.parts if part.slice == slice_name and part.snapshot]
+
+
+def _beside(stage: _Stage, slice_name: str) -> tuple[Task, ...]:
+    (part,) = (part for part in _parts(stage, slice_name) if part.paths)
+    wanted = {path for name, paths in stage.plan.folders.items() if name.slice == slice_name for path in paths}
+    return core.beside_tasks(part, wanted, stage.id)
+
+
+def _everywhere(stage: _Stage, names: list[str], tasks: Callable[[str], tuple[Task, ...]]) -> dict[str, str]:
+    """Run tasks on slices, and return the reasons of those where one failed."""
+    ports, app = stage.ports, stage.plan.app
+
+    def there(target: Slice) -> Mapping[str, TaskReply]:
+        job = Job(stage.id, app, ports.writer, tasks(target.name), longest=_LONGEST)
+        return run(stage.workspace, job, target, ports)
+
+    failed = {}
+    targets = [stage.workspace.inventory.slice(name) for name in names]
+    for name, answer in act_everywhere(targets, there, stage.limits).items():
+        try:
+            if isinstance(answer, TfhealError):
+                raise answer
+            replied(answer, core.BESIDE, name)
+        except TfhealError as error:
+            failed[name] = str(error)
+    return failed
+
+
+def _switched(stage: _Stage, item: Expected, folders: tuple[str, ...]) -> str:
+    release, ports = item.release, stage.ports
+    secrets = secret_values(release, ports)
+    work = Work(
+        verb="restore",
+        release=release,
+        steps=(core.switch(release, folders, stage.id, secrets),),
+        secrets=secrets,
+        why=f"restore of backup {stage.plan.backup.id}",
+        run=stage.run,
+        generation=item.deployed.generation,
+    )
+    done = act(work, stage.workspace.inventory.slice(release.slice), ports)
+    return "done" if done.outcome == "done" else f"{done.outcome}: {done.detail}"

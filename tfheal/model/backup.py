@@ -1,0 +1,193 @@
+"""Backups: what an app spec says of them, what one holds, and the catalogue's word on each.
+
+A *backup* of an app is all its data at one time: one restic snapshot for the folders of its components on a slice, and one
+for each dump. Its id is ours and so is its receipt time: what a slice says of times and names decides nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal
+
+from pydantic import Field
+
+from tfheal.base.exits import Exit
+from tfheal.model.names import Duration, Name, Size, Strict
+from tfheal.model.release import InstanceName
+
+STORE: Final = "store"  # the component that an app with backups has on its store slice
+FOLDERS: Final = "folders"  # what the snapshot of the folders is called; a dump is called as its playbook calls it
+State = Literal["running", "good", "partial", "suspect", "failed"]
+
+
+class Keep(Strict):
+    """How many backups the rules keep: of each hour, day, week and month the newest good one."""
+
+    hourly: int = Field(default=24, ge=0, le=1_000, description="how many hours")
+    daily: int = Field(default=7, ge=0, le=1_000, description="how many days")
+    weekly: int = Field(default=5, ge=0, le=1_000, description="how many weeks")
+    monthly: int = Field(default=12, ge=0, le=1_000, description="how many months")
+
+
+class AppBackup(Strict):
+    """Where the backups of an app go, and how often."""
+
+    to: Name = Field(description="the store: another slice of the same owner, on which nothing of this app runs")
+    every: Duration = Field(default=86_400.0, ge=60, description="how often `tfheal tick` makes one")
+    keep: Keep = Field(default=Keep(), description="which ones are worth keeping; `backup list` shows why")
+    upload_limit: Size | None = Field(
+        default=None, description="the most bytes a second that go to the store; none: no limit"
+    )
+
+
+class ServiceLevel(Strict):
+    """What is promised of apps that name it."""
+
+    rpo: Duration = Field(
+        default=93_600.0,
+        gt=0,
+        description="how old the newest complete backup may be (26 h: a day, and two to make it)",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One snapshot of a backup: where its data was, what restic counted, and how it went.
+
+    Bytes and files are all that it holds; `added` is what it cost in the store.
+    """
+
+    slice: str
+    what: str
+    state: State
+    snapshot: str = ""
+    bytes: int = 0
+    files: int = 0
+    added: int = 0
+    detail: str = ""
+    paths: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Return how it is called in a message."""
+        return f"{self.what}@{self.slice}"
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """One line of the catalogue; `received` is when we heard of its end, by our clock."""
+
+    id: str
+    app: str
+    store: str
+    started: datetime
+    state: State
+    parts: tuple[Part, ...] = ()
+    received: datetime | None = None
+    held: bool = False
+    drilled: datetime | None = None
+    detail: str = ""
+
+    @property
+    def bytes(self) -> int:
+        """Return how much it holds."""
+        return sum(part.bytes for part in self.parts)
+
+    @property
+    def added(self) -> int:
+        """Return what it cost in the store."""
+        return sum(part.added for part in self.parts)
+
+    @property
+    def holds_data(self) -> bool:
+        """Return whether anything can be restored from it."""
+        return any(part.snapshot for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """The way to the repository of one app on one slice, for a script that runs there.
+
+    `host_keys` are the pinned ones of the store, each as `TYPE KEY`; key and password are plain text and go to nobody else.
+    """
+
+    address: str
+    port: int
+    user: str
+    host_keys: tuple[str, ...]
+    key: str
+    password: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """A new pair of SSH keys, as OpenSSH writes them."""
+
+    private: str
+    public: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """How old the backups of an app are, in seconds: the newest of any kind, and the newest good one; None: never."""
+
+    taken: float | None
+    complete: float | None
+    limit: float
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The backups of apps, newest first, and for each why it is kept: no reason means that the rules would let it go."""
+
+    backups: tuple[Backup, ...]
+    reasons: Mapping[str, tuple[str, ...]]
+
+
+_EXITS: Final[Mapping[State, Exit]] = {
+    "good": Exit.OK,
+    "suspect": Exit.FINDINGS,
+    "running": Exit.UNKNOWN,
+    "partial": Exit.FAILED,
+    "failed": Exit.FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What became of the backup of one app: its line in the catalogue, or why there is none."""
+
+    app: str
+    backup: Backup | None = None
+    refused: str = ""
+
+    @property
+    def exit(self) -> Exit:
+        """Return the exit code that this app asks for."""
+        return _EXITS[self.backup.state] if self.backup else Exit.REFUSED
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What a restore will do: from which backup, what to which instance; data that came after `lost_since` goes."""
+
+    app: str
+    backup: Backup
+    folders: Mapping[InstanceName, tuple[str, ...]]
+    lost_since: datetime
+    scratch: str | None = None
+    left: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """How a restore ended on each instance: `done`, or why not."""
+
+    planned: Planned
+    outcomes: Mapping[InstanceName, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def exit(self) -> Exit:
+        """Return the exit code: whatever is not done has failed."""
+        return Exit.OK if set(self.outcomes.values()) <= {"done"} else Exit.FAILED

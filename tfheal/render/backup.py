@@ -1,0 +1,138 @@
+"""Backups in words, and as scripts read them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from tfheal.base.moments import rfc3339
+from tfheal.core.backup.listing import Entry
+from tfheal.model.backup import Backup, Listed, Made, Part
+from tfheal.render.words import ago, size, table
+
+_STYLES: Final = {"good": "green", "partial": "yellow", "suspect": "yellow", "failed": "bold red", "running": "cyan"}
+
+
+def made_words(results: Sequence[Made]) -> RenderableType:
+    """Given what became of backups, return it for a person."""
+    parts: list[RenderableType] = []
+    for result in results:
+        if result.backup is None:
+            parts.append(Text.assemble((result.app, "bold"), "  ", ("refused", "yellow"), f"  {result.refused}"))
+        else:
+            parts += _entry(result.backup)
+    return Group(*parts) if parts else Text("no app has backups")
+
+
+def made_document(results: Sequence[Made], round_trips: int) -> dict[str, object]:
+    """Given what became of backups, return it as scripts read it."""
+    return {
+        "round_trips": round_trips,
+        "backups": [
+            {"app": result.app, "refused": result.refused} if result.backup is None else backup_document(result.backup)
+            for result in results
+        ],
+    }
+
+
+def listed_words(listed: Listed, now: datetime) -> RenderableType:
+    """Given backups and why each is kept, return them as a table for a person."""
+    if not listed.backups:
+        return Text("no backups yet: tfheal backup run makes one")
+    made = table("id", "app", "taken", "state", "holds", "added", "kept for")
+    for backup in listed.backups:
+        why = ", ".join(listed.reasons.get(backup.id, ())) or "may go"
+        state = Text(backup.state, style=_STYLES[backup.state])
+        taken = f"{ago(backup.started, now)} ago"
+        made.add_row(backup.id, backup.app, taken, state, size(backup.bytes), size(backup.added), why)
+    return made
+
+
+def listed_document(listed: Listed) -> dict[str, object]:
+    """Given backups and why each is kept, return them as scripts read them."""
+    return {
+        "backups": [
+            {**backup_document(backup), "kept_for": list(listed.reasons.get(backup.id, ()))}
+            for backup in listed.backups
+        ]
+    }
+
+
+def backup_words(backup: Backup) -> RenderableType:
+    """Given a backup, return all that is known of it for a person."""
+    return Group(*_entry(backup))
+
+
+def backup_document(backup: Backup) -> dict[str, object]:
+    """Given a backup, return it as scripts read it."""
+    return {
+        "id": backup.id,
+        "app": backup.app,
+        "store": backup.store,
+        "state": backup.state,
+        "started": rfc3339(backup.started),
+        "received": rfc3339(backup.received) if backup.received else {"unknown": "its end is not known yet"},
+        "bytes": backup.bytes,
+        "added": backup.added,
+        "held": backup.held,
+        "detail": backup.detail,
+        "parts": [_part(part) for part in backup.parts],
+    }
+
+
+def entries_words(found: Mapping[str, Sequence[Entry]]) -> RenderableType:
+    """Given what a backup holds in a folder, by part, return it for a person."""
+    lines: list[RenderableType] = []
+    for part, entries in found.items():
+        lines.append(Text(part, style="bold"))
+        lines += [Text(f"  {size(entry.bytes):>8}  {entry.path}{'/' * (entry.kind == 'dir')}") for entry in entries]
+    return Group(*lines)
+
+
+def entries_document(backup: Backup, path: str, found: Mapping[str, Sequence[Entry]]) -> dict[str, object]:
+    """Given what a backup holds in a folder, by part, return it as scripts read it."""
+    return {
+        "id": backup.id,
+        "path": path,
+        "parts": {
+            part: [
+                {"path": entry.path, "type": entry.kind, "bytes": entry.bytes, "changed": entry.changed}
+                for entry in entries
+            ]
+            for part, entries in found.items()
+        },
+    }
+
+
+def _entry(backup: Backup) -> list[RenderableType]:
+    head = Text.assemble(
+        (backup.app, "bold"),
+        f"  {backup.id}  ",
+        (backup.state, _STYLES[backup.state]),
+        f"  {rfc3339(backup.started)}  {size(backup.bytes)}, {size(backup.added)} new in {backup.store}",
+    )
+    lines: list[RenderableType] = [head]
+    for part in backup.parts:
+        told = f"{size(part.bytes)} in {part.files} files, snapshot {part.snapshot[:8]}" if part.snapshot else "nothing"
+        lines.append(
+            Text.assemble(
+                f"  {part.name}  ", (part.state, _STYLES[part.state]), f"  {told}", f"  {part.detail}".rstrip()
+            )
+        )
+    return [*lines, Text(f"  {backup.detail}")] if backup.detail else lines
+
+
+def _part(part: Part) -> dict[str, object]:
+    return {
+        "slice": part.slice,
+        "what": part.what,
+        "state": part.state,
+        "snapshot": part.snapshot or {"unknown": "none was made"},
+        "bytes": part.bytes,
+        "files": part.files,
+        "added": part.added,
+        "paths": list(part.paths),
+        "detail": part.detail,
+    }

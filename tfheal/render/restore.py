@@ -1,0 +1,56 @@
+"""A restore in words, and as scripts read it."""
+
+from datetime import datetime
+
+from tfheal.base.moments import rfc3339
+from tfheal.model.backup import Planned, Restored
+from tfheal.render.words import ago, size, span
+
+
+def planned_words(plan: Planned, now: datetime) -> str:
+    """Given what a restore would do, return it for a person, what is lost by it too."""
+    backup = plan.backup
+    lines = [f"{plan.app}: backup {backup.id}, {backup.state}, {rfc3339(backup.started)}, {size(backup.bytes)}"]
+    if plan.scratch:
+        return "\n".join([*lines, f"  into {plan.scratch} on its slices; what is live stays as it is"])
+    lines += [f"  {name}  {', '.join(folders)}" for name, folders in plan.folders.items()]
+    lines += [f"  {name} is not part of it: --scratch DIR writes it into a folder" for name in plan.left]
+    lost = f"what was written in the last {ago(plan.lost_since, now)}, since {rfc3339(plan.lost_since)}, is not in it"
+    return "\n".join([*lines, f"  {lost}; it is set aside beside what comes back"])
+
+
+def restored_words(restored: Restored) -> str:
+    """Given how a restore ended, return it for a person."""
+    lines = [f"{name}  {how}" for name, how in restored.outcomes.items()]
+    return "\n".join(
+        [
+            f"{restored.planned.app}: restored in {span(restored.seconds)}"
+            if restored.exit == 0
+            else f"{restored.planned.app}: not restored",
+            *(f"  {line}" for line in lines),
+        ]
+    )
+
+
+def planned_document(plan: Planned) -> dict[str, object]:
+    """Given what a restore would do, return it as scripts read it."""
+    return {
+        "app": plan.app,
+        "backup": plan.backup.id,
+        "state": plan.backup.state,
+        "data_time": rfc3339(plan.lost_since),
+        "scratch": plan.scratch or False,
+        "instances": [{"instance": str(name), "folders": list(folders)} for name, folders in plan.folders.items()],
+        "left_out": list(plan.left),
+    }
+
+
+def restored_document(restored: Restored, round_trips: int) -> dict[str, object]:
+    """Given how a restore ended, return it as scripts read it."""
+    outcomes = [{"instance": str(name), "outcome": how} for name, how in restored.outcomes.items()]
+    return {
+        **planned_document(restored.planned),
+        "outcomes": outcomes,
+        "seconds": round(restored.seconds, 3),
+        "round_trips": round_trips,
+    }
