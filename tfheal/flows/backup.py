@@ -97,13 +97,13 @@ def lateness(workspace: Workspace, app: str, ports: Ports) -> str:
 
 
 def due(workspace: Workspace, ports: Ports) -> tuple[str, ...]:
-    """Return the deployed apps of which a backup is to be made now."""
+    """Return the apps of which a backup is to be made now: those whose store is deployed, and whose last is old enough."""
     now = ports.clock.now()
     return tuple(
         app
         for app, spec in workspace.apps.items()
         if spec.backup
-        and in_use(ports.journal.deployed(app))
+        and any(item.instance.component == STORE for item in in_use(ports.journal.deployed(app)))
         and ages.is_due(ports.catalogue.backups(app), spec.backup.every, now)
     )
 

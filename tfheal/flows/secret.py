@@ -56,7 +56,7 @@ def declared(workspace: Workspace, app: str, name: str) -> SecretSpec:
         return SecretSpec(description="the address that `tfheal tick` pings")
     if app not in workspace.apps:
         raise _unknown(f"there is no app {app}", app, workspace.apps, "the apps")
-    specs = workspace.folder(app).playbook.secrets
+    specs = workspace.playbooks[workspace.apps[app].playbook].playbook.secrets
     if name not in specs:
         raise _unknown(f"{app} has no secret {name}", name, specs, "its secrets")
     return specs[name]
