@@ -39,9 +39,9 @@ open() {
 }
 reach() {
   read -r now _ </proc/uptime
-  until=$((${now%.*} + 17))
+  until=$((${now%.*} + 14))
   while :; do
-    said=$(timeout 8 $way 2>&1 >/dev/null </dev/null)
+    said=$(timeout 6 $way 2>&1 >/dev/null </dev/null)
     [ $? -eq 255 ] || return 0
     read -r now _ </proc/uptime
     [ "${now%.*}" -lt "$until" ] || { printf '%s\\n' "$said" >&2; return 1; }

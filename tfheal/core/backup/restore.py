@@ -35,20 +35,22 @@ _COUNT: Final = """\
 came=$(find PLACES ! -type d | wc -l)
 [ "$came" -ge "$files" ] || { fail "$came of $files files came"; return; }
 """
+# An exchange is one step of the kernel where mv knows it (coreutils 9.5): the data is at no moment nowhere.
 _SWITCH: Final = r"""
 exec 2>&1
-exchange() { mv --exchange -T -- "$1" "$2" 2>/dev/null || { mv -T -- "$2" "$2.swap" && mv -T -- "$1" "$2" && mv -T -- "$2.swap" "$1"; }; }
+exchange() {
+    mv --exchange -T -- "$1" "$2" 2>/dev/null && return
+    mv -T -- "$2" "$2.swap" || return
+    if mv -T -- "$1" "$2"; then mv -T -- "$2.swap" "$1"; else mv -T -- "$2.swap" "$2"; return 1; fi
+}
 stop() { [ -z "$unit" ] || systemctl stop -- "$unit"; }
 start() { [ -z "$unit" ] || systemctl start -- "$unit"; }
-before() { echo "$1.before-$id"; }
+aside() { echo "$1.before-$id"; }
 into() {
-    [ -d "$2" ] || { [ -e "$(before "$1")" ] && return 0; echo "$2 is not there"; return 1; }
-    if [ -e "$1" ]; then exchange "$2" "$1" && mv -T -- "$2" "$(before "$1")"; else mv -T -- "$2" "$1"; fi
+    [ -d "$2" ] || { echo "$2 is not there"; return 1; }
+    if [ -e "$1" ]; then mv -T -- "$2" "$(aside "$1")" && exchange "$(aside "$1")" "$1"; else mv -T -- "$2" "$1"; fi
 }
-back() {
-    [ -e "$(before "$1")" ] || return 0
-    exchange "$(before "$1")" "$1" && rm -rf --one-file-system -- "$(before "$1")"
-}
+back() { [ ! -e "$(aside "$1")" ] || exchange "$(aside "$1")" "$1"; }
 """
 
 
@@ -108,14 +110,21 @@ def switch(release: Release, folders: Iterable[str], restore: str, secrets: Secr
     """Given a release and its folders that were restored beside, return the step that puts them in place, or all back."""
     pairs = [(path, f"{beside(path, restore)}{path}") for path in folders]
     done = f"{paths.state(release.app, release.component)}/restored-{restore}"
-    ins = "".join(f"into {sh.join(live, new)} || undo='a folder could not be put in place'\n" for live, new in pairs)
-    outs = "".join(f"back {sh.quote(live)}\n" for live, _ in pairs)
+    ins = "".join(
+        f"[ -n \"$undo\" ] || {{ into {sh.join(live, new)} && switched={count}; }} || undo='a folder could not be put in place'\n"
+        for count, (live, new) in enumerate(pairs, start=1)
+    )
+    # What is deleted is what was restored: behind an exchange that was taken back, or before one that never was.
+    outs = "; ".join(
+        f'if [ "$switched" -lt {count} ] || back {sh.quote(live)}; then rm -rf --one-file-system -- "$(aside {sh.quote(live)})"; fi'
+        for count, (live, _) in enumerate(pairs, start=1)
+    )
     clean = sh.join("rm", "-rf", "--one-file-system", "--", *dict.fromkeys(beside(path, restore) for path, _ in pairs))
     apply = (
-        f"unit={sh.quote(release.unit or '')} id={restore}\n{_SWITCH}undo=\nstop || exit 1\n{ins}"
+        f"unit={sh.quote(release.unit or '')} id={restore}\n{_SWITCH}undo= switched=0\nstop || exit 1\n{ins}"
         f'[ -n "$undo" ] || {{ start; said=$( ( {wait_script(release, secrets)} ) 2>&1 ) || undo=$said; }}\n'
         f'[ -n "$undo" ] || {{ said=$( ( {_ready(release, secrets)} ) 2>&1 ) || undo=$said; }}\n'
-        f'if [ -n "$undo" ]; then stop; {outs.replace(chr(10), "; ")}start; echo "undone: $undo"; exit 1; fi\n'
+        f'if [ -n "$undo" ]; then stop; {outs}; {clean}; start; echo "undone: $undo"; exit 1; fi\n'
         f"{clean}\nrm -f {paths.state(release.app, release.component)}/restored-*\n: >{sh.quote(done)}\n"
     )
     longest = 2 * release.stop_timeout + 2 * release.start_timeout + _READY_PATIENCE + 120
