@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from tfheal.base.errors import ActionFailed
-from tfheal.lab import groups, machine
+from tfheal.lab import groups, machine, record
 from tfheal.lab.faults.fault import Fault, Scripts, Target, of_scripts
 from tfheal.lab.faults.services import START, STATE
 from tfheal.model.lab import FaultKind
@@ -116,54 +116,67 @@ def _enforced(target: Target, what: groups.Limited) -> int:
     return limit
 
 
-# Files in memory, made by the slice itself, as what is charged to a group is charged to whoever writes it.
+# Files in memory, made by the slice itself, as what is charged to a group is charged to whoever writes it. The kernel is
+# told to begin with the service, and to end with who writes: else it might come to the slice's first process, and all of it.
 _HOARD: Final = "/run/tfheal-lab/hoard"
-_HOARDS: Final = f"mountpoint -q {_HOARD}"
-_HOARD_MADE: Final = of_scripts(
+_LET_GO: Final = f"systemctl stop hoarder 2>/dev/null || true\n! mountpoint -q {_HOARD} || umount {_HOARD}\n"
+_HOARDER: Final = of_scripts(
     FaultKind(
         "memory-hog",
         "process",
-        does="fills the slice's memory to its limit with files that stay there, until the kernel kills for want of it",
-        proven="they are there, and the kernel has killed a process of the slice",
-        mended="the files are gone, and the service is started",
+        does="fills the slice's memory to its limit, as a service that leaks does, until the kernel kills for want of it",
+        proven="the kernel has killed a process of the slice since",
+        mended="the memory is free, and the service is started, if nobody did",
         needs="unit",
     ),
     Scripts(
-        put=f"""{_RUNS}mkdir -p {_HOARD}
-{_HOARDS} || mount -t tmpfs -o size=100% hoard {_HOARD}
-systemd-run --quiet --collect --expand-environment=no --unit=hoarder sh -c '
+        put=f"""{_RUNS}for process in $(cat "/sys/fs/cgroup$(systemctl show -P ControlGroup "$unit")/cgroup.procs"); do
+    echo 1000 > "/proc/$process/oom_score_adj"
+done
+mkdir -p {_HOARD}
+mountpoint -q {_HOARD} || mount -t tmpfs -o size=100% hoard {_HOARD}
+systemd-run --quiet --collect --expand-environment=no --unit=hoarder --property=OOMScoreAdjust=500 sh -c '
 number=0
-while head -c 4M /dev/zero > {_HOARD}/$number; do number=$((number + 1)); sleep 0.02; done'
+while head -c 4M /dev/zero > {_HOARD}/$number; do number=$((number + 1)); sleep 0.02; done
+umount {_HOARD}'
 """,
-        seen=f'{_HOARDS} && echo "$(du -sm {_HOARD} | cut -f 1) MiB are taken, $unit is {STATE}"',
-        mend=f"""systemctl stop hoarder 2>/dev/null || true
-! {_HOARDS} || umount {_HOARD}
-{START}""",
+        seen=f'echo "$unit is {STATE}"',
+        mend=_LET_GO + START,
     ),
 )
 _PATIENCE: Final = 60.0
 
 
 def _take_memory(target: Target) -> None:
+    """Take it until the kernel kills, then let go of it, as it would be with whom it kills for a leak."""
     limit = _enforced(target, "memory")
-    before = groups.killed(target.lab, target.slice)
-    _HOARD_MADE.put(target)
+    record.write(target.folder / "killed.json", {"before": groups.killed(target.lab, target.slice)})
+    _HOARDER.put(target)
     deadline = time.monotonic() + _PATIENCE
-    while groups.killed(target.lab, target.slice) <= before and time.monotonic() < deadline:
+    while not _killed_since(target) and time.monotonic() < deadline:
         time.sleep(0.05)
-    machine.enter(target.lab, target.slice, "systemctl stop hoarder")
-    if groups.killed(target.lab, target.slice) <= before:
+    machine.enter(target.lab, target.slice, _LET_GO)
+    if not _killed_since(target):
         why = f"the kernel killed nothing within {_PATIENCE:.0f} s, at {limit >> 20} MiB"
         raise ActionFailed("the memory does not run out", where=target.slice, why=why)
 
 
-def _memory_is_taken(target: Target) -> str:
-    taken = _HOARD_MADE.seen(target)
-    killed = groups.killed(target.lab, target.slice)
-    return f"{taken}, the kernel has killed {killed} of its processes" if taken and killed else ""
+def _killed_since(target: Target) -> int:
+    before = (record.read(target.folder / "killed.json") or {}).get("before")
+    return groups.killed(target.lab, target.slice) - before if isinstance(before, int) else 0
 
 
-MEMORY_HOG: Final = replace(_HOARD_MADE, put=_take_memory, seen=_memory_is_taken)
+def _memory_was_taken(target: Target) -> str:
+    killed = _killed_since(target)
+    return f"the kernel has killed {killed} of its processes, {_HOARDER.seen(target)}" if killed else ""
+
+
+def _free_memory(target: Target) -> None:
+    _HOARDER.mend(target)
+    (target.folder / "killed.json").unlink(missing_ok=True)
+
+
+MEMORY_HOG: Final = replace(_HOARDER, put=_take_memory, seen=_memory_was_taken, mend=_free_memory)
 
 # It takes the place of every process that ends, in a few hundred bytes of memory each; a shell would need a megabyte.
 _FORKING: Final = "$SIG{CHLD} = q(IGNORE); while (1) { my $p = fork; if (!defined $p) { select undef, undef, undef, 0.1 } elsif (!$p) { sleep 1e6; exit } }"
