@@ -9,6 +9,7 @@ import json
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -25,13 +26,14 @@ from tfheal.core.diagnose import diagnosed
 from tfheal.core.probe import instance, machine
 from tfheal.core.probe.script import answers
 from tfheal.core.resources import steps
-from tfheal.model.facts import Known, SliceFacts, Unknown
+from tfheal.model.facts import Fact, Known, SliceFacts, Unknown
 from tfheal.model.inventory import SliceEntry
 from tfheal.model.record import Deployed, Expected
 from tfheal.model.results import AppResult, InstanceResult, Status
 from tfheal.render.apps import deploy_document, deploy_words
 from tfheal.render.status import status_document, status_words
 
+T = TypeVar("T")
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 CHECKS = [
     {"name": "answers", "kind": "alive", "command": "echo up"},
@@ -42,7 +44,9 @@ DATA = {"kind": "directory", "path": "/srv/notes", "data": True}
 RELEASE = a_release(DATA, FILE, checks=CHECKS)
 STEPS = steps(RELEASE, {})
 QUESTIONS = (machine.QUESTION, *instance.questions(RELEASE, STEPS, {}), machine.UPDATES)
-STATE = a_state(RELEASE.id, "1").encode()
+REFLEX = b'reflex {"at":"2026-01-02T00:00:00Z","event":"restarted","why":"answers"}\n'
+STATE = a_state(RELEASE.id, "1").encode() + REFLEX
+PAUSE = b"2026-01-03T00:00:00Z\nid 0123abcd\nsince 2026-01-01T00:00:00Z\nby ops\nwhy moving house\n"
 DIFFERS = packed(b"content differs\ncurrent:" + packed(b"a = 2\n"))
 TRUTH = (
     MACHINE,
@@ -65,10 +69,15 @@ def probes() -> st.SearchStrategy[bytes]:
     # Most of a reply is true, or the lie that would be believed drowns in others.
     status = st.sampled_from([0] * 12 + [1, 2, 124, 127, 137, 255, 999])
     frames = [
-        st.builds(frame, st.just(index), seldom(truth, spoiled(truth)), status, st.integers(0, 10**6))
-        for index, truth in enumerate(TRUTH)
+        st.builds(frame, st.just(index), seldom(truth, st.one_of(spoiled(truth), *more)), status, st.integers(0, 10**6))
+        for index, (truth, more) in enumerate(zip(TRUTH, [[spoiled(PAUSE).map(paused)], *([[]] * 5)], strict=True))
     ]
     return mangled(st.tuples(*frames, st.just(f"{MARKER} end".encode())).map(list), MARKER)
+
+
+def paused(told: bytes) -> bytes:
+    """Return what a machine answers that keeps this as a pause of the app."""
+    return MACHINE + b"pause notes " + packed(told) + b"\n"
 
 
 def reports() -> st.SearchStrategy[bytes]:
@@ -105,7 +114,7 @@ def seen(reply: bytes) -> SliceFacts | None:
         told = answers(reply, QUESTIONS, MARKER, [SENTINEL])
     except BadReply:
         return None
-    figures = machine.machine(told["machine"], told["updates"], 1767323045.0, 1767323046.0)
+    figures = machine.machine(told["machine"], told["updates"], 1767323045.0, 1767323046.0, "s1", [SENTINEL])
     facts = instance.facts(RELEASE, STEPS, [SENTINEL], told)
     return SliceFacts("s1", NOW.isoformat(), figures, {RELEASE.instance.on_slice: facts})
 
@@ -229,6 +238,11 @@ ENDS: dict[str, Callable[[Report], bool]] = {
 }
 
 
+def known(fact: Fact[tuple[T, ...]]) -> tuple[T, ...]:
+    """Return what is known."""
+    return fact.value if isinstance(fact, Known) else ()
+
+
 def whole(*outputs: bytes) -> bytes:
     """Return a reply with these answers."""
     return (
@@ -249,6 +263,21 @@ def test_any_one_word_may_be_a_lie() -> None:
             assert all(is_clean(text) for text in texts(documents))
             reached.update(name for name, is_so in BELIEVED.items() if name not in reached and is_so(facts))
     assert reached == set(BELIEVED)
+
+
+def test_any_word_that_is_kept_there_may_be_a_lie() -> None:
+    """Of a pause why, by whom, since and until when; of the reflex what it did: what is believed can be shown to anybody."""
+    kept = [(paused(lie), STATE) for lie in lies(PAUSE, ["value", "line"])]
+    hidden = "".join(f"\\u{ord(one):04x}" for one in f"{SENTINEL}\x1b").encode()  # as JSON may write it
+    kept += [(MACHINE, STATE + REFLEX.replace(b"answers", poison)) for poison in (*POISONS, hidden)]
+    told: set[str] = set()
+    for first, second in kept:
+        facts = seen(whole(first, second, *TRUTH[2:]))
+        assert facts is not None
+        assert all(is_clean(text) for text in texts(shown(facts, words=False)[0]))
+        told |= {pause.why for pause in known(facts.machine.pauses)}
+        told |= {event.why for event in facts.instances["notes/web"].reflex}
+    assert {"moving house", "moving ***", "***", "***\\x1b", "answers"} < told
 
 
 def test_any_word_of_a_report_may_be_a_lie() -> None:

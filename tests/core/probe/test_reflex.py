@@ -40,7 +40,7 @@ def test_events_are_read() -> None:
     assert events(told) == (
         ReflexEvent(AT, "restarted", "answers failed"),
         ReflexEvent(AT, "gave-up", "answers failed"),
-        ReflexEvent(AT, "systemd", "x" * 200),
+        ReflexEvent(AT, "systemd", "x" * 199 + "…"),
     )
 
 

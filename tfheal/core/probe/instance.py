@@ -50,7 +50,7 @@ def facts(
 ) -> InstanceFacts:
     """Given the same release and steps, what is not to be shown, and the answers, return the facts of the instance."""
     prefix = release.instance.on_slice
-    state, unit, did = _state(answers[f"{prefix} state"], release)
+    state, unit, did = _state(answers[f"{prefix} state"], release, hidden)
     return InstanceFacts(
         state=state,
         unit=unit,
@@ -97,7 +97,7 @@ def _resources_script(steps: tuple[Step, ...]) -> str:
 
 
 def _state(
-    answer: Answer | None, release: Release
+    answer: Answer | None, release: Release, hidden: Collection[str]
 ) -> tuple[Fact[SliceState | None], Fact[UnitFact], tuple[ReflexEvent, ...]]:
     if answer is None or answer.timed_out:
         silent = Unknown("no time was left to ask" if answer is None else "the slice did not answer in time")
@@ -122,7 +122,7 @@ def _state(
         else:
             key, _, value = line.partition("=")
             said[key] = value
-    return (Known(None) if absent else _slice_state(state, held)), _unit(said, release), reflex.events(did)
+    return (Known(None) if absent else _slice_state(state, held)), _unit(said, release), reflex.events(did, hidden)
 
 
 def _slice_state(state: dict[str, str], held: list[str]) -> Fact[SliceState | None]:

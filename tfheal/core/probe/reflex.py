@@ -2,10 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Any, Final
 
+from tfheal.base import untrusted
 from tfheal.model import paths
 from tfheal.model.facts import ReflexEvent
 from tfheal.model.release import Release
@@ -21,12 +22,12 @@ def script(release: Release) -> str:
     return f"[ ! -s {record} ] || tail -n {_NEWEST} {record} | sed 's/^/reflex /'"
 
 
-def events(lines: Iterable[str]) -> tuple[ReflexEvent, ...]:
-    """Given the lines, control characters already neutralised, return the events; what is no event is passed over."""
-    return tuple(event for line in lines for event in _event(line))
+def events(lines: Iterable[str], hidden: Collection[str] = ()) -> tuple[ReflexEvent, ...]:
+    """Given the lines and what is not to be shown, return the events; what is no event is passed over."""
+    return tuple(event for line in lines for event in _event(line, hidden))
 
 
-def _event(line: str) -> Iterator[ReflexEvent]:
+def _event(line: str, hidden: Collection[str]) -> Iterator[ReflexEvent]:
     try:
         said: Any = json.loads(line)
     except (ValueError, RecursionError):
@@ -34,7 +35,8 @@ def _event(line: str) -> Iterator[ReflexEvent]:
     if not isinstance(said, dict) or not all(isinstance(said.get(key), str) for key in ("at", "event", "why")):
         return
     if said["event"] in {"restarted", "gave-up", "systemd"} and _is_moment(said["at"]):
-        yield ReflexEvent(said["at"], said["event"], said["why"][:_WHY_CAP])
+        # Only here: JSON has words of its own for any character, harmless until they are read.
+        yield ReflexEvent(said["at"], said["event"], untrusted.line(said["why"], _WHY_CAP, hidden))
 
 
 def _is_moment(text: str) -> bool:
