@@ -127,7 +127,7 @@ def _program() -> str:
 
 def _require() -> None:
     if os.geteuid() != 0:
-        pytest.skip("a real sshd that lets root in needs root")
+        pytest.fail("a real sshd that lets root in needs root: run the tests as root")
     missing = [name for name in (_program(), "ssh-keygen", "ssh") if shutil.which(name) is None]
     if missing:
         pytest.fail(f"missing: {', '.join(missing)}; install openssh-server and openssh-client")

@@ -91,10 +91,7 @@ def test_a_server_that_is_not_there_is_told() -> None:
 def test_an_open_port_passes(family: int) -> None:
     """Of either family, though nobody there says a word."""
     with socket.socket(family) as server:
-        try:
-            server.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
-        except OSError:
-            pytest.skip("this machine has no such address")
+        server.bind(("::1" if family == socket.AF_INET6 else "127.0.0.1", 0))
         server.listen()
         number = server.getsockname()[1]
         assert asked({"tcp": number}) == (0, f"port {number} is open\n")

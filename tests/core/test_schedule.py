@@ -1,6 +1,5 @@
 """The texts of a schedule: read by real systemd and sh, whatever is in a path; and a crontab keeps what is others'."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -15,7 +14,6 @@ OURS = Schedule("tfheal-tick-work-1a2b3c", ODD, ("/bin/echo", "-n"), 300.0, 240.
 OTHERS = "MAILTO=ops\n\n# theirs\n*/5 * * * *  backup 100\\%\n@daily tfheal tick\n"
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="there is no systemd here")
 def test_systemd_understands_the_units(tmp_path: Path) -> None:
     """Both units are valid, and nothing in them is overlooked."""
     units = {f"{OURS.name}.service": texts.service(OURS), f"{OURS.name}.timer": texts.timer(OURS)}

@@ -8,12 +8,12 @@ import sqlite3
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from build import can_become_nobody
 from journals import NOW, an_action, python
+from rights import no_rights_over_files
 
 from tfheal.base.errors import ActionFailed, NeedsHuman, Refused, TfhealError, UsageError
 from tfheal.edge import database
@@ -156,11 +156,13 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         SqliteJournal(Path("/proc/tfheal/journal.db"))
 
 
-@pytest.mark.skipif(not can_become_nobody(), reason="only root can become nobody, from where nobody can read us")
 def test_somebody_elses_journal_is_told(path: Path) -> None:
     """A journal that an administrator made is explained to the user who may not read it."""
-    with closing(SqliteJournal(path)), _as_nobody(path), pytest.raises(UsageError) as caught:
+    SqliteJournal(path).close()
+    path.parent.chmod(0)
+    with no_rights_over_files(), pytest.raises(UsageError) as caught:
         SqliteJournal(path)
+    path.parent.chmod(0o700)
     assert "belongs to you" in caught.value.hint
 
 
@@ -244,15 +246,3 @@ def test_kill_at_any_moment_loses_nothing_acknowledged(path: Path) -> None:
 def _write_until_it_fails(journal: SqliteJournal, run: str) -> None:
     for _ in range(100):
         an_action(journal, run, why="x" * 1_900)
-
-
-@contextmanager
-def _as_nobody(path: Path) -> Iterator[None]:
-    for folder in path.parents:
-        if folder.stat().st_uid == 0 and folder != path.parent and str(folder).startswith("/tmp/"):
-            folder.chmod(0o755)
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)

@@ -2,16 +2,14 @@
 
 import os
 import re
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import tomli_w
 import yaml
-from build import can_become_nobody
 from hypothesis import given
 from hypothesis import strategies as st
+from rights import no_rights_over_files
 from workspaces import VALID, mistakes_of, write_workspace
 
 from tfheal.base.errors import ConfigError, UsageError
@@ -138,37 +136,23 @@ def test_a_folder_or_a_pipe_is_no_file(tmp_path: Path) -> None:
     ]
 
 
-@pytest.fixture
-def as_nobody() -> Iterator[Path]:
-    """Return a folder that everybody may enter, and be somebody who may read only what everybody may."""
-    if not can_become_nobody():
-        pytest.skip("only root can become somebody who may not read a file, from where nobody can read us")
-    with tempfile.TemporaryDirectory() as folder:
-        root = write_workspace(Path(folder))
-        root.chmod(0o755)
-        assert mistakes_of(root) == []  # and all modules are loaded, which nobody might not be able to read
-        try:
-            yield root
-        finally:
-            os.seteuid(0)
-
-
-def test_a_file_that_we_may_not_read(as_nobody: Path) -> None:
+def test_a_file_that_we_may_not_read(tmp_path: Path) -> None:
     """A file or folder without permission is a mistake with its name; the other files are checked all the same."""
-    write_workspace(as_nobody, {"tfheal.toml": "nam = 1\n"})
-    (as_nobody / "inventory.toml").chmod(0)
-    (as_nobody / "playbooks/demo").chmod(0)
-    os.seteuid(65534)
-    assert mistakes_of(as_nobody) == [
-        "tfheal.toml:1:1: nam: is not a known key (did you mean name?)",
-        "inventory.toml:1:1: cannot be read: permission denied",
-        "playbooks/demo/playbook.yaml:1:1: cannot be read: permission denied",
-        "playbooks/demo:1:1: cannot be read as a folder: permission denied",
-    ]
-    os.seteuid(0)
-    (as_nobody / "apps").chmod(0)
-    os.seteuid(65534)
-    assert "apps:1:1: cannot be read as a folder: permission denied" in mistakes_of(as_nobody)
+    root = write_workspace(tmp_path, {"tfheal.toml": "nam = 1\n"})
+    for name in ("inventory.toml", "playbooks/demo"):
+        (root / name).chmod(0)
+    with no_rights_over_files():
+        assert mistakes_of(root) == [
+            "tfheal.toml:1:1: nam: is not a known key (did you mean name?)",
+            "inventory.toml:1:1: cannot be read: permission denied",
+            "playbooks/demo/playbook.yaml:1:1: cannot be read: permission denied",
+            "playbooks/demo:1:1: cannot be read as a folder: permission denied",
+        ]
+    (root / "apps").chmod(0)
+    with no_rights_over_files():
+        assert "apps:1:1: cannot be read as a folder: permission denied" in mistakes_of(root)
+    for name in ("apps", "playbooks/demo"):
+        (root / name).chmod(0o755)
 
 
 def test_links_that_lead_out_of_a_playbook_are_refused(tmp_path: Path) -> None:

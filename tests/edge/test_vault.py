@@ -1,7 +1,6 @@
 """Secrets are encrypted at rest, survive kills and races, and are in no message."""
 
 import json
-import os
 import signal
 import stat
 import subprocess
@@ -248,7 +247,6 @@ def test_the_key_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, 
     assert default_key_file() == tmp_path / ".config" / "tfheal" / "age.key"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     """Where no folder can be made, the message says where and why."""
     with pytest.raises(UsageError) as caught:
