@@ -15,6 +15,10 @@ from tfheal.edge.ssh.route import Endpoint
 from tfheal.model.ssh import SshSettings, fingerprint
 
 _POLL: Final = 5.0
+# The library would have 3DES, CBC, MD5 and SHA-1 too, and take them before GCM, which saves it a MAC in Python for every
+# packet: a fifth of what a connection costs us.
+_CIPHERS: Final = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
+_DIGESTS: Final = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512")
 _LONE_REFUSALS: Final = 3
 _CLOSING: Final = 0.2
 _TUNNEL_SOURCE: Final = ("127.0.0.1", 0)
@@ -30,7 +34,8 @@ def shake_hands(line: Line, algorithms: tuple[str, ...], settings: SshSettings) 
         line.socket.settimeout(_POLL)
         transport.banner_timeout = settings.banner_timeout
         transport.handshake_timeout = settings.banner_timeout
-        transport.get_security_options().key_types = algorithms
+        offered = transport.get_security_options()
+        offered.key_types, offered.ciphers, offered.digests = algorithms, _CIPHERS, _DIGESTS
         done = threading.Event()
         transport.start_client(event=done)
         _wait_for_keys(transport, done, settings.banner_timeout)
