@@ -23,7 +23,7 @@ from tfheal.model.document import Document, Key, Written, written_key
 from tfheal.model.inventory import Inventory, Owner, SliceEntry
 from tfheal.model.playbook import Component, Playbook, Service, Setting, SettingSpec
 from tfheal.model.ports import Templates
-from tfheal.model.resources import Container, File, resource_id
+from tfheal.model.resources import Container, File, occupied, resource_id
 from tfheal.model.workspace import PlaybookFolder, Workspace
 
 _MARKS: Final = ("{{", "{%", "{#")
@@ -149,6 +149,20 @@ def _of_names(written: Written[PlaybookFolder]) -> Iterator[Mistake]:
                     first = written.document.spot((*key, part, words.index(word))).line
                     what = f"is {word} a second time, first on line {first}"
                     yield written.document.mistake((*key, part, index), what, "keep one of them")
+        yield from _of_one_place(written, name, component)
+
+
+def _of_one_place(written: Written[PlaybookFolder], name: str, component: Component) -> Iterator[Mistake]:
+    """Yield resources that would take each other's place away, though their names differ."""
+    taken: dict[str, int] = {}
+    for index, resource in enumerate(component.resources):
+        first = taken.setdefault(occupied(resource), index)
+        other = component.resources[first]
+        if resource_id(other) != resource_id(resource):
+            key: Key = ("components", name, "resources")
+            line = written.document.spot((*key, first)).line
+            what = f"is for {occupied(resource)}, which {other.kind} is for on line {line}"
+            yield written.document.mistake((*key, index), what, "give one of them another")
 
 
 def _of_files(written: Written[PlaybookFolder]) -> Iterator[Mistake]:

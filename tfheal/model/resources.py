@@ -4,6 +4,7 @@ As written, text fields may hold templates (`{{ settings.port }}`); in a release
 `binary` of a file have become its content, and a secret is still a token that only the compiler fills in.
 """
 
+import posixpath
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
@@ -228,3 +229,14 @@ def resource_id(resource: Resource) -> str:
             return f"postgres:{resource.database}"
         case User() | Unit() | Container() | Firewall() | Command():
             return f"{resource.kind}:{resource.name}"
+
+
+def occupied(resource: Resource) -> str:
+    """Return what a resource has for itself in its instance: its tree's home, its path, or else its name."""
+    match resource:
+        case Venv() | Npm() | Archive():
+            return f"the home {posixpath.normpath(resource.home)}"
+        case Directory() | File():
+            return f"the path {posixpath.normpath(resource.path)}"
+        case _:
+            return resource_id(resource)
