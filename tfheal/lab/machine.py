@@ -21,11 +21,12 @@ _SETTINGS: Final = {
     "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",  # Debian 13's systemd wants it, also where the host is hybrid
     "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",  # a slice sets its own network up
 }
+# Its disk waits for no disk of this machine (barrier): a slice loses power, and this machine keeps what it wrote.
 # Run in a group of its own, beside that of the machine, and for as long as the machine is to run: it restarts a machine
 # that asks for it (status 133), each time in a fresh group, as a group with children holds no processes of its own.
 _KEEP: Final = r"""groups=$1 folder=$2 base=$3
 shift 3
-mount -o loop,noatime "$folder/disk.img" "$folder/disk" || exit
+mount -o loop,noatime,barrier=0 "$folder/disk.img" "$folder/disk" || exit
 overlay="lowerdir=$base,upperdir=$folder/disk/upper,workdir=$folder/disk/work"
 mount -t overlay overlay -o "$overlay" "$folder/root" || exit
 mkdir -p /run/systemd/nspawn

@@ -62,8 +62,10 @@ export DEBIAN_FRONTEND APT_LISTCHANGES_FRONTEND NEEDRESTART_MODE NEEDRESTART_SUS
 """
 _APPLY: Final = f"""{_INSPECT}{_PATIENT}
 mkdir -p -- "$records"
+# Lists are fetched once a day. When they came is their ctime, as their mtime is the server's.
 fresh() {{
-    [ -n "$(find "$records/.lists" -mmin -1440 2>/dev/null)" ] && ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1
+    lists=$(find /var/lib/apt/lists -maxdepth 1 -name '*_Packages*' 2>/dev/null)
+    [ -n "$lists" ] && [ -n "$(find "$records/.lists" $lists -cmin -1440 2>/dev/null)" ]
 }}
 updated=no
 update() {{ apt update || return 1; : >"$records/.lists"; updated=yes; }}

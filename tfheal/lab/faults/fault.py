@@ -76,7 +76,7 @@ def of_scripts(kind: FaultKind, scripts: Scripts) -> Fault:
 
     def put(target: Target) -> None:
         if scripts.save:
-            _run(target, scripts.save, output=target.saved)
+            _save(target, scripts.save)
         _run(target, scripts.put)
 
     def seen(target: Target) -> str:
@@ -84,9 +84,20 @@ def of_scripts(kind: FaultKind, scripts: Scripts) -> Fault:
         return untrusted.line(proof.stdout) if proof.status == 0 else ""
 
     def mend(target: Target) -> None:
+        if scripts.save and not target.saved.is_file():
+            return  # it could not be saved, so it was not broken
         _run(target, scripts.mend, source=target.saved if scripts.save else None)
 
     return Fault(kind, put, seen, mend)
+
+
+def _save(target: Target, script: str) -> None:
+    """Keep a copy of what is to be broken, whole or none."""
+    try:
+        _run(target, script, output=target.saved)
+    except ActionFailed:
+        target.saved.unlink(missing_ok=True)
+        raise
 
 
 def _run(target: Target, script: str, *, output: Path | None = None, source: Path | None = None) -> None:
