@@ -1,5 +1,6 @@
 """Acting on one instance: intent into the journal, one apply trip, outcome into the journal."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -28,7 +29,7 @@ _VERIFIED_ALIVE = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What is to be done to an instance, and why."""
+    """What is to be done to an instance, and why; of `limit` seconds it may take no more, even if its steps might."""
 
     verb: Verb
     release: Release
@@ -40,6 +41,7 @@ class Work:
     incident: str | None = None
     identity: str | None = None
     holds: str | None = None
+    limit: float = math.inf
 
     @property
     def remembers(self) -> bool:
@@ -125,7 +127,7 @@ def _trip(work: Work, target: Slice, ports: Ports) -> tuple[Outcome, str, Report
             target,
             Exec(
                 script,
-                timeout=apply.timeout(work.release, work.steps),
+                timeout=min(apply.timeout(work.release, work.steps), work.limit),
                 cap=REPORT_CAP,
                 on_line=_teller(work, marker, hidden, ports),
                 beats=True,

@@ -77,6 +77,7 @@ def _put(run: HealRun, item: Expected, target: Slice, because: Because) -> Done:
         generation=item.deployed.generation,
         incident=because.incident,
         identity=None if item.reached else f"{release.slice} {run.ports.marker()}",
+        limit=run.workspace.provider.heal.act_timeout,
     )
     done = act(work, target, run.ports)
     if done.outcome == "done":

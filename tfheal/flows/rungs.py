@@ -95,6 +95,7 @@ def _work(run: HealRun, action: Action, item: Expected) -> Work:
         generation=item.deployed.generation,
         incident=action.incident,
         identity=None if item.reached else f"{release.slice} {run.ports.marker()}",
+        limit=run.workspace.provider.heal.act_timeout,
     )
 
 

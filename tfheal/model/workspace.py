@@ -97,6 +97,11 @@ class HealPolicy(Strict):
     gone_after: Duration = Field(
         default=300.0, description="silent this long, a slice is given up as gone (Kubernetes: 5 minutes)"
     )
+    act_timeout: Duration = Field(
+        default=1_800.0,
+        ge=10,
+        description="the longest that one action may take; then the slice ends it, or is given up",
+    )
     disk_full_share: float = Field(default=0.95, gt=0.5, lt=1, description="used share of a disk that counts as full")
 
 
