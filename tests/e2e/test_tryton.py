@@ -34,6 +34,7 @@ login_timeout = "4s"
 ask_every = "300ms"
 backoff = "500ms"
 budget = 5
+chronic = 1000
 """
 
 
