@@ -206,7 +206,8 @@ def instance_facts(item: Expected, words: dict[str, Any]) -> InstanceFacts | Non
     unit = _unit(words)
     drift = dict(line.split(": ", 1) for line in words.pop("drift", []))
     own = str(item.release.unit)
-    ids = ["directory:/srv/data", "file:/etc/shop.conf", f"unit:{own}", f"container:{own.removesuffix('.service')}"]
+    ids = ["directory:/srv/data", "file:/etc/shop.conf", f"unit:{own}"]
+    ids += [one for one in drift if one == f"container:{own.removesuffix('.service')}"]
     resources = tuple(
         ResourceFact(one, "differs", drift.pop(one)) if one in drift else ResourceFact(one, "ok") for one in ids
     )

@@ -144,13 +144,6 @@ CASES: Final = (
     Case("an act that hangs", _ACTED + "exec sleep 9876", before=f"rm {_OPEN}", reachable=True, seconds=30),
     Case("an act without end", _ACTED + "yes", before=f"rm {_OPEN}", reachable=True, seconds=30),
     Case(
-        "an act that trickles",
-        _ACTED + "while :; do echo .; sleep 0.05; done",
-        before=f"rm {_OPEN}",
-        reachable=True,
-        seconds=30,
-    ),
-    Case(
         "an act that is only claimed",
         _ACTED
         + """seq -f "$marker step %.0f changed -" 0 99

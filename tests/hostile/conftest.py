@@ -26,7 +26,6 @@ budget = 2
 budget_window = "60s"
 healthy_for = "1s"
 chronic = 1000
-act_timeout = "10s"
 """
 APP = """\
 app: {app}

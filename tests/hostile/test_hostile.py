@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pytest
 from cases import CASES, Case
-from pair import APPS, GOOD, HOSTILE, ROUND, Pair, Ran, at_once, front, strings, wild
+from pair import GOOD, HOSTILE, ROUND, Pair, Ran, at_once, front, strings, wild
 
 pytestmark = pytest.mark.lab
 ASKS = 3
@@ -47,7 +47,6 @@ def test_hostile_slices(cases: tuple[Case, ...], pair: Pair, usual: Usual) -> No
     _is_clean(ran, pair)
     assert pair.files() == before
     assert pair.sent() == usual.sent
-    at_once(by_slice, lambda name: _is_private(pair, name))
     at_once(by_slice, lambda name: pair.inside(name, by_slice[name].after))
 
 
@@ -78,15 +77,6 @@ def _is_right(ran: dict[str, Ran], cases: dict[str, Case]) -> None:
     for name, case in cases.items():
         assert case.reachable in {None, slices[name]["reachable"]}, (case.name, slices[name])
         assert slices[name]["reachable"] or health["evil", name] == "unknown", (case.name, health)
-
-
-def _is_private(pair: Pair, name: str) -> None:
-    """No slice is sent what is another's, and no secret stands where others on it look: on an argv, in the journal."""
-    told = pair.inside(name, "cat /front/asked.* 2>/dev/null; true")
-    assert pair.secrets[APPS.index("good")] not in told
-    listed = "for it in /proc/[0-9]*; do tr '\\0' ' ' <$it/cmdline; done 2>/dev/null"
-    open_to_all = pair.inside(name, f"cat /var/log/tfheal/journal.jsonl; {listed}; true")
-    assert [secret for secret in pair.secrets if secret in open_to_all] == []
 
 
 def _is_clean(ran: dict[str, Ran], pair: Pair) -> None:
