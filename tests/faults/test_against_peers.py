@@ -4,7 +4,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,7 @@ def test_who_brings_it_back(fault: str, kind: str, three: RunningLab, noted: Cal
     with in_time(360.0), ThreadPoolExecutor(len(CONTENDERS)) as pool:
         heard = [pool.submit(contended, three, one, row) for one, row in zip(CONTENDERS, rows, strict=True)]
         for row, one in zip(rows, heard, strict=True):
-            with noted(row):
+            with suppress(Exception), noted(row):  # the rows of the others are worth having without it
                 one.result()
     (ours,) = [row for row in rows if row.where == OURS]
     assert ours.missed == []
