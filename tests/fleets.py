@@ -362,7 +362,13 @@ def _incident(words: dict[str, Any]) -> Incident:
 def _action(number: int, words: dict[str, Any]) -> ActionRecord:
     instance, slice_name = _where(words.pop("at"))
     started = _ago(words, "ago") or NOW
-    fields: dict[str, Any] = {"incident": "i-1", "outcome": "done", "detail": "", "ended": started} | words
+    fields: dict[str, Any] = {
+        "incident": "i-1",
+        "outcome": "done",
+        "detail": "",
+        "ended": started,
+        "release": None,
+    } | words
     return ActionRecord(
         id=f"a{number}",
         run="r",
@@ -370,7 +376,6 @@ def _action(number: int, words: dict[str, Any]) -> ActionRecord:
         instance=instance,
         slice=slice_name,
         why="",
-        release=None,
         started=started,
         **fields,
     )

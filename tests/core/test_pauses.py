@@ -1,5 +1,7 @@
 """Pauses: their files as a slice keeps them, written, read and swept by a real shell; and which of them stand."""
 
+import hashlib
+import json
 import subprocess
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from shells import MARKER, SHELLS, ran
 
 from tfheal.base.errors import BadReply
+from tfheal.base.moments import rfc3339
 from tfheal.core import pauses, pausing
 from tfheal.core.probe import machine as probe
 from tfheal.core.probe.script import Answer
@@ -28,7 +31,8 @@ PAST = replace(OURS, id="1m8p3", name="wiki", until=NOW - timedelta(seconds=1))
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give pauses a place of their own, and return it."""
-    for name, place in {"STATE": "var", "PAUSES": "var/pause.d", "RUN": "run", "HANDS_OFF": "hands-off"}.items():
+    places = {"STATE": "var", "PAUSES": "var/pause.d", "RUN": "run", "HANDS_OFF": "off", "SLICE_JOURNAL": "log/journal"}
+    for name, place in places.items():
         monkeypatch.setattr(paths, name, str(tmp_path / place))
     (tmp_path / "run").mkdir()
     return tmp_path / "var/pause.d"
@@ -70,10 +74,30 @@ def test_a_pause_is_written_seen_obeyed_and_ended(kept: Path, shell: tuple[str, 
     assert guarded("blog", shell) == ""
     done(pausing.kept([WHOLE], MARKER), shell)
     assert guarded("blog", shell) == WHOLE.words
-    assert done(pausing.lifted("_slice"), shell)[0] == "done"
-    assert done(pausing.lifted("shop"), shell)[0] == "done"
-    assert done(pausing.lifted("shop"), shell)[0] == "idle"
+    assert done(pausing.lifted(WHOLE), shell)[0] == "done"
+    assert done(pausing.lifted(OURS), shell)[0] == "done"
+    assert done(pausing.lifted(OURS), shell)[0] == "idle"
     assert not kept.exists()
+
+
+def test_the_owner_reads_of_it(kept: Path) -> None:
+    """Each pause that is written and each that is lifted, also one that was lifted out of reach, is a line of their journal."""
+    done(pausing.kept([OURS, WHOLE], MARKER))
+    done(pausing.lifted(replace(OURS, who="eve", why="")))
+    done(pausing.lifted(OURS))
+    done(pausing.swept([replace(WHOLE, lifted=NOW)]))
+    lines = (kept.parents[1] / "log/journal").read_text().splitlines()
+    told = [json.loads(line) for line in lines]
+    made = {"writer": OURS.who, "app": "shop", "why": OURS.why, "until": rfc3339(OURS.until or NOW), "event": "pause"}
+    assert made.items() <= told[0].items()
+    assert [(one["event"], one.get("app"), one["writer"]) for one in told] == [
+        ("pause", "shop", OURS.who),
+        ("pause", None, WHOLE.who),
+        ("resume", "shop", "eve"),
+        ("resume", None, ""),
+    ]
+    chain = [hashlib.sha256(f"{line}\n".encode()).hexdigest() for line in lines]
+    assert [one["prev"] for one in told[1:]] == chain[:-1]
 
 
 def test_what_is_over_is_swept_and_what_took_its_place_stays(kept: Path) -> None:
@@ -114,10 +138,10 @@ def test_what_began_before_is_waited_for_and_named(kept: Path, monkeypatch: pyte
 
 def test_where_the_owner_says_stop_nothing_is_written(kept: Path) -> None:
     """Hands off holds for files of pauses too; and what cannot be written is told."""
-    (kept.parents[1] / "hands-off").touch()
+    (kept.parents[1] / "off").touch()
     assert done(pausing.kept([OURS], MARKER))[0] == "owner"
     assert not kept.exists()
-    (kept.parents[1] / "hands-off").unlink()
+    (kept.parents[1] / "off").unlink()
     kept.parent.mkdir()
     kept.write_text("in the way")
     assert done(pausing.kept([OURS], MARKER))[0] == "failed"

@@ -26,6 +26,17 @@ Secrets = Mapping[tuple[str, int], str]
 
 # Seconds between signs of life, on stderr, where they come between no frames: who acts is silent only when it is gone.
 PULSE: Final = 2
+# record JSON: adds a line to the owner's journal, with the hash of the line before it, after what $entry says.
+RECORD: Final = """\
+record() {
+  (
+    flock -w 5 8
+    [ -z "$(tail -c 1 "$journal" 2>/dev/null)" ] || echo >>"$journal"
+    printf '{"prev":"%s","at":"%s",%s,%s}\\n' "$(tail -n 1 "$journal" 2>/dev/null | sha256sum | cut -c 1-64)" \\
+      "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$entry" "$1" >>"$journal"
+  ) 8>>"$journal.lock" 2>/dev/null
+}
+"""
 # What a part leaves behind with its output open is waited for until its time-out and a little longer, not for ever.
 _LIBRARY: Final = """\
 say() { printf '%s %s\\n' "$marker" "$*"; }
@@ -56,14 +67,6 @@ ask() {
   part "$2" "$3"
   read -r ended _ </proc/uptime
   say "check $1 $(packed "$said") $status $begun $ended"
-}
-record() {
-  (
-    flock -w 5 8
-    [ -z "$(tail -c 1 "$journal" 2>/dev/null)" ] || echo >>"$journal"
-    printf '{"prev":"%s","at":"%s",%s,%s}\\n' "$(tail -n 1 "$journal" 2>/dev/null | sha256sum | cut -c 1-64)" \\
-      "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$entry" "$1" >>"$journal"
-  ) 8>>"$journal.lock" 2>/dev/null
 }
 throb() { while sleep "$pulse" 3>&- && kill -0 $$; do printf . >&3; done 3>&2 2>/dev/null; }
 remember() {
@@ -183,6 +186,7 @@ def composed(release: Release, steps: tuple[Step, ...], order: Order, secrets: S
         PRELUDE
         + f"marker={marker}\nnewline='\n'\nstopped=\nchanged=\nknown=\npulse={PULSE}\nstate={state}\njournal={paths.SLICE_JOURNAL}\n"
         + f"entry={sh.quote(_entry(release, order))}\nfacts={sh.quote(_facts(release, order))}\n"
+        + RECORD
         + _LIBRARY
         + _guard(release, order)
         + _standings(release, order)

@@ -4,14 +4,14 @@ A cause silences its symptoms: an unreachable slice its instances, a full disk a
 dead component those that need it. What is not known is `unknown` and never a reason to act.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from tfheal.base.moments import rfc3339
 from tfheal.core.hosts import of_slice, paused_by_owner
-from tfheal.core.order import stages
+from tfheal.core.order import waiting_for
 from tfheal.core.pauses import quieted
 from tfheal.core.resources.directory import READ_ONLY
 from tfheal.model.backup import STORE
@@ -70,9 +70,18 @@ def diagnosed(
     of_slices = [found for name, facts in seen.items() for found in of_slice(name, facts, first.get(name), full_share)]
     full = {finding.slice for finding in of_slices if finding.cause == "disk-full"}
     judged = {name: _of_instance(item, seen.get(name.slice)) for name, item in meant.items()}
-    waiting = _blocked(meant, judged)
+    waits = waiting_for(
+        {name: item.release.needs for name, item in meant.items()},
+        {name: one.service for name, one in judged.items()},
+        {name for name, one in judged.items() if _runs_in_vain(one)},
+    )
+    waiting = {
+        name: (health, Finding("blocked", "warning", name.slice, cause, name))
+        for name, (health, cause) in waits.items()
+        if judged[name].health in _ILL
+    }
     findings = of_slices + [
-        replace(finding, entry=None) if name.slice in full else finding
+        _held_back(finding, meant[name], full, waits.get(name, ("healthy", ""))[1])
         for name, judgement in judged.items()
         for finding in judgement.findings
         if name not in waiting or not _is_symptom(finding.cause)
@@ -300,52 +309,19 @@ def _starts(unit: UnitFact, release: Release) -> bool:
     return unit.active_for is not None and unit.active_for < release.start_timeout
 
 
-def _blocked(
-    meant: Mapping[InstanceName, Expected], judged: Mapping[InstanceName, _Judgement]
-) -> dict[InstanceName, tuple[Health, Finding]]:
-    """Return the instances that are ill while what they need is dead, does not serve, or could not be asked, each with its finding."""
-    found: dict[InstanceName, tuple[Health, Finding]] = {}
-    by_app: dict[str, dict[InstanceName, _Judgement]] = {}
-    for name, judgement in judged.items():
-        by_app.setdefault(name.app, {})[name] = judgement
-    for _, ours in sorted(by_app.items()):
-        needs = {name.component: meant[name].release.needs for name in ours}
-        missing: dict[str, tuple[Health, str]] = {}
-        faint: set[str] = set()
-        for component in (component for stage in stages(needs) for component in stage):
-            states = {name: judgement for name, judgement in ours.items() if name.component == component}
-            waits = [missing[need] for need in needs[component] if need in missing]
-            health, cause = next((one for one in waits if one[0] == "blocked"), waits[0] if waits else ("healthy", ""))
-            if cause:
-                ill = [name for name, judgement in states.items() if judgement.health in _ILL]
-                found |= {name: (health, Finding("blocked", "warning", name.slice, cause, name)) for name in ill}
-            elif weak := [need for need in needs[component] if need in faint]:
-                why = f"waits for {weak[0]}, which does not serve"
-                ill = [name for name, judgement in states.items() if _runs_in_vain(judgement)]
-                found |= {name: ("blocked", Finding("blocked", "warning", name.slice, why, name)) for name in ill}
-            services = {judgement.service for judgement in states.values()}
-            if own := _missing(component, services):
-                missing[component] = (health, cause) if cause else own
-            elif services == {"degraded"}:
-                faint.add(component)
-    return found
+def _held_back(finding: Finding, item: Expected, full: Collection[str], waits_for: str) -> Finding:
+    """Return a finding with nothing to act on while its disk is full, or what a deploy was to put there needs another first."""
+    if finding.slice in full:
+        return replace(finding, entry=None)
+    if waits_for and finding.cause == "interrupted" and item.deployed.phase == "deploying":
+        return replace(finding, entry=None, detail=f"{finding.detail}; it {waits_for}")
+    return finding
 
 
 def _runs_in_vain(judgement: _Judgement) -> bool:
     """Return whether a service runs, and does not answer or serve: then what it needs may be why."""
     causes = {finding.cause for finding in judgement.findings if _is_symptom(finding.cause)}
     return judgement.health in _ILL and bool(causes) and causes <= {"not-alive", "not-ready"}
-
-
-def _missing(component: str, services: set[Health]) -> tuple[Health, str] | None:
-    """Return what becomes of those that need a component in none of whose instances anything works, and the words."""
-    if services & {"healthy", "degraded"}:
-        return None
-    return (
-        ("unknown", f"waits for {component}, which could not be asked")
-        if "unknown" in services
-        else ("blocked", f"waits for {component}")
-    )
 
 
 def _apps(healths: Mapping[InstanceName, Health]) -> dict[str, Health]:

@@ -1,11 +1,17 @@
-"""The trip that writes or removes the file of a pause: one script, and what the slice says of it."""
+"""The trip that writes or removes the file of a pause: one script, and what the slice says of it.
 
+What it changes stands in the owner's journal like everything else that we do there.
+"""
+
+import json
 import re
 from collections.abc import Collection, Iterable
 from typing import Final, Literal
 
 from tfheal.base import sh, untrusted
 from tfheal.base.errors import BadReply
+from tfheal.base.moments import rfc3339
+from tfheal.core.apply import RECORD
 from tfheal.core.pauses import OVER, file_of, text_of
 from tfheal.core.probe.script import PRELUDE, called_once, framed
 from tfheal.model import paths
@@ -25,7 +31,8 @@ def composed(body: str, apps: Iterable[str], marker: str) -> str:
     """
     return called_once(
         PRELUDE
-        + f"marker={marker}\n"
+        + f"marker={marker}\njournal={paths.SLICE_JOURNAL}\n"
+        + RECORD
         + 'tell() { printf \'%s %s %s\\n\' "$marker" "$1" "$(printf %s "$2" | base64 -w 0)"; }\n'
         + f'if [ -e {paths.HANDS_OFF} ]; then tell owner ""; return; fi\n'
         + f'said=$( ( {body}\n) 2>&1 )\ncase $? in 0) ;; 3) tell idle ""; return ;; *) tell failed "$said"; return ;; esac\n'
@@ -50,7 +57,7 @@ def kept(pauses: Iterable[Pause], marker: str) -> str:
         new = f"{paths.PAUSES}/.{marker}"
         lines.append(
             f"printf %s {sh.quote(text_of(pause))} >{new} && sync {new} && "
-            f"mv -T {new} {paths.PAUSES}/{file_of(pause)} || exit 1"
+            f"mv -T {new} {paths.PAUSES}/{file_of(pause)} || exit 1\n{_recorded('pause', pause, pause.who, pause.why)}"
         )
     return "\n".join(lines) + "\n"
 
@@ -62,16 +69,31 @@ def swept(ended: Iterable[Pause]) -> str:
     """
     lines = [
         f"if grep -qxF {sh.quote(f'id {one.id}')} {paths.PAUSES}/{file_of(one)} 2>/dev/null; then\n"
-        f"  rm -f {paths.PAUSES}/{file_of(one)}\nfi\n"
+        f"  rm -f {paths.PAUSES}/{file_of(one)}\n{_ended(one)}fi\n"
         for one in ended
     ]
     past = f'{OVER}for kept in {paths.PAUSES}/*; do [ ! -f "$kept" ] || ! over "$kept" || rm -f "$kept"; done\n'
     return "".join(lines) + past + _no_empty_folder()
 
 
-def lifted(file: str) -> str:
-    """Given the name of a file of `pause.d`, return sh that removes it, whoever wrote it; it exits 3 if there is none."""
-    return f"[ -e {paths.PAUSES}/{file} ] || exit 3\nrm -f {paths.PAUSES}/{file} || exit 1\n" + _no_empty_folder()
+def lifted(over: Pause) -> str:
+    """Given a pause that is over and who says so, return sh that removes its file, whoever wrote it; it exits 3 if there is none."""
+    file = f"{paths.PAUSES}/{file_of(over)}"
+    return f"[ -e {file} ] || exit 3\nrm -f {file} || exit 1\n{_recorded('resume', over, over.who, '')}{_no_empty_folder()}"
+
+
+def _ended(one: Pause) -> str:
+    """Return sh that records the end of a pause where it was lifted while the slice was out of reach."""
+    return _recorded("resume", one, "", "it was lifted before, out of reach of this slice") if one.lifted else ":\n"
+
+
+def _recorded(event: str, pause: Pause, who: str, why: str) -> str:
+    words = {"writer": untrusted.line(who, 200), pause.kind: pause.name, "why": untrusted.line(why, 500)}
+    until = {"until": rfc3339(pause.until)} if pause.until and event == "pause" else {}
+    entry = json.dumps(words | until, separators=(",", ":"))[1:-1]
+    # A journal that cannot be written to stops no pause: the disk may be what it is about.
+    record = f"record {sh.quote(json.dumps({'event': event}, separators=(',', ':'))[1:-1])}"
+    return f"mkdir -p {paths.SLICE_JOURNAL.rpartition('/')[0]} 2>/dev/null; entry={sh.quote(entry)}; {record} || :\n"
 
 
 def _waited(apps: Iterable[str]) -> str:

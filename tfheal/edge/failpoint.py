@@ -1,7 +1,8 @@
 """Death at a chosen moment, so that tests can show what a crash leaves behind; without the variable there is none of it.
 
-Counted is every write to the journal and every exec on a slice: just before it, and of an exec that reports as it goes
-also when its first line came. At the count that `TFHEAL_FAILPOINT` names, the process ends itself by SIGKILL.
+Counted is every write to the journal, to the leases and pauses in it and to the pinned keys, every command of a
+provisioner, every page, and every exec on a slice: just before it, and of an exec that reports as it goes also when its
+first line came. At the count that `TFHEAL_FAILPOINT` names, the process ends itself by SIGKILL.
 """
 
 import os
@@ -10,10 +11,10 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from tfheal.model.inventory import Slice
-from tfheal.model.ports import Exec, Journal, Ports, Reply, Transport
+from tfheal.model.ports import Exec, Ports, Reply, Transport
 
 _READS: Final = frozenset(
     [
@@ -28,6 +29,10 @@ _READS: Final = frozenset(
         "placement",
         "silences",
         "health_since",
+        "standings",
+        "holder",
+        "known",
+        "pinned",
     ]
 )
 
@@ -35,8 +40,11 @@ _READS: Final = frozenset(
 def mortal(ports: Ports, at: int) -> Ports:
     """Given the hands of a run, return them so that the run dies at a count of what they do; 1 is the first."""
     failpoint = Failpoint(at)
-    journal = cast("Journal", MortalJournal(ports.journal, failpoint))
-    return replace(ports, journal=journal, transport=MortalTransport(ports.transport, failpoint))
+    hands: dict[str, Any] = {
+        name: MortalHand(name, getattr(ports, name), failpoint)
+        for name in ("journal", "leases", "pauses", "keys", "provisioners", "notifier")
+    }
+    return replace(ports, transport=MortalTransport(ports.transport, failpoint), **hands)
 
 
 class Failpoint:
@@ -57,19 +65,20 @@ class Failpoint:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-class MortalJournal:
-    """A journal of which every write is counted; what is not known to read counts as one that writes."""
+class MortalHand:
+    """A port of which everything that is done is counted; what is not known to read counts as one that does."""
 
-    def __init__(self, journal: Journal, failpoint: Failpoint) -> None:
-        """Wrap a journal."""
-        self._journal = journal
+    def __init__(self, name: str, hand: object, failpoint: Failpoint) -> None:
+        """Wrap a port."""
+        self._name = name
+        self._hand = hand
         self._failpoint = failpoint
 
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the journal has
-        """Return what the journal has; a write is counted as it is taken hold of, which is just before it is called."""
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the port has
+        """Return what the port has; it is counted as it is taken hold of, which is just before it is called."""
         if name not in _READS:
-            self._failpoint.reach(f"journal, {name}")
-        return getattr(self._journal, name)
+            self._failpoint.reach(f"{self._name}, {name}")
+        return getattr(self._hand, name)
 
 
 class MortalTransport:

@@ -159,10 +159,11 @@ class SqliteJournal:
                 ) from None
         return None
 
-    def set_deployed(self, deployed: Deployed) -> None:
-        """Record what an instance is meant to be."""
+    def set_deployed(self, *deployed: Deployed) -> None:
+        """Record what instances are meant to be, all at once."""
         with self.database.atomic():
-            self._set_deployed(deployed)
+            for item in deployed:
+                self._set_deployed(item)
 
     def _set_deployed(self, deployed: Deployed) -> None:
         self.database.change(

@@ -1,6 +1,6 @@
 """`tfheal deploy`: a check trip whose reply is the plan, then an apply trip to the slices that differ and to no other."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from tfheal.base.errors import Refused, TfhealError
@@ -8,11 +8,13 @@ from tfheal.base.exits import winning
 from tfheal.core.deploy import generation, liveness, planned, state_of
 from tfheal.core.order import stages
 from tfheal.flows.act import Done, Work, act, act_everywhere
+from tfheal.flows.fence import fence
 from tfheal.flows.fleet import Limits
 from tfheal.flows.observe import Asked, asked, observed
 from tfheal.flows.pauses import settle, standing
 from tfheal.flows.recover import close_incidents, close_unfinished
 from tfheal.flows.releases import in_use, make_secrets, reached, wanted
+from tfheal.flows.rungs import HealRun
 from tfheal.flows.standing import held, lift
 from tfheal.model.facts import Observation, Unasked
 from tfheal.model.inventory import Slice
@@ -72,6 +74,7 @@ def _deploy(
     make_secrets(workspace, app, ports)
     trip = _check_trip(workspace, app, ports, limits, run)
     close_unfinished(app, ports)
+    fence(HealRun(workspace, (app,), ports, limits, run))
     settle(workspace, trip.seen, ports, limits)
     plans = _plans(trip)
     if refused := _refusal(trip, plans, options):
@@ -82,16 +85,31 @@ def _deploy(
     }
     for name in results:
         if plans[name].reason == "unchanged" and not _is_noted(trip, name):
-            _note(trip, name, "deployed")
+            _note(trip, [name], "deployed")
+    results |= _applied(trip, plans, results)
+    return _finished(trip, tuple(results[name] for name in plans))
+
+
+def _applied(
+    trip: _Trip, plans: Mapping[InstanceName, InstancePlan], settled: Mapping[InstanceName, InstanceResult]
+) -> dict[InstanceName, InstanceResult]:
+    """Apply what is not settled, stage by stage; all of it is noted first, so that of a killed deploy nothing is forgotten."""
+    begun = [name for name in plans if name not in settled]
+    _note(trip, begun, "deploying")
+    results = dict(settled)
     needs = {item.release.component: item.release.needs for item in trip.items.values()}
     stopped = ""
     for components in stages(needs):
-        due = [name for name in plans if name.component in components and name not in results]
+        due = [name for name in begun if name.component in components]
         waiting = {} if stopped else _waiting(plans, due, needs, results)
         results |= waiting | _apply_stage(trip, plans, [name for name in due if name not in waiting], stopped)
         failed = [name for name in due if results[name].outcome in {"failed", "refused", "skipped"}]
         stopped = stopped or (str(failed[0]) if failed else "")
-    return _finished(trip, tuple(results[name] for name in plans))
+    if left := [name for name in begun if results[name].outcome in {"skipped", "unasked"}]:
+        trip.ports.leases.check(trip.app, trip.run)  # who lost the lease has no say any more in what is meant
+        for name in left:
+            _put_back(trip, name)
+    return results
 
 
 def _check_trip(workspace: Workspace, app: str, ports: Ports, limits: Limits, run: str) -> _Trip:
@@ -191,7 +209,6 @@ def _apply_stage(
 
 def _apply(trip: _Trip, name: InstanceName, plan: InstancePlan, target: Slice) -> Done:
     item, known = trip.items[name], _reached(trip, name)
-    _note(trip, name, "deploying")
     work = Work(
         verb="deploy",
         release=item.release,
@@ -207,7 +224,7 @@ def _apply(trip: _Trip, name: InstanceName, plan: InstancePlan, target: Slice) -
         lift(name, item.release.id, trip.ports)
         close_incidents(name, trip.ports)
     if done.outcome == "done":
-        _note(trip, name, "deployed")
+        _note(trip, [name], "deployed")
     elif done.outcome == "refused":
         _put_back(trip, name)
     return done
@@ -222,11 +239,15 @@ def _is_noted(trip: _Trip, name: InstanceName) -> bool:
     )
 
 
-def _note(trip: _Trip, name: InstanceName, phase: Phase) -> None:
-    release = trip.items[name].release
-    now = trip.ports.clock.now()
-    trip.ports.journal.save_release(release, now)
-    trip.ports.journal.set_deployed(Deployed(name, release.id, release.version, trip.generation, phase, now))
+def _note(trip: _Trip, names: Iterable[InstanceName], phase: Phase) -> None:
+    """Record that releases are deployed, or are about to be, all at once: a kill leaves all of it known, or nothing."""
+    journal, now = trip.ports.journal, trip.ports.clock.now()
+    releases = [trip.items[name].release for name in names]
+    for release in releases:
+        journal.save_release(release, now)
+    journal.set_deployed(
+        *(Deployed(one.instance, one.id, one.version, trip.generation, phase, now) for one in releases)
+    )
 
 
 def _put_back(trip: _Trip, name: InstanceName) -> None:

@@ -44,7 +44,7 @@ def resume(workspace: Workspace, target: str, who: str, ports: Ports, limits: Li
     now = ports.clock.now()
     stood = ports.pauses.lift(kind, name, now)
     over = Pause("", kind, name, None, now, who, "", lifted=now)
-    return Paused(over, stood, _everywhere(workspace, over, pausing.lifted(pauses.file_of(over)), ports, limits))
+    return Paused(over, stood, _everywhere(workspace, over, pausing.lifted(over), ports, limits))
 
 
 def standing(seen: Mapping[str, Observation], ports: Ports) -> tuple[Pause, ...]:

@@ -55,6 +55,8 @@ def remove(
                 for item in ours:
                     check(app, item.release.slice, ports)
                 close_unfinished(app, ports)
+                begun = [replace(item.deployed, phase="removing", at=ports.clock.now()) for item in ours]
+                ports.journal.set_deployed(*begun)  # all of it first: of a killed removal nothing is forgotten
                 results.append(Removal(app, _removed(workspace, ours, ports, limits, _Order(run, options))))
                 if not in_use(ports.journal.deployed(app)):
                     ports.journal.drop_placement(app)
@@ -97,6 +99,7 @@ def _removed(
         left = {result.outcome for result in results} - {"done"}
         if left:
             outcome = "unknown" if left == {"unknown"} else "skipped"
+            ports.journal.set_deployed(*(item.deployed for item in due))
             results += [Removed(item.release.instance, outcome, "what needs it is still there", 0.0) for item in due]
         else:
             results += _stage_removed(workspace, due, ports, limits, order)

@@ -96,6 +96,7 @@ def _work(run: HealRun, action: Action, item: Expected) -> Work:
         incident=action.incident,
         identity=None if item.reached else f"{release.slice} {run.ports.marker()}",
         limit=run.workspace.provider.heal.act_timeout,
+        holds=standing.last_held(item.deployed, run.ports) if item.deployed.phase == "deploying" else None,
     )
 
 

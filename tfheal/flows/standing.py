@@ -67,6 +67,12 @@ def lift(instance: InstanceName, release: str, ports: Ports) -> None:
         ports.journal.put_standings([replace(one, held=None, why="") for one in held])
 
 
+def last_held(deployed: Deployed, ports: Ports) -> str | None:
+    """Given what is being deployed, return the other release that was held last, if any: its slice is to know of that."""
+    found = [(one.held, one.release) for one in of(deployed.instance, ports) if one.held]
+    return max([one for one in found if one[1] != deployed.release], default=(None, None))[1]
+
+
 def held(release: Release, seen: Observation | None, ports: Ports) -> str:
     """Given a release and what was seen of its slice, return why it is held, by our record or the slice's; nothing if not."""
     mine = next((one for one in of(release.instance, ports) if one.release == release.id and one.held), None)

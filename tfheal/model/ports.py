@@ -202,8 +202,8 @@ class Journal(Protocol):
     def release(self, release: str) -> Release | None:
         """Return a kept release."""
 
-    def set_deployed(self, deployed: Deployed) -> None:
-        """Record what an instance is meant to be."""
+    def set_deployed(self, *deployed: Deployed) -> None:
+        """Record what instances are meant to be, all at once."""
 
     def drop_deployed(self, instance: InstanceName) -> None:
         """Forget an instance that was removed, and how its releases did."""

@@ -20,6 +20,7 @@ OF_SLICES: Final[tuple[Rung, ...]] = ("recreate", "rehome", "page")  # what help
 LOST: Final[frozenset[Cause]] = frozenset({"slice-unreachable", "slice-wiped", "host-key-changed"})
 JITTER: Final = 0.25  # Nomad's
 _MOST_DOUBLINGS: Final = 30
+_ENDS: Final = frozenset({"redeploy", "remove"})  # what brings to its end what was interrupted
 _NOT_TRIED: Final = frozenset({"refused", "undone"})
 # What helps against these causes; and what some rungs are good for, by the family of the cause. A release is not blamed
 # for what others changed on the slice: drift is put back, and the same release stays.
@@ -112,11 +113,20 @@ def _helps(rung: Rung, cause: Cause) -> bool:
 
 
 def _start(incident: Incident, situation: Situation) -> Rung:
-    """Return the rung that an incident is on; for a lost slice one that was only forbidden until now is still before it."""
+    """Return the rung that an incident is on; for a lost slice one that was only forbidden until now is still before it.
+
+    What was interrupted is finished first of all, also a rollback: of the release that it was to, nothing was tried yet.
+    """
     rung = incident.rung or "page"
-    if incident.cause not in LOST or situation.now - incident.opened >= DAY:
+    if situation.now - incident.opened >= DAY:
         return rung
-    tried = {action.verb for action in situation.actions if action.incident == incident.id}
+    mine = [action for action in situation.actions if action.incident == incident.id]
+    ends = [one for one in mine if one.verb in _ENDS and not _is_of_another(one, situation)]
+    if incident.cause == "interrupted" and not ends:
+        return "redeploy"
+    if incident.cause not in LOST:
+        return rung
+    tried = {action.verb for action in mine}
     untried = [other for other in OF_SLICES if other in RESCUES and other not in tried]
     return min([rung, *untried], key=SHIPPED_LADDER.index)
 
@@ -130,7 +140,7 @@ def _pause(incident: Incident, rung: Rung, tries: int, situation: Situation) -> 
 def _tries(incident: Incident, rung: Rung, situation: Situation) -> list[ActionRecord]:
     """Return the tries of a rung within its budget's window; to finish a removal is to redeploy what is to be gone."""
     window = timedelta(seconds=situation.policy.budget_window)
-    verbs = {rung, "remove"} if rung == "redeploy" else {rung}
+    verbs = _ENDS if rung == "redeploy" else {rung}
     found = [
         action
         for action in situation.actions
@@ -139,9 +149,16 @@ def _tries(incident: Incident, rung: Rung, situation: Situation) -> list[ActionR
         and action.slice == incident.slice
         and (action.instance == incident.instance or rung in RESCUES)
         and situation.now - action.started < window
+        and not (incident.cause == "interrupted" and rung == "redeploy" and _is_of_another(action, situation))
     ]
     # A slice is given up as a whole, and each instance on it has its own line about that.
     return list({action.started: action for action in found}.values()) if rung in RESCUES else found
+
+
+def _is_of_another(action: ActionRecord, situation: Situation) -> bool:
+    """Return whether a try was of another release than the one that is to be there now: it says nothing of that."""
+    release = situation.releases.get(action.instance) if action.instance else None
+    return release is not None and action.release is not None and action.release != release.id
 
 
 def _refused(incident: Incident, tries: Sequence[ActionRecord], situation: Situation) -> datetime | None:
