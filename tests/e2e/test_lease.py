@@ -46,7 +46,7 @@ def begun(controller: RunningLab) -> "subprocess.Popen[str]":
     """Damage front, begin to heal it, and return once that is under way; it waits there until `/run/pair.waits` is gone."""
     controller.on("s3", "rm -f /opt/tfheal/pair/front/prepared /run/pair.*; touch /run/pair.wait")
     holder = _healing(controller)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240  # on a machine that is busy with other things
     while controller.on("s3", "ls /run/pair.waits 2>/dev/null; true") == "" and time.monotonic() < end:
         if holder.poll() is not None:  # it may have ended with a wait for the back-off of what was done before
             holder.communicate()
