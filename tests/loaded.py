@@ -46,8 +46,10 @@ class Loaded:
     def close(self) -> None:
         """End it."""
         assert self._process.stdin
+        assert self._process.stdout
         self._process.stdin.close()
         self._process.wait()
+        self._process.stdout.close()
 
 
 @dataclass(frozen=True, slots=True)
