@@ -21,6 +21,13 @@ def test_form() -> None:
     assert set(kinds) <= set(KINDS)
 
 
+def test_a_change_is_told_once() -> None:
+    """Below a version each kind stands once, and so does each of its lines."""
+    for version in re.split(r"^## ", TEXT, flags=re.MULTILINE)[1:]:
+        lines = [line for line in version.splitlines() if line.startswith(("### ", "- "))]
+        assert [line for line in lines if lines.count(line) > 1] == []
+
+
 def test_newest_version_is_the_package() -> None:
     """What is released is described."""
     versions = [tuple(map(int, version.split("."))) for version, _ in VERSION.findall(TEXT)]
