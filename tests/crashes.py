@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -115,6 +116,15 @@ class Stage:
         (self.lab.workspace / "apps").mkdir(exist_ok=True)
         (self.lab.workspace / "apps/twins.yaml").write_text(SPEC.format(stage=self, **values))
 
+    def provides(self, recreate: str) -> None:
+        """Write by which command the front's slice is made anew, with no back-off between two of them."""
+        path, front = self.lab.workspace / "inventory.toml", f"[slices.{self.front}.provisioner]"
+        before, mark, after = path.read_text().partition(front)
+        after = re.sub(
+            'recreate = ".*"(\nbackoff = ".*")?', f'recreate = "{recreate}"\nbackoff = "20ms"', after, count=1
+        )
+        path.write_text(before + mark + after)
+
     def clear(self) -> None:
         """Make everything as it was before the app was ever deployed."""
         for name in self.slices:
@@ -170,6 +180,7 @@ class Scene:
     state: str = "well"
     damage: Callable[[Stage], None] = lambda _: None
     allow: str = ALL
+    provisioner: str = ""  # where the lab is not to make the front's slice anew: what is run instead
     mended: Callable[[Stage], None] = lambda _: None
     back: Callable[[Stage], None] = lambda _: None
     gone: bool = False
@@ -194,6 +205,7 @@ SCENES = {
     "recreate": Scene(damage=_script(_front, STRANGE)),
     "rehome": Scene(
         state="lost",
+        provisioner="false",
         damage=lambda stage: stage.cut(stage.front, "down"),
         back=lambda stage: stage.cut(stage.front, "up"),
     ),
@@ -299,6 +311,7 @@ def until_good(stage: Stage) -> None:
 def set_up(scene: Scene, stage: Stage) -> None:
     """Put back what a scene begins with, and do its damage."""
     stage.writes("2" if scene.state == "bad" else "1", scene.allow)
+    stage.provides(scene.provisioner or f"tfheal lab recreate {stage.front} --name {stage.lab.name}")
     stage.put_back(scene.state)
     scene.damage(stage)
 

@@ -47,7 +47,7 @@ def test_a_crash_at_any_moment_is_made_good_by_the_next_heal(lab_ground: Path) -
     total = sum(len(points) for points in found.values())
     print(f"in all at {total} points, in {time.monotonic() - begin:.0f} s")  # noqa: T201
     assert not wrong, "\n".join(wrong)
-    assert min(len(points) for points in found.values()) >= 10
+    assert min(len(points) for points in found.values()) >= 8, found  # the fewest: a call for a human
 
 
 @contextmanager
