@@ -160,6 +160,22 @@ set -- /etc/systemd/system/multi-user.target.wants/tfheal-twins-*
         self._forget()
         shutil.copy(self.kept / what / "journal", self._journal)
 
+    def keep_of_others(self) -> None:
+        """Copy what other apps and their workspaces know a slice by: its marker of identity, their states, its journal."""
+        for name in self.slices:
+            saved = (
+                "cd / && tar -c --ignore-failed-read -f - var/lib/tfheal etc/tfheal var/log/tfheal 2>/dev/null; true"
+            )
+            done = machine.enter(self.lab.name, name, saved, files=host.Files(output=self.kept / f"others-{name}"))
+            assert done.status == 0, done
+
+    def put_back_of_others(self) -> None:
+        """Make that as it was."""
+        for name in self.slices:
+            files = host.Files(source=self.kept / f"others-{name}")
+            done = machine.enter(self.lab.name, name, "tar -C / -xf -", files=files)
+            assert done.status == 0, done
+
     @property
     def _journal(self) -> Path:
         return self.lab.workspace / ".tfheal/journal.db"
@@ -268,16 +284,18 @@ def staged(lab: RunningLab, names: tuple[str, str, str], folder: Path, software:
     loaded = Loaded(folder)
     running = LoadedLab(lab.name, folder / "workspace", lab.around, loaded)
     stage = Stage(running, *names, software, folder / "kept")
+    stage.kept.mkdir()
+    stage.keep_of_others()
     try:
         _prepare(stage)
         yield stage
     finally:
         stage.clear()
+        stage.put_back_of_others()
         loaded.close()
 
 
 def _prepare(stage: Stage) -> None:
-    stage.kept.mkdir()
     (stage.lab.workspace / "tfheal.toml").write_text(PROVIDER)
     stage.clear()
     stage.writes()

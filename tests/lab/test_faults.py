@@ -150,6 +150,7 @@ def test_what_was_healed_is_only_forgotten(shop: RunningLab, fault: str) -> None
         SLICE,
         f"""mkdir -p {HOME}/releases/r2; printf '#!/bin/sh\\nexec sleep 100001\\n' > {HOME}/releases/r2/run
         chmod 755 {HOME}/releases/r2/run; ln -sfn releases/r2 {HOME}/current; echo ready=yes > {HOME}/config/settings
+        echo password=the-right-word > {HOME}/config/password
         systemctl reset-failed {UNIT}; systemctl restart {UNIT}""",
     )
     assert [each["detail"] for each in shop.do("mend", SLICE)["mended"]] == ["was healed already, now forgotten"]
