@@ -55,7 +55,6 @@ gone_after = "1s"
 # Takes away what the app leaves on a slice, the owner's data too, and ends what still acts there.
 CLEARED = """
 systemctl stop 'tfheal-twins-*' 2>/dev/null
-
 rm -rf /etc/systemd/system/tfheal-twins-* /etc/systemd/system/*.wants/tfheal-twins-* /opt/tfheal/twins /srv/tfheal/twins \
     /var/lib/tfheal /etc/tfheal /var/log/tfheal /run/twins.* /run/tfheal/twins.* /var/cache/apt/archives/filler.deb
 """
@@ -135,9 +134,7 @@ class Stage:
         """Copy what is on the slices and in the journal, under a name."""
         (self.kept / what).mkdir()
         for name in self.slices:
-            saved = f"cd / && tar -c --ignore-failed-read -f - {STATE} 2>/dev/null; true"
-            done = machine.enter(self.lab.name, name, saved, files=host.Files(output=self.kept / what / name))
-            assert done.status == 0, done
+            self._save(name, STATE, self.kept / what / name)
         with sqlite3.connect(self._journal) as journal:
             journal.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         journal.close()
@@ -163,18 +160,17 @@ set -- /etc/systemd/system/multi-user.target.wants/tfheal-twins-*
     def keep_of_others(self) -> None:
         """Copy what other apps and their workspaces know a slice by: its marker of identity, their states, its journal."""
         for name in self.slices:
-            saved = (
-                "cd / && tar -c --ignore-failed-read -f - var/lib/tfheal etc/tfheal var/log/tfheal 2>/dev/null; true"
-            )
-            done = machine.enter(self.lab.name, name, saved, files=host.Files(output=self.kept / f"others-{name}"))
-            assert done.status == 0, done
+            self._save(name, "var/lib/tfheal etc/tfheal var/log/tfheal", self.kept / f"others-{name}")
 
     def put_back_of_others(self) -> None:
         """Make that as it was."""
         for name in self.slices:
             files = host.Files(source=self.kept / f"others-{name}")
-            done = machine.enter(self.lab.name, name, "tar -C / -xf -", files=files)
-            assert done.status == 0, done
+            assert machine.enter(self.lab.name, name, "tar -C / -xf -", files=files).status == 0
+
+    def _save(self, name: str, what: str, path: Path) -> None:
+        saved = f"cd / && tar -c --ignore-failed-read -f - {what} 2>/dev/null; true"
+        assert machine.enter(self.lab.name, name, saved, files=host.Files(output=path)).status == 0
 
     @property
     def _journal(self) -> Path:
@@ -378,8 +374,7 @@ true
 
 def nothing_is_held(stage: Stage) -> None:
     """Demand that no lease is held, that no fence is forgotten, that every action has its end, and that the journal is whole."""
-    said = document(stage.lab, "history", "--limit", "1000")["actions"]
-    assert [one for one in said if not one["outcome"]] == []
+    assert [one for one in document(stage.lab, "history", "--limit", "1000")["actions"] if not one["outcome"]] == []
     with sqlite3.connect(stage.lab.workspace / ".tfheal/journal.db") as journal:
         assert journal.execute("SELECT count(*) FROM lease").fetchone() == (0,)
         assert journal.execute("SELECT count(*) FROM deployed WHERE phase = 'retired'").fetchone() == (0,)

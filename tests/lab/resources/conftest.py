@@ -20,9 +20,9 @@ exit 0
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def machine(lab: RunningLab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OnSlice]:
-    """Return one slice of the shared lab, and leave it as it was."""
+    """Return one slice of the shared lab, and leave it as it was to whoever looks at it next."""
     control = Path(tmp_path_factory.mktemp("ssh")) / "control"
     address = lab.slices()[NAME]["address"]
     found = on_slice(address, lab.key, lab.known_hosts, NAME, control)
