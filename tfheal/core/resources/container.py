@@ -81,7 +81,9 @@ command -v podman >/dev/null || fail "podman is missing: the playbook's packages
 mkdir -p -- "${{path%/*}}" "${{restart%/*}}" "$records"
 if ! known; then
     : >"$restart"
-    scratch=$(mktemp -d "$records/.new.XXXXXX")
+    scratch=$records/.new # one name: a run that was killed left it, and the lock of the app lets in one at a time
+    rm -rf -- "$scratch"
+    mkdir -m 0700 -- "$scratch"
     trap 'rm -rf -- "$scratch"' EXIT
     if ! made >"$scratch/said" 2>&1 </dev/null; then
         tail -n 8 "$scratch/said"
