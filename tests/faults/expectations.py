@@ -8,7 +8,7 @@ import yaml
 
 _FILE: Final = Path(__file__).with_name("expected.yaml")
 Ends = Literal["healed", "left", "paged", "any"]
-_LADDER: Final = 150.0  # seconds that it may take until every rung has failed and a human is called
+_LADDER: Final = 400.0  # seconds that it may take until every rung has failed and a human is called
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from documents import actions
 from running_lab import RunningLab
 
 EVERY: Final = 10.0  # seconds from the beginning of one run to the next; a longer one is followed at once
-_PATIENCE: Final = 150.0
+_PATIENCE: Final = 420.0  # a whole ladder, each rung of which waits a minute for the service to answer
 
 
 @dataclass(frozen=True, slots=True)

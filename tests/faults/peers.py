@@ -10,11 +10,11 @@ Monit where it may write nowhere; what it puts back, systemd does for it.
 from dataclasses import dataclass
 from typing import Final
 
+from book import OURS
 from running_lab import RunningLab
 
 SYSTEMD: Final = "systemd"
 MONIT: Final = "Monit"
-OURS: Final = "tfheal"
 _DROP_IN: Final = """\
 mkdir -p /etc/systemd/system/$unit.d
 printf '[Service]\\nRestart=always\\nRestartSec=1\\n[Unit]\\nStartLimitIntervalSec=10\\nStartLimitBurst=5\\n' \\

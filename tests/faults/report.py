@@ -7,11 +7,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from book import kept, latest, ours
 from catalogue import in_the_lab
 from expectations import doubles, expected
 from figures import between, machine, markdown, today
 from grounds import TARGETS
-from peers import CONTENDERS, OURS
+from peers import CONTENDERS
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 Rows = Sequence[dict[str, Any]]
@@ -35,7 +36,7 @@ _HEAD: Final = (
 def main() -> None:
     """Read the rows, write the tables, and end with 1 if a goal was missed."""
     folder = Path(sys.argv[1])
-    found = [json.loads(line) for book in sorted(folder.glob("rows-*.jsonl")) for line in book.read_text().splitlines()]
+    found = latest(kept(folder))
     (folder / "rows.json").write_text(json.dumps(found, indent=1) + "\n")
     text = written(found, f"`{sys.argv[2]}`, {sys.argv[3]}")
     (folder / "tables.md").write_text(text)
@@ -90,11 +91,6 @@ def goals(found: Rows) -> str:
         f"- the median from fault to service back under {_GOAL:.0f} s: {'met' if met else 'missed'}, {middle}",
     ]
     return "What was aimed for, and what became of it:\n\n" + "\n".join(lines) + "\n"
-
-
-def ours(row: dict[str, Any]) -> bool:
-    """Return whether a row is about tfheal."""
-    return bool(row["table"] != "peers" or row["where"] == OURS)
 
 
 def _verdict(missed: Sequence[str]) -> str:

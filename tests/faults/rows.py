@@ -20,7 +20,7 @@ from running_lab import RunningLab
 
 from tfheal.edge.clock import SystemClock
 
-CAP: Final = 480.0  # seconds that one row may take, whatever hangs
+CAP: Final = 660.0  # seconds that one row may take, whatever hangs
 WITHIN: Final = 90.0  # seconds after which what is not healed is not healed
 _QUIET: Final = 2  # rounds in a row after which nothing more is to come
 _STEADY: Final = 20.0  # seconds that the load gets to be served before anything is broken
@@ -53,7 +53,10 @@ class Broken:
 
 @dataclass(slots=True)
 class Row:
-    """What became of faults; times in seconds, `seconds` None where the client saw none or it never came back."""
+    """What became of faults; times in seconds, `seconds` None where the client saw none or it never came back.
+
+    `test` is what wrote it, and `played` when that was, in seconds since 1970: what it wrote at one time belongs together.
+    """
 
     table: str
     name: str
@@ -74,6 +77,8 @@ class Row:
     still_there: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
+    test: str = ""
+    played: float = 0.0
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON has it."""
@@ -211,8 +216,14 @@ def _note_healing(scene: Scene, row: Row, loop: HealLoop, times: tuple[datetime,
     ]
     row.pages = len(scene.ground.pages())
     row.ended = {0: "healed", 4: "left", 6: "left", 7: "paged"}.get(second.exit, f"exit {second.exit}")
+    row.notes.append(f"{len(loop.rounds)} runs of heal; the last waits: {_waits(second)}")
     if row.ended == "left":
         row.detected = sorted(causes | (findings(document(lab, "status", check=None)) - {"healed-locally"}))
+
+
+def _waits(one: Round) -> str:
+    waits = [incident["waits"] for incident in one.said["incidents"] if incident["waits"]]
+    return "; ".join(f"{wait['rung']}: {wait['why']}" for wait in waits)[:300] or "for nothing"
 
 
 def _is_right(scene: Scene, done: dict[str, Any]) -> bool:

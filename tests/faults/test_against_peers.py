@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from book import OURS
 from catalogue import in_the_lab
 from expectations import for_peers
 from grounds import EXAMPLES, FORGETFUL, Ground, a_lab
 from groups import one_of
 from healing import HealLoop
-from peers import CONTENDERS, OURS, Contender
+from peers import CONTENDERS, Contender
 from rows import Row, in_time
 from running_lab import RunningLab
 

@@ -1,9 +1,11 @@
 """A row of the fault table can fail: each way in which it may end otherwise than expected is told, and none that is right."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import get_args
 
 import pytest
+from book import kept, latest, played_well, write
 from expectations import Expectation, doubles, every_fault, expected, judged
 from grounds import TARGETS
 from load import Load, Turn
@@ -89,3 +91,17 @@ def test_a_missed_goal_is_told() -> None:
     assert "under 15 s: missed, 19.1 s (of 2)" in text
     assert "healed; **missed**: 3 acknowledged writes lost" in text
     assert between("a<\nold\n>b", ("<\n", ">"), "new\n") == "a<\nnew\n>b"
+
+
+def test_a_run_goes_on_with_what_was_not_well(tmp_path: Path) -> None:
+    """What was played again counts as it was the last time; one test's row that missed has all of that test played again."""
+    missed = {"one": [], "two": ["it did not land"], "three": []}
+    first = [replace(RIGHT, name=name, test=name, played=1.0, missed=why) for name, why in missed.items()]
+    again = replace(RIGHT, name="two", test="two", played=2.0)
+    other = replace(RIGHT, table="peers", where="Monit", name="one", test="one", played=1.0, missed=["not back"])
+    for row in (*first, again, other):
+        write(tmp_path, row.document())
+    assert played_well(latest(row.document() for row in first)) == {"one", "three"}
+    rows = latest(kept(tmp_path))
+    assert [(row["name"], row["played"]) for row in rows] == [("one", 1.0), ("three", 1.0), ("two", 2.0), ("one", 1.0)]
+    assert played_well(rows) == {"one", "two", "three"}  # what became of another's is not ours

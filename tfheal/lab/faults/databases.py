@@ -81,8 +81,8 @@ EXHAUST_CONNECTIONS: Final = of_scripts(
 echo "SELECT 'CREATE ROLE nobody LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'nobody') \gexec" | sql
 port=$(pg_lsclusters --no-header "${{cluster%/*}}" "${{cluster#*/}}" | awk '{{ print $3 }}')
 systemd-run --quiet --collect --expand-environment=no --unit=crowd --uid=nobody perl -e '{_CROWD}' "/var/run/postgresql/.s.PGSQL.$port"
-for attempt in $(seq 30); do
-    {_END_SESSIONS}
+for attempt in $(seq 30); do  # also of those who come back while it is at it, and though somebody restarts the server
+    {{ {_END_SESSIONS}}} || true
     sleep 0.2
 done
 systemctl kill --signal=USR1 crowd
