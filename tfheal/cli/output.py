@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from tfheal.base import untrusted
 from tfheal.base.errors import Bug, TfhealError
 from tfheal.base.moments import rfc3339
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.progress import Progress, TaskID
 
+_REPORT_CAP: Final = 1 << 18  # characters of the report of a bug
 _HEARTBEAT: Final = 5.0  # seconds between lines to a log while long work goes on
 
 
@@ -101,13 +103,16 @@ def tell_error(error: TfhealError, command: str, as_json: bool) -> None:
 
 
 def bug_report(error: BaseException) -> Bug:
-    """Given an exception that nobody expected, write a report of it to a file and return what to tell."""
+    """Given an exception that nobody expected, write a report of it to a file of our own and return what to tell.
+
+    Its words may quote a slice: they are made safe to show, in the file too.
+    """
     with tempfile.NamedTemporaryFile("w", prefix="tfheal-bug-", suffix=".txt", delete=False) as file:
-        file.write("".join(traceback.format_exception(error)))
+        file.write(untrusted.text("".join(traceback.format_exception(error)), _REPORT_CAP))
     return Bug(
         "tfheal made a mistake of its own",
         where=type(error).__name__,
-        why=str(error)[:200],
+        why=untrusted.line(str(error), 200),
         hint=f"the report is in {file.name}; what was begun is in the journal",
     )
 

@@ -38,6 +38,7 @@ ask() {
 }
 """
 ANSWER: Final = re.compile(rb"(\d{1,6}) ([A-Za-z0-9+/=]*) (\d{1,3}) (\d{1,12})\.(\d\d) (\d{1,12})\.(\d\d)")
+_FRAME: Final = re.compile(rb"^(\S{1,64}) (.*)$", re.MULTILINE)  # of some run; the marker is compared, not compiled in
 _SKIPPED: Final = re.compile(rb"(\d{1,6}) (?:skipped|[A-Za-z0-9+/=]* cut [0-9. ]{1,40})")
 _TIMED_OUT: Final = frozenset({124, 137})
 _HIDEABLE: Final = 6  # characters; the figures of a machine are not masked because somebody's secret is 42
@@ -135,8 +136,10 @@ def framed(reply: bytes, marker: str) -> Iterator[bytes]:
 
     One after the other: millions of short lines, each an object of its own, would take a hundred times their size.
     """
-    for match in re.finditer(rb"^%s (.*)$" % re.escape(marker.encode()), reply, re.MULTILINE):
-        yield match[1]
+    ours = marker.encode()
+    for match in _FRAME.finditer(reply):
+        if match[1] == ours:
+            yield match[2]
 
 
 def _put(found: dict[str, Answer | None], questions: tuple[Question, ...], index: int, answer: Answer | None) -> None:
