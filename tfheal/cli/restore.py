@@ -12,6 +12,10 @@ def restore(
     snapshot: Annotated[
         str | None, typer.Option("--snapshot", metavar="BACKUP", help="Which backup (default: the newest good one).")
     ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="TIME", help="The newest good one that was whole at this time (RFC 3339)."),
+    ] = None,
     component: Annotated[str | None, typer.Option(help="Only the data of this component.")] = None,
     scratch: Annotated[
         str | None, typer.Option(metavar="DIR", help="Into an empty folder of its slices; nothing live is touched.")
@@ -23,12 +27,13 @@ def restore(
     workspace: Folder = None,
 ) -> int:
     """Bring data back: beside what is there, checked, then in its place; what was there is set aside."""
+    from tfheal.base.moments import parsed
     from tfheal.cli import asking, output, wiring
     from tfheal.flows import restore as flow
     from tfheal.render import restore as words
 
     with wiring.wired(workspace, quiet=json) as hands:
-        wish = flow.Wish(snapshot, component, scratch, path)
+        wish = flow.Wish(snapshot, component, scratch, path, at=parsed(at) if at else None)
         planned = flow.planned(hands.workspace, app, wish, hands.ports)
         told = words.planned_words(planned, hands.ports.clock.now())
         if plan:

@@ -17,7 +17,7 @@ from tfheal.core.resources.service import unit_text
 from tfheal.model import paths
 from tfheal.model.app import AppSpec
 from tfheal.model.inventory import Inventory
-from tfheal.model.playbook import Check, Component, DataSet, Dump, Service
+from tfheal.model.playbook import Check, Component, DataSet, Dump, Quiesce, Service
 from tfheal.model.release import Reflex, Release, secret_token
 from tfheal.model.resources import Container, Directory, File, Packages, Resource, Unit, User
 from tfheal.model.workspace import PlaybookFolder
@@ -152,6 +152,7 @@ def _release(blueprint: Blueprint, component_name: str, slice_name: str) -> Rele
         checks=asked,
         reflex=_reflex(unit, asked, blueprint) if unit else None,
         data=data,
+        quiesce=component.quiesce and Quiesce.model_validate(rendered(component.quiesce.model_dump())),
         dumps=tuple(Dump.model_validate(rendered(dump.model_dump())) for dump in component.dumps),
         ladder=component.ladder,
         url=rendered(component.url),

@@ -88,7 +88,8 @@ def _joined(spec: AppSpec, folder: PlaybookFolder) -> PlaybookFolder:
 
 def _able(component: Component) -> Component:
     """Return a component with data and what its backups need."""
-    missing = tuple(name for name in NEEDED if name not in component.packages)
+    needed = (*NEEDED, "sqlite3") if any(dump.sqlite for dump in component.dumps) else NEEDED
+    missing = tuple(name for name in needed if name not in component.packages)
     return component.model_copy(update={"packages": (*component.packages, *missing)})
 
 

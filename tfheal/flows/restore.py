@@ -5,8 +5,10 @@ What is lost by that is said before. A service that is not well with what was re
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from tfheal.base.errors import Refused, TfhealError, UsageError
+from tfheal.base.moments import rfc3339
 from tfheal.core.backup import restore as core
 from tfheal.core.backup.job import Job, Task, TaskReply
 from tfheal.flows.act import Work, act, act_everywhere
@@ -26,18 +28,24 @@ _LONGEST = 12 * 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is to be restored: which backup (None: the newest good one), of which component, and where to if not in place."""
+    """What is to be restored: which backup, of which component, and where to if not in place.
+
+    No backup named: the newest good one, of those that began before `at` if that is said.
+    """
 
     backup: str | None = None
     component: str | None = None
     scratch: str | None = None
     path: str | None = None
+    at: datetime | None = None
 
 
 def planned(workspace: Workspace, app: str, wish: Wish, ports: Ports) -> Planned:
     """Given an app and what is wished, return what would be done; raise UsageError or Refused where nothing can be."""
     if app not in workspace.apps:
         raise UsageError(f"there is no app {app}", hint=f"the apps are {', '.join(workspace.apps) or 'none yet'}")
+    if wish.at and wish.backup:
+        raise UsageError("--at and --snapshot exclude each other", why="both say which backup is meant")
     if wish.path and not wish.scratch:
         raise UsageError("--path needs --scratch", why="a part of the data is not put in the place of all of it")
     backup = _meant(app, wish, ports)
@@ -46,11 +54,13 @@ def planned(workspace: Workspace, app: str, wish: Wish, ports: Ports) -> Planned
     if not chosen:
         raise UsageError(f"{app} has no component {wish.component} that is deployed")
     folders = {item.release.instance: found for item in chosen if (found := _folders(item, backup))}
-    left = tuple(part.name for part in backup.parts if not part.paths)
-    if not folders and not (wish.scratch and left):
+    dumps = {item.release.instance: found for item in chosen if (found := _dumps(item, backup))}
+    back = {f"{name.component}/{dump}@{name.slice}" for name, found in dumps.items() for dump in found}
+    left = tuple(part.name for part in backup.parts if not part.paths and part.name not in back)
+    if not folders and not dumps and not (wish.scratch and left):
         hint = "--scratch DIR writes what it holds into a folder" if left else "tfheal backup show tells what it holds"
         raise Refused(f"nothing of backup {backup.id} can be put in place", where=app, hint=hint)
-    return Planned(app, backup, folders, backup.started, wish.scratch, left)
+    return Planned(app, backup, folders, backup.started, wish.scratch, left, dumps, wish.at)
 
 
 def restore(workspace: Workspace, plan: Planned, wish: Wish, ports: Ports, limits: Limits) -> Restored:
@@ -89,6 +99,13 @@ def _meant(app: str, wish: Wish, ports: Ports) -> Backup:
             raise UsageError(f"{found.id} holds nothing of {app}", why=f"it is a {found.state} backup of {found.app}")
         return found
     good = [backup for backup in ports.catalogue.backups(app) if backup.state == "good"]
+    if good and wish.at:
+        oldest, at = min(backup.started for backup in good), wish.at
+        # What was written while a backup was made may be in it: it is of a time before only if it began and ended before.
+        good = [backup for backup in good if backup.received and backup.received <= at]
+        if not good:
+            why = f"the oldest good one began at {rfc3339(oldest)}"
+            raise Refused(f"{app} has no good backup that was whole at {rfc3339(at)}", why=why)
     if not good:
         raise Refused(
             f"{app} has no good backup", hint="tfheal backup list shows what there is; --snapshot ID takes any"
@@ -101,15 +118,23 @@ def _folders(item: Expected, backup: Backup) -> tuple[str, ...]:
     return tuple(path for part in parts for path in core.folders_of(item.release, part))
 
 
+def _dumps(item: Expected, backup: Backup) -> tuple[str, ...]:
+    parts = [part for part in backup.parts if part.slice == item.release.slice and part.snapshot]
+    return tuple(name for part in parts for name in core.dumps_of(item.release, part))
+
+
 def _in_place(stage: _Stage) -> dict[InstanceName, str]:
-    names = list(dict.fromkeys(name.slice for name in stage.plan.folders))
-    failed = _everywhere(stage, names, lambda name: _beside(stage, name))
-    if failed:
-        return {
-            name: failed.get(name.slice, "another slice failed, so nothing was changed") for name in stage.plan.folders
-        }
     meant = {item.release.instance: item for item in expected((stage.plan.app,), stage.ports)}
-    return {name: _switched(stage, meant[name], folders) for name, folders in stage.plan.folders.items()}
+    names = list(dict.fromkeys(name.slice for name in stage.plan.instances))
+    failed = _everywhere(stage, names, lambda name: _beside(stage, name, meant))
+    if failed:
+        others = [name for name in names if name not in failed]
+        _everywhere(stage, others, lambda name: core.cleared_tasks(_wanted(stage, name, meant), stage.id))
+        return {
+            name: failed.get(name.slice, "another slice failed, so nothing was changed")
+            for name in stage.plan.instances
+        }
+    return {name: _switched(stage, meant[name]) for name in stage.plan.instances}
 
 
 def _scratched(stage: _Stage) -> dict[InstanceName, str]:
@@ -125,10 +150,17 @@ def _parts(stage: _Stage, slice_name: str) -> list[Part]:
     return [part for part in stage.plan.backup.parts if part.slice == slice_name and part.snapshot]
 
 
-def _beside(stage: _Stage, slice_name: str) -> tuple[Task, ...]:
-    (part,) = (part for part in _parts(stage, slice_name) if part.paths)
-    wanted = {path for name, paths in stage.plan.folders.items() if name.slice == slice_name for path in paths}
-    return core.beside_tasks(part, wanted, stage.id)
+def _beside(stage: _Stage, slice_name: str, meant: Mapping[InstanceName, Expected]) -> tuple[Task, ...]:
+    return core.beside_tasks(_parts(stage, slice_name), _wanted(stage, slice_name, meant), stage.id)
+
+
+def _wanted(stage: _Stage, slice_name: str, meant: Mapping[InstanceName, Expected]) -> list[core.Chosen]:
+    return [_chosen(stage, meant[name]) for name in stage.plan.instances if name.slice == slice_name]
+
+
+def _chosen(stage: _Stage, item: Expected) -> core.Chosen:
+    name = item.release.instance
+    return core.Chosen(item.release, stage.plan.folders.get(name, ()), stage.plan.dumps.get(name, ()))
 
 
 def _everywhere(stage: _Stage, names: list[str], tasks: Callable[[str], tuple[Task, ...]]) -> dict[str, str]:
@@ -151,13 +183,13 @@ def _everywhere(stage: _Stage, names: list[str], tasks: Callable[[str], tuple[Ta
     return failed
 
 
-def _switched(stage: _Stage, item: Expected, folders: tuple[str, ...]) -> str:
+def _switched(stage: _Stage, item: Expected) -> str:
     release, ports = item.release, stage.ports
     secrets = secret_values(release, ports)
     work = Work(
         verb="restore",
         release=release,
-        steps=(core.switch(release, folders, stage.id, secrets),),
+        steps=(core.switch(_chosen(stage, item), stage.id, secrets),),
         secrets=secrets,
         why=f"restore of backup {stage.plan.backup.id}",
         run=stage.run,

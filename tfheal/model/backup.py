@@ -177,6 +177,13 @@ class Planned:
     lost_since: datetime
     scratch: str | None = None
     left: tuple[str, ...] = ()
+    dumps: Mapping[InstanceName, tuple[str, ...]] = field(default_factory=dict)
+    asked: datetime | None = None
+
+    @property
+    def instances(self) -> tuple[InstanceName, ...]:
+        """Return the instances whose data is put in place."""
+        return tuple(dict.fromkeys((*self.folders, *self.dumps)))
 
 
 @dataclass(frozen=True, slots=True)

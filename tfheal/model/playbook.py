@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, model_validator
 
 from tfheal.model.names import Duration, Name, Size, Strict
-from tfheal.model.resources import OWN_UNIT, Container, PackageName, Resource, SlicePath, Text
+from tfheal.model.resources import OWN_UNIT, Container, PackageName, Postgres, Resource, SlicePath, Text
 
 CheckKind = Literal["alive", "ready", "consistent"]
 Rung = Literal["restart", "free-disk", "redeploy", "rollback", "rebuild", "recreate", "rehome", "page"]
@@ -104,12 +104,54 @@ class DataSet(Strict):
     path: SlicePath = Field(default="{{ data }}", description="the folder")
 
 
+def _is_none(value: object) -> bool:
+    """Return whether a field may stay out of what is hashed: a release without it keeps the id that it had before."""
+    return value is None
+
+
 class Dump(Strict):
-    """Data that is not a folder: a command that writes all of it to stdout, at one moment of its own."""
+    """Data that is not a folder, taken at one moment of its own; exactly one of postgres, sqlite and command."""
 
     name: Name = Field(description="how it is called in messages and in a backup")
-    command: Text = Field(
-        description="POSIX sh, run as root; its exit status says whether all of it came; no secrets in it"
+    postgres: Text | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="a database that a `postgres` resource of this component makes; `restore` puts it back",
+    )
+    sqlite: SlicePath | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="a file of SQLite, taken by VACUUM INTO; `restore` puts it back",
+    )
+    command: Text | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="bash, run as root, that writes all of it to stdout and says by its exit status whether it did; no secrets in it; `restore --scratch` brings it back",
+    )
+
+    @property
+    def returns(self) -> bool:
+        """Return whether a restore puts it in its place, and not only into a folder."""
+        return self.command is None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Dump":
+        if sum(way is not None for way in (self.postgres, self.sqlite, self.command)) != 1:
+            msg = "a dump has exactly one of postgres, sqlite and command"
+            raise ValueError(msg)
+        return self
+
+
+class Quiesce(Strict):
+    """How a component is made to hold still while its folders are read, and to go on; it goes on whatever happens."""
+
+    freeze: Text = Field(description="bash, run as root; when it fails, nothing is taken")
+    thaw: Text = Field(description="bash, run as root, also when freeze failed, and more than once")
+    longest: Duration = Field(
+        default=60.0,
+        gt=0,
+        le=3_600,
+        description="after which the slice thaws it by itself; what was taken is `partial`",
     )
 
 
@@ -126,9 +168,18 @@ class Component(Strict):
     )
     checks: tuple[Check, ...] = Field(default=(), description="the questions about its health")
     data: tuple[DataSet, ...] = Field(default=(), description="the folders of the owner's data")
-    dumps: tuple[Dump, ...] = Field(default=(), description="data that a backup takes by a command, such as a database")
+    dumps: tuple[Dump, ...] = Field(default=(), description="data that is no folder, such as a database")
+    quiesce: Quiesce | None = Field(default=None, description="what is done around the reading of the folders")
     ladder: tuple[Rung, ...] = Field(default=SHIPPED_LADDER, min_length=1, description="the remedies, in order")
     url: Text | None = Field(default=None, description="where the app answers, told at the end of a deploy")
+
+    @model_validator(mode="after")
+    def _known_databases(self) -> "Component":
+        made = {one.database for one in self.resources if isinstance(one, Postgres)}
+        if unknown := [dump.postgres for dump in self.dumps if dump.postgres is not None and dump.postgres not in made]:
+            msg = f"dumps: no resource of kind postgres makes the database {unknown[0]}"
+            raise ValueError(msg)
+        return self
 
     @model_validator(mode="after")
     def _one_unit(self) -> "Component":

@@ -11,9 +11,12 @@ def planned_words(plan: Planned, now: datetime) -> str:
     """Given what a restore would do, return it for a person, what is lost by it too."""
     backup = plan.backup
     lines = [f"{plan.app}: backup {backup.id}, {backup.state}, {rfc3339(backup.started)}, {size(backup.bytes)}"]
+    if plan.asked:
+        lines.append(f"  it is the newest good one that was whole at {rfc3339(plan.asked)}, which was asked for")
     if plan.scratch:
         return "\n".join([*lines, f"  into {plan.scratch} on its slices; what is live stays as it is"])
     lines += [f"  {name}  {', '.join(folders)}" for name, folders in plan.folders.items()]
+    lines += [f"  {name}  {', '.join(found)}" for name, found in plan.dumps.items()]
     lines += [f"  {name} is not part of it: --scratch DIR writes it into a folder" for name in plan.left]
     lost = f"what was written in the last {ago(plan.lost_since, now)}, since {rfc3339(plan.lost_since)}, is not in it"
     return "\n".join([*lines, f"  {lost}; it is set aside beside what comes back"])
@@ -39,8 +42,16 @@ def planned_document(plan: Planned) -> dict[str, object]:
         "backup": plan.backup.id,
         "state": plan.backup.state,
         "data_time": rfc3339(plan.lost_since),
+        "asked_for": rfc3339(plan.asked) if plan.asked else False,
         "scratch": plan.scratch or False,
-        "instances": [{"instance": str(name), "folders": list(folders)} for name, folders in plan.folders.items()],
+        "instances": [
+            {
+                "instance": str(name),
+                "folders": list(plan.folders.get(name, ())),
+                "dumps": list(plan.dumps.get(name, ())),
+            }
+            for name in plan.instances
+        ],
         "left_out": list(plan.left),
     }
 

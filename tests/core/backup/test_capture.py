@@ -10,7 +10,6 @@ from tfheal.core.backup import capture
 from tfheal.core.backup.capture import Source
 from tfheal.core.backup.job import TaskReply
 from tfheal.model.backup import FOLDERS, Part, State
-from tfheal.model.playbook import Dump
 
 SNAPSHOT = "5e89abd77dc7a352aa9c4a165bdfd52c5b591957b66e20fd957b56fa5ae71574"
 FILES = Source(FOLDERS, ("/srv/tfheal/files/web",))
@@ -75,6 +74,12 @@ def test_each_end_is_called_what_it_is(case: str) -> None:
     assert bool(part.snapshot) == (state != "failed")
 
 
+def test_a_folder_of_a_database_alone_is_not_empty() -> None:
+    """Where a database was left out of a folder to be taken by itself, nothing else need be there."""
+    only = replace(FILES, left_out=("/srv/tfheal/files/web/notes.db",))
+    assert capture.judged(only, "s1", TaskReply(0, said(files=0, size=0), ""), ()).state == "good"
+
+
 @pytest.mark.parametrize(
     ("parts", "whole"),
     [
@@ -93,7 +98,7 @@ def test_a_whole_is_as_good_as_its_worst_part(parts: list[State], whole: State) 
 
 def test_a_dump_that_is_cut_in_a_pipe_fails() -> None:
     """Its command runs under bash with pipefail and never in a pipe of ours; a secret in it is refused."""
-    task = capture.tasks([Source("db/all", dump=Dump(name="all", command="dump | gzip"))], "s1", {})[-1]
+    task = capture.tasks([Source("db/all", command="dump | gzip")], "s1", {})[-1]
     assert "--stdin-from-command -- bash -e -o pipefail -c 'dump | gzip'" in task.script
     with pytest.raises(UsageError, match="holds a secret"):
-        capture.tasks([Source("db/all", dump=Dump(name="all", command="dump -p⟦secret:word:1⟧"))], "s1", {})
+        capture.tasks([Source("db/all", command="dump -p⟦secret:word:1⟧")], "s1", {})

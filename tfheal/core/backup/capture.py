@@ -14,10 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tfheal.base import sh
 from tfheal.base.errors import UsageError
+from tfheal.core.backup import dumps
 from tfheal.core.backup.job import REACH, Task, TaskReply
 from tfheal.core.resources.directory import data_paths
 from tfheal.model.backup import FOLDERS, Backup, Part, State
-from tfheal.model.playbook import Dump
+from tfheal.model.playbook import Quiesce
 from tfheal.model.release import SECRET_TOKEN, Release
 
 INIT: Final = "init"
@@ -36,11 +37,16 @@ _CLASSES: Final[Mapping[int, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What one snapshot takes on a slice: folders, or what a dump writes."""
+    """What one snapshot takes on a slice: folders without what is `left_out`, or all that a command writes.
+
+    What holds still meanwhile is by the name of its component.
+    """
 
     what: str
     folders: tuple[str, ...] = ()
-    dump: Dump | None = None
+    command: str = ""
+    left_out: tuple[str, ...] = ()
+    quiet: tuple[tuple[str, Quiesce], ...] = ()
 
 
 class _Summary(BaseModel):
@@ -59,8 +65,16 @@ def sources(releases: Iterable[Release]) -> tuple[Source, ...]:
     ours = tuple(releases)
     every = {path for release in ours for path in data_paths(release)}
     folders = tuple(sorted(path for path in every if not any(path.startswith(f"{other}/") for other in every)))
-    dumps = [Source(f"{release.component}/{dump.name}", dump=dump) for release in ours for dump in release.dumps]
-    return (*([Source(FOLDERS, folders)] if folders else []), *dumps)
+    quiet = tuple((release.component, release.quiesce) for release in ours if release.quiesce)
+    files = [Source(FOLDERS, folders, left_out=dumps.left_out(ours), quiet=quiet)] if folders else []
+    return (
+        *files,
+        *(
+            Source(f"{release.component}/{dump.name}", command=dumps.command(dump, release))
+            for release in ours
+            for dump in release.dumps
+        ),
+    )
 
 
 def tasks(
@@ -73,19 +87,46 @@ def tasks(
     options = [word for key, value in tags.items() for word in ("--tag", f"{key}={value}")]
     options += ["--host", slice_name, "--retry-lock", "10m"]
     options += ["--limit-upload", str(max(1, upload_limit // 1024))] if upload_limit else []
-    return (REACH, Task(INIT, _INIT, needed=True), *(Task(source.what, _script(source, options)) for source in found))
+    return (
+        REACH,
+        Task(INIT, _INIT, needed=True),
+        *(Task(source.what, _script(source, options, tags.get("app", ""))) for source in found),
+    )
 
 
-def _script(source: Source, options: list[str]) -> str:
-    if source.dump is None:
-        looks = "".join(f"[ -d {sh.quote(path)} ] || echo {sh.quote(_MISSING + path)} >&2\n" for path in source.folders)
-        return looks + f"r backup {sh.join(*options, *source.folders)}"
-    if SECRET_TOKEN.search(source.dump.command):
+def _script(source: Source, options: list[str], app: str) -> str:
+    texts = [source.command, *(text for _, quiet in source.quiet for text in (quiet.freeze, quiet.thaw))]
+    if any(SECRET_TOKEN.search(text) for text in texts):
         raise UsageError(f"the dump {source.what} holds a secret", hint="let it log in as a user of the slice")
-    name = f"{source.what.replace('/', '-')}.dump"
+    if not source.command:
+        looks = "".join(f"[ -d {sh.quote(path)} ] || echo {sh.quote(_MISSING + path)} >&2\n" for path in source.folders)
+        without = [word for path in source.left_out for word in ("--exclude", path)]
+        return looks + _held_still(source.quiet, app, f"r backup {sh.join(*options, *without, *source.folders)}")
     # bash, because dash has no pipefail: a dump that is cut in a pipe has to fail.
-    command = sh.join("bash", "-e", "-o", "pipefail", "-c", source.dump.command)
+    command = sh.join("bash", "-e", "-o", "pipefail", "-c", source.command)
+    name = dumps.file_name(source.what)
     return f"r backup {sh.join(*options, '--stdin-filename', name)} --stdin-from-command -- {command}"
+
+
+def _held_still(quiet: tuple[tuple[str, Quiesce], ...], app: str, work: str) -> str:
+    """Return sh that does some work while components hold still; a timer of the slice thaws them if nobody else does."""
+    if not quiet:
+        return work
+    freezes, thaws, looks = "", "", ""
+    for component, hooks in quiet:
+        timer = f"tfheal-thaw-{app}-{component}"
+        thaw = sh.join("bash", "-e", "-o", "pipefail", "-c", hooks.thaw)
+        freezes += (
+            f"systemctl stop {timer}.timer {timer}.service 2>/dev/null\n"
+            f"systemd-run --quiet --collect --unit={timer} --on-active={hooks.longest:g} --timer-property=AccuracySec=1s {thaw} || return 1\n"
+            f"{sh.join('timeout', f'{hooks.longest:g}', 'bash', '-e', '-o', 'pipefail', '-c', hooks.freeze)} >&2 || "
+            f"{{ thaw; echo {sh.quote(f'{component} does not hold still')} >&2; return 1; }}\n"
+        )
+        looks += (
+            f"systemctl is-active --quiet {timer}.timer || echo {sh.quote(f'{_MISSING}the quiet of {component}')} >&2\n"
+        )
+        thaws += f"{thaw} >&2 && systemctl stop {timer}.timer\n"
+    return f"thaw() {{\n{thaws}}}\n{freezes}{work}\nstatus=$?\n{looks}thaw\nreturn $status"
 
 
 def judged(source: Source, slice_name: str, reply: TaskReply, history: Iterable[Part]) -> Part:
@@ -108,7 +149,7 @@ def judged(source: Source, slice_name: str, reply: TaskReply, history: Iterable[
         return replace(part, state="partial", detail=f"missing: {', '.join(missing)}")
     if reply.status == _PARTIAL:
         return replace(part, state="partial", detail=f"not all could be read: {_first_error(reply.err)}")
-    return _compared(part, list(history))
+    return _compared(part, list(history), empty=bool(source.left_out))
 
 
 def state_of(parts: Iterable[Part]) -> State:
@@ -157,15 +198,15 @@ def why_failed(reply: TaskReply) -> str:
     return _first_error(reply.err) or f"restic ended with {reply.status} and did not say why"
 
 
-def _compared(part: Part, history: list[Part]) -> Part:
-    if part.files == 0 or part.bytes == 0:
+def _compared(part: Part, history: list[Part], *, empty: bool) -> Part:
+    if (part.files == 0 or part.bytes == 0) and not empty:
         return replace(part, state="suspect", detail="it is empty")
     good = [one.bytes for one in history if one.state == "good"][-_LOOK_BACK:]
     normal = statistics.median(good) if good else 0
     if part.bytes >= _TRUST * normal:
         return part
     before = history[-_SETTLED:]
-    alike = [one for one in before if one.state == "suspect" and _TRUST <= one.bytes / part.bytes <= 1 / _TRUST]
+    alike = [one for one in before if one.state == "suspect" and _TRUST <= one.bytes / max(1, part.bytes) <= 1 / _TRUST]
     if len(alike) == _SETTLED:
         return part
     return replace(part, state="suspect", detail=f"it shrank to {part.bytes} bytes; before, {normal:.0f} were usual")

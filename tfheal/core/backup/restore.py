@@ -5,10 +5,12 @@ What was there before is set aside, never deleted; it comes back when the servic
 
 import posixpath
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from tfheal.base import sh
 from tfheal.core.apply import Secrets, wait_script
+from tfheal.core.backup import dumps
 from tfheal.core.backup.job import OPEN, REACH, Task
 from tfheal.core.probe import checks
 from tfheal.core.resources.directory import data_paths
@@ -22,7 +24,7 @@ _SPARE: Final = 64 << 20  # bytes that stay free beside what is restored
 _READY_PATIENCE: Final = 30  # seconds until a service that is alive has to be ready
 # `restore` of 0.18 says 0 when what was asked for is not in the snapshot: so what came is counted.
 _RESTORE: Final = """\
-fail() { printf '%s\\n' "$*" >&2; rm -rf --one-file-system -- PLACES; return 1; }
+fail() { printf '%s\\n' "$*" >&2; clean >/dev/null 2>&1; return 1; }
 for place in PLACES; do
   mkdir -p -m 0700 "$place" || { fail "cannot make $place"; return; }
 done
@@ -43,15 +45,34 @@ exchange() {
     mv -T -- "$2" "$2.swap" || return
     if mv -T -- "$1" "$2"; then mv -T -- "$2.swap" "$1"; else mv -T -- "$2.swap" "$2"; return 1; fi
 }
-stop() { [ -z "$unit" ] || systemctl stop -- "$unit"; }
+# Databases are switched by their server, so that one is not stopped unless there are files to move.
+serves() { case $unit in postgresql*) ;; *) return 1 ;; esac; }
+stop() { [ -z "$unit" ] || { serves && [ -z "$moves" ]; } || systemctl stop -- "$unit"; }
 start() { [ -z "$unit" ] || systemctl start -- "$unit"; }
+server_up() { ! serves || start; }
 aside() { echo "$1.before-$id"; }
 into() {
-    [ -d "$2" ] || { echo "$2 is not there"; return 1; }
+    [ -e "$2" ] || { echo "$2 is not there"; return 1; }
     if [ -e "$1" ]; then mv -T -- "$2" "$(aside "$1")" && exchange "$(aside "$1")" "$1"; else mv -T -- "$2" "$1"; fi
 }
 back() { [ ! -e "$(aside "$1")" ] || exchange "$(aside "$1")" "$1"; }
+# The journals of a file of SQLite go with the file that they are of.
+journals() { for tail in -wal -shm -journal; do [ ! -f "$1$tail" ] || mv -T -- "$1$tail" "$2$tail" || return; done; }
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What of one release is restored: its folders, and the names of its dumps."""
+
+    release: Release
+    folders: tuple[str, ...]
+    dumps: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """Return the files of SQLite among it that no folder brings along."""
+        return tuple(file for file in dumps.files(self.release, self.dumps) if dumps.within(file, self.folders) == file)
 
 
 def beside(path: str, restore: str) -> str:
@@ -59,19 +80,67 @@ def beside(path: str, restore: str) -> str:
     return f"{posixpath.dirname(path)}/.tfheal-restore-{restore}"
 
 
-def beside_tasks(part: Part, chosen: Iterable[str], restore: str) -> tuple[Task, ...]:
-    """Given the part with the folders of a slice, which of them to restore, and an id, return the tasks that do it beside."""
-    folders = sorted(chosen)
+def beside_tasks(parts: Iterable[Part], wanted: Iterable[Chosen], restore: str) -> tuple[Task, ...]:
+    """Given the parts of a slice, what of each release to restore, and an id, return the tasks that do it beside."""
+    chosen, by_what = list(wanted), {part.what: part for part in parts}
+    folders = sorted({path for one in chosen for path in one.folders})
+    places = _places(chosen, restore)
+    lines = _folder_lines(by_what[FOLDERS], folders, restore) if folders else ""
+    for one in chosen:
+        lines += _dump_lines(one, by_what, folders, restore)
+    size = sum(part.bytes for part in by_what.values()) if places else 0
+    # What is left of one that was killed would be in the way.
+    opening = f"{_cleaner(chosen, restore)}clean >/dev/null 2>&1\nspare={_SPARE} wanted={size + _SPARE}\n"
+    return (REACH, OPEN, Task(BESIDE, opening + _RESTORE.replace("PLACES", places) + lines, needed=True))
+
+
+def cleared_tasks(wanted: Iterable[Chosen], restore: str) -> tuple[Task, ...]:
+    """Given what of each release on a slice was restored beside, return the tasks that throw it away again."""
+    return (Task(BESIDE, f"{_cleaner(list(wanted), restore)}clean", needed=True),)
+
+
+def _cleaner(chosen: list[Chosen], restore: str) -> str:
+    places = _places(chosen, restore)
+    drops = "".join(f"{drop}\n" for one in chosen for drop in _drops(one, restore))
+    return f"{dumps.POSTGRES}clean() {{\n{f'rm -rf --one-file-system -- {places}' if places else ':'}\n{drops}}}\n"
+
+
+def _places(chosen: list[Chosen], restore: str) -> str:
+    folders = sorted({path for one in chosen for path in one.folders})
+    files = [file for one in chosen for file in dumps.files(one.release, one.dumps)]
+    roots = [*folders, *(dumps.within(file, folders) for file in files)]
+    return sh.join(*dict.fromkeys(beside(path, restore) for path in roots))
+
+
+def _folder_lines(part: Part, folders: list[str], restore: str) -> str:
     # Counted is a part as a whole: how many files are in each of its folders is not in the catalogue.
-    files = part.files if set(folders) == set(part.paths) else 1
+    count = part.files if set(folders) == set(part.paths) else 1
     places = sh.join(*dict.fromkeys(beside(path, restore) for path in folders))
-    values = f"wanted={part.bytes + _SPARE} files={files}\n"
     lines = "".join(
         f"r restore {part.snapshot} --verify --include {sh.quote(path)} --target {sh.quote(beside(path, restore))} "
         f"|| {{ fail 'restic did not bring back' {sh.quote(path)}; return; }}\n"
         for path in folders
     )
-    return (REACH, OPEN, _filled(values, lines, places))
+    return f"files={count}\n{lines}{_COUNT.replace('PLACES', places)}"
+
+
+def _dump_lines(one: Chosen, by_what: dict[str, Part], folders: list[str], restore: str) -> str:
+    lines = ""
+    for dump in one.release.dumps:
+        part = by_what.get(f"{one.release.component}/{dump.name}")
+        if part is None or dump.name not in one.dumps:
+            continue
+        lines += f"snapshot={part.snapshot} bytes={part.bytes} name={dumps.file_name(part.what)}\n"
+        if dump.sqlite is not None:
+            target = f"{beside(dumps.within(dump.sqlite, folders), restore)}{dump.sqlite}"
+            lines += dumps.beside_file(dump.sqlite, target)
+        else:
+            lines += dumps.beside_database(dump, one.release, restore)
+    return lines
+
+
+def _drops(one: Chosen, restore: str) -> list[str]:
+    return [dumps.dropped(dump, one.release, restore) for dump in dumps.databases(one.release, one.dumps)]
 
 
 def scratch_tasks(parts: Iterable[Part], folder: str, path: str | None = None) -> tuple[Task, ...]:
@@ -95,7 +164,15 @@ def scratch_tasks(parts: Iterable[Part], folder: str, path: str | None = None) -
 
 def _filled(values: str, lines: str, places: str) -> Task:
     """Return the task that fills places, and leaves none of them half full."""
-    return Task(BESIDE, values + (_RESTORE + lines + _COUNT).replace("PLACES", places), needed=True)
+    clean = "clean() { rm -rf --one-file-system -- PLACES; }\n"
+    return Task(BESIDE, values + (clean + _RESTORE + lines + _COUNT).replace("PLACES", places), needed=True)
+
+
+def dumps_of(release: Release, part: Part) -> tuple[str, ...]:
+    """Given a release and a part of its slice, return the name of the dump that the part is, if a restore puts it back."""
+    return tuple(
+        dump.name for dump in release.dumps if dump.returns and part.what == f"{release.component}/{dump.name}"
+    )
 
 
 def folders_of(release: Release, part: Part) -> tuple[str, ...]:
@@ -106,29 +183,65 @@ def folders_of(release: Release, part: Part) -> tuple[str, ...]:
     return tuple(path for path in part.paths if any(path == own or own.startswith(f"{path}/") for own in ours))
 
 
-def switch(release: Release, folders: Iterable[str], restore: str, secrets: Secrets) -> Step:
-    """Given a release and its folders that were restored beside, return the step that puts them in place, or all back."""
-    pairs = [(path, f"{beside(path, restore)}{path}") for path in folders]
+def switch(chosen: Chosen, restore: str, secrets: Secrets) -> Step:
+    """Given what of a release was restored beside, return the step that puts it in place, or all of it back."""
+    release, paths_in = chosen.release, (*chosen.folders, *chosen.files)
+    pairs = [(path, f"{beside(path, restore)}{path}") for path in paths_in]
     done = f"{paths.state(release.app, release.component)}/restored-{restore}"
-    ins = "".join(
-        f"[ -n \"$undo\" ] || {{ into {sh.join(live, new)} && switched={count}; }} || undo='a folder could not be put in place'\n"
-        for count, (live, new) in enumerate(pairs, start=1)
-    )
-    # What is deleted is what was restored: behind an exchange that was taken back, or before one that never was.
-    outs = "; ".join(
-        f'if [ "$switched" -lt {count} ] || back {sh.quote(live)}; then rm -rf --one-file-system -- "$(aside {sh.quote(live)})"; fi'
-        for count, (live, _) in enumerate(pairs, start=1)
-    )
-    clean = sh.join("rm", "-rf", "--one-file-system", "--", *dict.fromkeys(beside(path, restore) for path, _ in pairs))
+    fails = f"|| {{ {_drops_all(chosen, restore)}exit 1; }}"
     apply = (
-        f"unit={sh.quote(release.unit or '')} id={restore}\n{_SWITCH}undo= switched=0\nstop || exit 1\n{ins}"
+        f"unit={sh.quote(release.unit or '')} id={restore} moves={'yes' if pairs else ''}\n{dumps.POSTGRES}{_SWITCH}"
+        f"undo= switched=0\nstop {fails}\n{_ins(chosen, pairs)}server_up\n{_databases_in(chosen, restore)}"
         f'[ -n "$undo" ] || {{ start; said=$( ( {wait_script(release, secrets)} ) 2>&1 ) || undo=$said; }}\n'
         f'[ -n "$undo" ] || {{ said=$( ( {_ready(release, secrets)} ) 2>&1 ) || undo=$said; }}\n'
-        f'if [ -n "$undo" ]; then stop; {outs}; {clean}; start; echo "undone: $undo"; exit 1; fi\n'
-        f"{clean}\nrm -f {paths.state(release.app, release.component)}/restored-*\n: >{sh.quote(done)}\n"
+        f'if [ -n "$undo" ]; then {_undone(chosen, pairs, restore)}; echo "undone: $undo"; exit 1; fi\n'
+        f"{_clean(pairs, restore)}\nrm -f {paths.state(release.app, release.component)}/restored-*\n: >{sh.quote(done)}\n"
     )
     longest = 2 * release.stop_timeout + 2 * release.start_timeout + _READY_PATIENCE + 120
     return Step(f"data:{release.component}", f"[ -e {sh.quote(done)} ]", apply, None, timeout=longest)
+
+
+def _ins(chosen: Chosen, pairs: list[tuple[str, str]]) -> str:
+    lines = ""
+    for count, (live, new) in enumerate(pairs, start=1):
+        journals = f'journals {sh.quote(live)} "$(aside {sh.quote(live)})" && ' if live in chosen.files else ""
+        lines += (
+            f'[ -n "$undo" ] || {{ {journals}into {sh.join(live, new)} && switched={count}; }} '
+            "|| undo='data could not be put in place'\n"
+        )
+    return lines
+
+
+def _databases_in(chosen: Chosen, restore: str) -> str:
+    return "".join(
+        f'[ -n "$undo" ] || {{ {dumps.switched(dump, chosen.release, restore)}; }} '
+        f"|| undo='the database {dump.postgres} could not be put in place'\n"
+        for dump in dumps.databases(chosen.release, chosen.dumps)
+    )
+
+
+def _undone(chosen: Chosen, pairs: list[tuple[str, str]], restore: str) -> str:
+    """Return sh that takes all of it back: databases while their server runs, folders while nothing does."""
+    databases = "; ".join(
+        dumps.switched(dump, chosen.release, restore, back=True)
+        for dump in dumps.databases(chosen.release, chosen.dumps)
+    )
+    # What is deleted is what was restored: behind an exchange that was taken back, or before one that never was.
+    outs = "".join(
+        f'if [ "$switched" -lt {count} ] || back {sh.quote(live)}; then rm -rf --one-file-system -- "$(aside {sh.quote(live)})"; fi; '
+        + (f'journals "$(aside {sh.quote(live)})" {sh.quote(live)}; ' if live in chosen.files else "")
+        for count, (live, _) in enumerate(pairs, start=1)
+    )
+    return f"stop; server_up; {databases or ':'}; stop; {outs}{_clean(pairs, restore)}; start"
+
+
+def _clean(pairs: list[tuple[str, str]], restore: str) -> str:
+    places = list(dict.fromkeys(beside(path, restore) for path, _ in pairs))
+    return sh.join("rm", "-rf", "--one-file-system", "--", *places) if places else ":"
+
+
+def _drops_all(chosen: Chosen, restore: str) -> str:
+    return "".join(f"{drop}; " for drop in _drops(chosen, restore))
 
 
 def _ready(release: Release, secrets: Secrets) -> str:
