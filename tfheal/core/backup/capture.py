@@ -116,9 +116,11 @@ def _held_still(quiet: tuple[tuple[str, Quiesce], ...], app: str, work: str) -> 
     for component, hooks in quiet:
         timer = f"tfheal-thaw-{app}-{component}"
         thaw = sh.join("bash", "-e", "-o", "pipefail", "-c", hooks.thaw)
+        # systemd puts the environment in for what begins with a $, unless there are two.
+        by_itself = sh.join("bash", "-e", "-o", "pipefail", "-c", hooks.thaw.replace("$", "$$"))
         freezes += (
             f"systemctl stop {timer}.timer {timer}.service 2>/dev/null\n"
-            f"systemd-run --quiet --collect --unit={timer} --on-active={hooks.longest:g} --timer-property=AccuracySec=1s {thaw} || return 1\n"
+            f"systemd-run --quiet --collect --unit={timer} --on-active={hooks.longest:g} --timer-property=AccuracySec=1s {by_itself} || return 1\n"
             f"{sh.join('timeout', f'{hooks.longest:g}', 'bash', '-e', '-o', 'pipefail', '-c', hooks.freeze)} >&2 || "
             f"{{ thaw; echo {sh.quote(f'{component} does not hold still')} >&2; return 1; }}\n"
         )

@@ -20,6 +20,7 @@ _NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _GROWS: Final = 3  # times the bytes of a dump: the dump itself, its rows, and their indexes
 _TAKE_SQLITE: Final = """\
 [ -f "$file" ] || { echo "$file is not there" >&2; exit 1; }
+rm -rf -- "${file%/*}"/.tfheal-dump-*
 spool=$(mktemp -d "${file%/*}/.tfheal-dump-XXXXXX")
 trap 'rm -rf -- "$spool"' EXIT
 sqlite3 -bail -cmd '.timeout 20000' "$file" "VACUUM INTO '$spool/copy'" >&2
