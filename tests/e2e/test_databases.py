@@ -23,6 +23,12 @@ heal: {reflex: off}
 DATA = "/srv/tfheal/ledger/db"
 PG = "/usr/lib/postgresql/17/bin"
 SQL = 'sql() { (cd / && setpriv --reuid=postgres --regid=postgres --init-groups psql -XqAt -v ON_ERROR_STOP=1 -d "${1:-ledger}" -f -); }\n'
+# A dump that ends in its midst, and says that all is well.
+CUTS = f"""#!/bin/bash
+set -o pipefail
+{PG}/pg_dump.whole "$@" | head -c 9000
+exit 0
+"""
 # The file is in use: what was written last is in its WAL alone, as with any server that is under way.
 FILLED = """
 echo 'CREATE TABLE entries (id int PRIMARY KEY); INSERT INTO entries SELECT generate_series(1, 1000); ALTER TABLE entries OWNER TO ledger;' | sql
@@ -94,12 +100,7 @@ def test_what_databases_held_comes_back(ledger: RunningLab) -> None:
 @pytest.mark.long
 def test_a_dump_that_was_cut_is_put_nowhere(ledger: RunningLab) -> None:
     """`pg_restore --list` calls a cut dump whole; a restore reads all of it, says what it is, and changes nothing."""
-    cut = f"""#!/bin/bash
-    set -o pipefail
-    {PG}/pg_dump.whole "$@" | head -c 9000
-    exit 0
-    """
-    ledger.on("s2", f"mv {PG}/pg_dump {PG}/pg_dump.whole; cat >{PG}/pg_dump <<'END'\n{cut}END\nchmod 755 {PG}/pg_dump")
+    ledger.on("s2", f"mv {PG}/pg_dump {PG}/pg_dump.whole; printf %s '{CUTS}' >{PG}/pg_dump; chmod 755 {PG}/pg_dump")
     try:
         bad = str(taken(ledger)["id"])
         listed = f"cd /; setpriv --reuid=postgres --regid=postgres --init-groups {PG}/pg_dump -Fc -Z0 ledger | {PG}/pg_restore --list"
