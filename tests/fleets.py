@@ -235,7 +235,7 @@ def _event(words: str) -> ReflexEvent:
 def _unit(words: dict[str, Any]) -> Fact[UnitFact]:
     active, _, sub = words.pop("unit", "active/running").partition("/")
     up = seconds(words.pop("up", "1d")) if active == "active" else None
-    fact = UnitFact(active, sub, "success", "enabled", words.pop("restarts", 0), up)
+    fact = UnitFact(active, sub, "success", "enabled", words.pop("restarts", 0), up, words.pop("idle", False))
     return Unknown("systemd did not answer") if active == "unknown" else Known(fact)
 
 
@@ -366,7 +366,7 @@ def _action(number: int, words: dict[str, Any]) -> ActionRecord:
         "incident": "i-1",
         "outcome": "done",
         "detail": "",
-        "ended": started,
+        "ended": started + timedelta(seconds=seconds(words.pop("took", "0s"))),
         "release": None,
     } | words
     return ActionRecord(

@@ -41,4 +41,6 @@ Result=success
 UnitFileState=enabled
 NRestarts=2
 ActiveEnterTimestampMonotonic=990000000
+MainPID=7
+ControlPID=0
 """

@@ -180,6 +180,9 @@ def test_a_state_that_does_not_parse_is_unknown(before: str, after: str) -> None
         ("=990000000", "=" + "9" * 40, "active_for", None),
         ("=990000000", "=1990000000", "active_for", 0.0),
         ("ActiveState=active", "ActiveState=failed", "active_for", None),
+        ("MainPID=7", "MainPID=0", "idle", True),
+        ("ControlPID=0", "ControlPID=8", "idle", False),
+        ("ControlPID=0\n", "", "idle", False),
         ("ActiveState=active", "ActiveState=\x1b[31mfailed", "active", "\\x1b[31mfailed"),
     ],
 )

@@ -301,11 +301,14 @@ def _health_findings(release: Release, facts: InstanceFacts, *, hushed: bool) ->
 
 
 def _starts(unit: UnitFact, release: Release) -> bool:
-    """Return whether a service is within its start time: to restart it now would only make it begin again."""
+    """Return whether a service is within its start time: to restart it now would only make it begin again.
+
+    A start without any process never ends where systemd has no time-out for it, as with Debian's PostgreSQL.
+    """
     if unit.restarts >= CRASH_LOOP:
         return False
     if unit.active == "activating":
-        return unit.sub.startswith("start")
+        return unit.sub.startswith("start") and not unit.idle
     return unit.active_for is not None and unit.active_for < release.start_timeout
 
 

@@ -61,7 +61,7 @@ class ResourceFact:
 
 @dataclass(frozen=True, slots=True)
 class UnitFact:
-    """What systemd says of a unit, in its own words (`active`, `failed`, `inactive`)."""
+    """What systemd says of a unit, in its own words (`active`, `failed`, `inactive`); idle: no process of it is at work."""
 
     active: str
     sub: str
@@ -69,6 +69,7 @@ class UnitFact:
     enabled: str
     restarts: int
     active_for: float | None
+    idle: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,11 @@ class ActionRecord:
     detail: str = ""
 
     @property
+    def over(self) -> datetime:
+        """Return when it ended; of one that never told, when it began."""
+        return self.ended or self.started
+
+    @property
     def healed(self) -> bool:
         """Return whether it healed something: for an incident, or by the slice's own reflex."""
         return self.outcome == "done" and self.verb != "page" and (self.incident is not None or self.verb == "reflex")

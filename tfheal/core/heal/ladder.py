@@ -49,7 +49,7 @@ def next_step(incident: Incident, situation: Situation) -> Action | Waiting:
         failed_hard = bool(tries) and tries[-1].incident == incident.id and tries[-1].outcome == "failed"
         if failed_hard or len(tries) >= policy.budget:
             continue
-        if tries and (until := tries[-1].started + _pause(incident, rung, len(tries), situation)) > situation.now:
+        if tries and (until := tries[-1].over + _pause(incident, rung, len(tries), situation)) > situation.now:
             why = f"try {len(tries) + 1} of {policy.budget} waits for its back-off"
             return Waiting(incident.id, rung, why, until)
         return _action(incident, rung, situation)
@@ -74,7 +74,7 @@ def _call(incident: Incident, forbidden: Sequence[str], situation: Situation) ->
         why = f"needs a human, called {incident.paged:%Y-%m-%d %H:%M} UTC"
         return Waiting(incident.id, "page", why + (f"; not possible: {', '.join(forbidden)}" if forbidden else ""))
     calls = [action for action in situation.actions if action.verb == "page" and action.incident == incident.id]
-    if calls and (until := calls[-1].started + _backoff(incident, len(calls), situation.policy)) > situation.now:
+    if calls and (until := calls[-1].over + _backoff(incident, len(calls), situation.policy)) > situation.now:
         return Waiting(incident.id, "page", f"needs a human, who could not be called: {calls[-1].detail}", until)
     call = _action(incident, "page", situation)
     why = f"{call.why}; not possible: {', '.join(forbidden)}" if forbidden else call.why
@@ -138,7 +138,7 @@ def _pause(incident: Incident, rung: Rung, tries: int, situation: Situation) -> 
 
 
 def _tries(incident: Incident, rung: Rung, situation: Situation) -> list[ActionRecord]:
-    """Return the tries of a rung within its budget's window; to finish a removal is to redeploy what is to be gone."""
+    """Return the tries of a rung that ended within its budget's window; to finish a removal is to redeploy what is to be gone."""
     window = timedelta(seconds=situation.policy.budget_window)
     verbs = _ENDS if rung == "redeploy" else {rung}
     found = [
@@ -148,7 +148,7 @@ def _tries(incident: Incident, rung: Rung, situation: Situation) -> list[ActionR
         and action.incident
         and action.slice == incident.slice
         and (action.instance == incident.instance or rung in RESCUES)
-        and situation.now - action.started < window
+        and situation.now - action.over < window
         and not (incident.cause == "interrupted" and rung == "redeploy" and _is_of_another(action, situation))
     ]
     # A slice is given up as a whole, and each instance on it has its own line about that.
@@ -169,7 +169,7 @@ def _refused(incident: Incident, tries: Sequence[ActionRecord], situation: Situa
     mine = [action.outcome for action in tries if action.incident == incident.id]
     if not tries or tries[-1].incident != incident.id or (mine[-1] != "refused" and mine[-2:] != ["undone", "undone"]):
         return None
-    until = tries[-1].started + _backoff(incident, 1, situation.policy)
+    until = tries[-1].over + _backoff(incident, 1, situation.policy)
     return until if until > situation.now else None
 
 

@@ -12,7 +12,9 @@ from tfheal.model import paths
 from tfheal.model.facts import Fact, InstanceFacts, Known, ReflexEvent, ResourceFact, SliceState, UnitFact, Unknown
 from tfheal.model.release import Release
 
-_UNIT_PROPERTIES: Final = "ActiveState,SubState,Result,UnitFileState,NRestarts,ActiveEnterTimestampMonotonic"
+_UNIT_PROPERTIES: Final = (
+    "ActiveState,SubState,Result,UnitFileState,NRestarts,ActiveEnterTimestampMonotonic,MainPID,ControlPID"
+)
 _STATE_CAP: Final = 16_384
 _RESOURCES_CAP: Final = 262_144
 _ROOM: Final = (
@@ -159,6 +161,7 @@ def _unit(said: dict[str, str], release: Release) -> Fact[UnitFact]:
             enabled=said.get("UnitFileState", "")[:30],
             restarts=int(restarts) if _COUNT.fullmatch(restarts) else 0,
             active_for=active_for,
+            idle=said.get("MainPID") == "0" == said.get("ControlPID"),
         )
     )
 
