@@ -25,6 +25,10 @@ grep -q '^throb() {' $asked || exec sh -c "$SSH_ORIGINAL_COMMAND" <$asked
 _SPOIL: Final = 'sh -c "$SSH_ORIGINAL_COMMAND" | perl /front/poison.pl'
 _POISON: Final = r"printf '\033[2J\033]0;owned\007\342\200\256\302\233\000\377'"
 _DIGITS: Final = "$(head -c 100000 /dev/zero | tr '\\0' 9)"
+# It acts for ever, and says so. The act of another slice in the same run is an honest one.
+TRICKLES: Final = _ACTED + "while :; do echo .; sleep 0.05; done"
+DRIFTS: Final = f"rm {_OPEN}"
+IS_HEALED: Final = f"[ -f {_OPEN} ]"
 MEND: Final = f"""\
 for it in /proc/[0-9]*; do kill -CONT ${{it#/proc/}}; done 2>/dev/null
 rm -rf /front/says /front/asked.* /usr/local/sbin/* /root/.ssh/rc /run/systemd/system/front-*
@@ -141,14 +145,14 @@ CASES: Final = (
         reachable=None,
     ),
     # -- it is honest until somebody acts on it
-    Case("an act that hangs", _ACTED + "exec sleep 9876", before=f"rm {_OPEN}", reachable=True, seconds=30),
-    Case("an act without end", _ACTED + "yes", before=f"rm {_OPEN}", reachable=True, seconds=30),
+    Case("an act that hangs", _ACTED + "exec sleep 9876", before=DRIFTS, reachable=True, seconds=30),
+    Case("an act without end", _ACTED + "yes", before=DRIFTS, reachable=True, seconds=30),
     Case(
         "an act that is only claimed",
         _ACTED
         + """seq -f "$marker step %.0f changed -" 0 99
             echo "$marker check 0 $(echo up | base64) 0 10.00 10.50"; echo "$marker end" """,
-        before=f"rm {_OPEN}",
+        before=DRIFTS,
         reachable=True,
         seconds=30,
     ),
@@ -157,7 +161,7 @@ CASES: Final = (
         _ACTED
         + f"""seq -f "$marker step %.0f failed $( {{ {_POISON}; echo "{_SECRET}"; }} | base64 -w 0)" 0 9
             echo "$marker check 0 $( {{ {_POISON}; echo "{_SECRET}"; }} | base64 -w 0) 1 10.00 10.50"; echo "$marker end" """,
-        before=f"rm {_OPEN}",
+        before=DRIFTS,
         reachable=True,
         seconds=30,
     ),
@@ -175,7 +179,7 @@ CASES: Final = (
         before=f"mv {_STATE}/state /front/state; mkfifo {_STATE}/state",
         reachable=None,
         seconds=30,
-        after=f"[ -f {_OPEN} ]",
+        after=IS_HEALED,
     ),
     Case(
         "a device where the identity is",
@@ -188,6 +192,6 @@ CASES: Final = (
         before=f"mount -t tmpfs -o size=64k tmpfs /tmp; head -c 99999 /dev/zero >/tmp/full || rm {_OPEN}",
         reachable=True,
         seconds=10,
-        after=f"[ -f {_OPEN} ]",
+        after=IS_HEALED,
     ),
 )

@@ -24,6 +24,7 @@ APPS: Final = ("good", "evil", "shared", "gone")  # the last one was removed bef
 ROUND: Final = 10.0  # seconds, as the workspace has it
 _PORT: Final = 2222
 _HERE: Final = Path(__file__).parent
+RECORDER: Final = (_HERE / "recorder.sh").read_text()
 _KEPT: Final = frozenset("\n\t")
 _OURS: Final = re.compile(r"\r\n|\x1b\[[0-9;]*m|\x1b\[\?25[lh]|\x1b\[1A|\x1b\[2K|\r")  # colours and bars on a terminal
 _WILD: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
@@ -33,6 +34,10 @@ _WORDS: Final = {
     "heal": ("heal", "--auto"),
     "logs": ("logs", "shared", "--lines", "1000"),
     "plan": ("deploy", "shared", "--plan"),  # on a terminal
+}
+_ALONE: Final = {
+    "heal evil": ("heal", "evil", "--auto", "--json"),
+    "deploy": ("deploy", "good", "evil", "shared"),
 }
 
 
@@ -76,7 +81,7 @@ class Pair:
     def prepare(self) -> None:
         """Open the way of the test, and put our front between sshd and the shell of each."""
         poison = shlex.quote((_HERE / "poison.pl").read_text())
-        talks = dict.fromkeys(HOSTILE, HONEST) | {GOOD: (_HERE / "recorder.sh").read_text()}
+        talks = dict.fromkeys(HOSTILE, HONEST) | {GOOD: RECORDER}
 
         def prepare(name: str) -> None:
             self.lab.on(name, (_HERE / "prepare.sh").read_text())
@@ -86,7 +91,7 @@ class Pair:
         at_once(talks, prepare)
 
     def run(self, *names: str) -> dict[str, Ran]:
-        """Run commands side by side, and return what came of each."""
+        """Run commands side by side, each of a round if none is named, and return what came of each."""
         running = {name: self._begun(name) for name in names or tuple(_WORDS)}
         return {name: self._ended(name, process) for name, process in running.items()}
 
@@ -108,28 +113,41 @@ class Pair:
             rows = [row for table in tables for row in database.execute(f"select * from {table}")]  # noqa: S608 (its own names)
         return "\n".join(str(value) for row in rows for value in row)
 
+    @contextlib.contextmanager
+    def settings(self, **values: str) -> Iterator[None]:
+        """Have other numbers for a while; those that the workspace does not name are of healing."""
+        place = self.lab.workspace / "tfheal.toml"
+        before = place.read_text()
+        named = {key: f"{key} = {value}" for key, value in values.items()}
+        lines = [named.pop(line.partition(" = ")[0], line) for line in before.splitlines()]
+        place.write_text("\n".join([*lines, *named.values(), ""]))
+        try:
+            yield
+        finally:
+            place.write_text(before)
+
     def forget_tries(self) -> None:
         """Let the tries of healing be long ago and their incidents over, as if much time had passed: budgets are whole again."""
         with contextlib.closing(sqlite3.connect(self.lab.workspace / ".tfheal" / "journal.db")) as database, database:
             database.execute("update action set started = '2026-01-01T00:00:00.000000Z'")
             database.execute("delete from incident")
 
-    def sent(self) -> list[bytes]:
-        """Return what the good slice was sent since the last call, without what is random in every run."""
-        told = self.inside(GOOD, "cd /front/sent; for f in *; do [ -f $f ] && base64 -w 0 <$f; echo; done; rm -f *")
+    def sent(self, name: str = GOOD) -> list[bytes]:
+        """Return what a slice that records was sent since the last call, without what is random in every run."""
+        told = self.inside(name, "cd /front/sent; for f in *; do [ -f $f ] && base64 -w 0 <$f; echo; done; rm -f *")
         scripts = {_OF_A_RUN.sub(b"RANDOM", _unpacked(line)) for line in told.split("\n") if line}
         return sorted(scripts)
 
     def _begun(self, name: str) -> subprocess.Popen[bytes]:
         around = {"HOME": str(self.home), "TMPDIR": str(self.ground / "tmp")}
         settings = [f"{key}={value}" for key, value in around.items()]
-        words = self.lab.command(*_WORDS[name])
+        words = self.lab.command(*(_WORDS | _ALONE)[name])
         shown = "terminal" if name == "plan" else "file"
         measured = [sys.executable, str(_HERE / "measured.py"), str(self.ground / name), shown]
         return subprocess.Popen([*measured, "env", *settings, *words], cwd=self.lab.workspace, stdin=subprocess.DEVNULL)
 
     def _ended(self, name: str, process: subprocess.Popen[bytes]) -> Ran:
-        code = process.wait(timeout=90)
+        code = process.wait(timeout=180)  # what takes longer than it may is told by its test, with its figures
         place = self.ground / name
         said = {kind: place.with_suffix(kind).read_bytes().decode() for kind in (".out", ".err")}
         cost = json.loads(place.with_suffix(".cost").read_text())

@@ -4,12 +4,13 @@ import re
 from dataclasses import dataclass
 
 import pytest
-from cases import CASES, Case
+from cases import CASES, DRIFTS, IS_HEALED, TRICKLES, Case
 from pair import GOOD, HOSTILE, ROUND, Pair, Ran, at_once, front, strings, wild
 
 pytestmark = pytest.mark.lab
 ASKS = 3
 OURS = 15.0  # seconds of our own around a round: start and end; more where good slices alone take longer than that
+ACT, GRACE = 10.0, 10.0  # seconds that an act may take here, and that a slice then has to end it and say so
 MEMORY = 160 << 20  # bytes; a round of good slices takes 66 MiB
 
 
@@ -48,6 +49,24 @@ def test_hostile_slices(cases: tuple[Case, ...], pair: Pair, usual: Usual) -> No
     assert pair.files() == before
     assert pair.sent() == usual.sent
     at_once(by_slice, lambda name: pair.inside(name, by_slice[name].after))
+
+
+def test_an_act_that_trickles_ends_in_its_time(pair: Pair) -> None:
+    """Signs of life for ever hold up nobody longer than `act_timeout`, a human is called, and another slice is healed beside."""
+    trickles, honest = HOSTILE[:2]
+    pair.inside(trickles, f"{front(TRICKLES)}\n{DRIFTS}")
+    pair.inside(honest, DRIFTS)
+
+    with pair.settings(act_timeout=f'"{ACT:g}s"', budget="1", asks="1", round_timeout='"60s"'):
+        healed = pair.run("heal evil")["heal evil"]
+
+    assert healed.code == 7, healed
+    taken = {one["slice"]: one["actions"] for one in healed.document["incidents"]}
+    assert [(one["rung"], one["outcome"]) for one in taken[honest]] == [("redeploy", "done")]
+    assert [(one["rung"], one["outcome"]) for one in taken[trickles]] == [("redeploy", "unknown"), ("page", "done")]
+    (seconds,) = (one["seconds"] for one in taken[trickles] if one["rung"] == "redeploy")
+    assert ACT <= seconds < ACT + GRACE + OURS, taken
+    pair.inside(honest, IS_HEALED)
 
 
 def _is_in_time(ran: dict[str, Ran], ours: float, more: float) -> None:
