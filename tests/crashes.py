@@ -348,7 +348,7 @@ def is_well(scene: Scene, stage: Stage) -> None:
     again = document(stage.lab, "heal", "--auto", check=None)
     assert again["exit"] == 0, (healed, again)
     assert [one for incident in again["incidents"] for one in incident["actions"]] == [], (healed, again)
-    nothing_is_held(stage)
+    nothing_is_held(stage.lab)
     on_slices(scene, stage)
 
 
@@ -372,10 +372,10 @@ true
     assert told[stage.store][2] == ("none" if scene.state == "nothing" else "precious"), told
 
 
-def nothing_is_held(stage: Stage) -> None:
+def nothing_is_held(lab: RunningLab) -> None:
     """Demand that no lease is held, that no fence is forgotten, that every action has its end, and that the journal is whole."""
-    assert [one for one in document(stage.lab, "history", "--limit", "1000")["actions"] if not one["outcome"]] == []
-    with sqlite3.connect(stage.lab.workspace / ".tfheal/journal.db") as journal:
+    assert [one for one in document(lab, "history", "--limit", "1000")["actions"] if not one["outcome"]] == []
+    with sqlite3.connect(lab.workspace / ".tfheal/journal.db") as journal:
         assert journal.execute("SELECT count(*) FROM lease").fetchone() == (0,)
         assert journal.execute("SELECT count(*) FROM deployed WHERE phase = 'retired'").fetchone() == (0,)
         assert journal.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -189,3 +189,40 @@ def test_nothing_is_left_of_a_trip_that_is_over(machine: Path) -> None:
         children = Path(f"/proc/{first.pid}/task")
         assert not children.exists()
     assert json.loads((machine / "log/journal").read_text().splitlines()[-1])["event"] == "end"
+
+
+@SHELL
+def test_a_vigil_holds_the_app_among_its_slices_as_long_as_it_is_kept(machine: Path, shell: tuple[str, ...]) -> None:
+    """It says so again and again, refuses another vigil, hinders no work on its slice, and ends with its connection."""
+    with begun(lease.vigil("notes", "Provider on desk, heal", MARKER), shell) as first:
+        assert first.stdin
+        assert first.stdout
+        said = lease.word(first.stdout.readline().strip(), MARKER)
+        assert said == lease.Word("held")
+        assert told(kept_open(script(machine, ":")).stdout).complete
+        with begun(lease.vigil("notes", "Provider elsewhere", MARKER), shell) as second:
+            assert second.stdout
+            first.stdin.write(b"\n")
+            time.sleep(0.5)
+            first.stdin.write(b"\n")
+            refused = lease.word(second.stdout.readline().strip(), MARKER)
+        assert refused
+        assert (refused.state, refused.who.split(",")[0]) == ("busy", "Provider on desk")
+        first.stdin.close()
+        first.wait(timeout=5)
+    with (machine / "run/notes.slices.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_who_takes_the_vigil_of_one_that_fell_silent_is_told_so(machine: Path) -> None:
+    """What was planned meanwhile is planned anew."""
+    with begun(lease.vigil("notes", "Provider on desk, heal", MARKER), SHELLS[0]) as first:
+        assert first.stdin
+        assert first.stdout
+        first.stdout.readline()
+        late = lease.word(kept_open(lease.vigil("notes", "Provider elsewhere", MARKER)).stdout.strip(), MARKER)
+        assert late
+        assert (late.state, late.who.split(",")[0]) == ("late", "Provider on desk")
+        assert first.wait(timeout=5) != 0
+    assert lease.word(b"noise", MARKER) is None
+    assert not stamps(machine)

@@ -178,3 +178,48 @@ def test_an_image_comes_from_a_file_or_from_a_registry(site: RunningLab) -> None
     assert actions(document(site, "heal", "--auto", "tiny")) == []
     site.run("remove", "tiny", "--yes")
     assert site.on("s1", "podman images --all --quiet") == ""
+
+
+STAGES = """\
+playbook: stages
+title: Stages
+versions: {"1": VERSION}
+components:
+  web:
+    packages: [busybox-static, crun, podman]
+    resources:
+      - {kind: file, path: "{{ config }}/page", content: "in stages\\n"}
+      - kind: container
+        context: "{{ config }}"
+        content: |
+          FROM localhost/base AS made
+          COPY page /page
+          RUN ["/busybox", "sh", "-c", "/busybox tr a-z A-Z </page >/index.html"]
+          FROM scratch
+          COPY --from=made /busybox /index.html /
+        exec: "/busybox httpd -f -p 8082"
+        stop_timeout: 1s
+    checks:
+      - {name: answers, kind: alive, tcp: 8082}
+"""
+
+
+@pytest.mark.long
+def test_an_image_is_built_in_stages_and_by_commands(site: RunningLab) -> None:
+    """What ran while it was built is in it, the stage before is nobody's any more, and a second deploy changes nothing."""
+    base = "cp /bin/busybox /root/busybox; tar -c -C /root busybox | podman import --quiet - localhost/base"
+    site.on("s1", f"apt-get install -qq -y podman crun busybox-static >/dev/null 2>&1; ({base}) 2>&1")
+    folder = site.workspace / "playbooks/stages"
+    folder.mkdir(parents=True)
+    (folder / "playbook.yaml").write_text(STAGES)
+    (folder / "VERSION").write_text("1\n")
+    spec = 'app: stages\nowner: lab\nplaybook: stages\nversion: "1"\nplace: {web: [s1]}\nheal: {reflex: off}\n'
+    (site.workspace / "apps/stages.yaml").write_text(spec)
+    before = site.on("s1", "podman images --all --quiet").split()
+    document(site, "deploy", "stages")
+    assert read(site, port=8082) == b"IN STAGES\n"
+    assert len(site.on("s1", "podman images --all --quiet").split()) == len(before) + 1
+    assert document(site, "deploy", "stages")["round_trips"] == 1
+    site.run("remove", "stages", "--yes")
+    site.on("s1", "podman rmi base")
+    (site.workspace / "apps/stages.yaml").unlink()

@@ -17,6 +17,7 @@ from tfheal.model.lease import SILENCE
 
 pytestmark = pytest.mark.lab
 PAIR = Path(__file__).parent / "pair"
+STORE = "/opt/tfheal/pair/store/config/store.conf"
 IN_TIME = 20.0  # seconds from the end of a holder to the act of its successor (design section 8.11)
 
 
@@ -82,17 +83,21 @@ def last_begun(controller: RunningLab) -> float:
 
 
 def test_one_acts_and_the_other_says_who_it_is(ours: RunningLab, theirs: RunningLab) -> None:
-    """From the same workspace and from another: 6, with the holder's name, while the work goes on for longer than silence."""
+    """Not even on another slice of the app: 6, with the holder's name, while the work goes on for longer than silence."""
     with begun(ours) as holder:
         since = time.monotonic()
+        theirs.on("s2", f"rm {STORE}")
         said = document(theirs, "heal", "--auto", check=6)
-        assert actions(said) == [("redeploy", "refused")]
-        assert re.search(r"Test provider on \S+, redeploy of pair/front, run \w+, since 20", str(said["incidents"]))
+        assert actions(said) == [("redeploy", "refused")] * 2
+        assert len(re.findall(r"Test provider on \S+, heal of pair, run \w+, since 20", str(said["incidents"]))) >= 2
+        assert theirs.on("s2", f"ls {STORE}; true") == ""
         assert "pair" in document(ours, "heal", "--auto", check=6)["locked"]
         time.sleep(max(0.0, since + SILENCE + 2 - time.monotonic()))
         ours.on("s3", "rm /run/pair.waits")
         assert holder.wait(timeout=60) == 0
     assert stamps(ours) == ["begin", "end"]
+    assert theirs.on("s2", f"ls {STORE}") != ""  # whoever held the lease saw to that too
+    assert actions(document(theirs, "heal", "--auto")) == []
 
 
 @pytest.fixture
@@ -107,11 +112,13 @@ def test_who_takes_over_from_the_killed_acts_in_time(ours: RunningLab, theirs: R
     """What a killed controller began is ended, looked at, and done by the next, from its own workspace and from another."""
     for successor in (theirs, ours):
         with begun(ours) as holder:
+            ours.on("s2", f"rm {STORE}")
             holder.kill()
             killed = uptime(ours)
             healed = document(successor, "heal", "--auto")
             assert last_begun(ours) - killed < in_time
         assert actions(healed)[-1] == ("redeploy", "done")
+        assert ours.on("s2", f"ls {STORE}") != ""
         assert stamps(ours) == ["begin", "begin", "end"]
 
 

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -189,6 +189,7 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
     from tfheal.flows.count import Counted
     from tfheal.flows.fleet import Limits
     from tfheal.flows.hidden import hidden
+    from tfheal.flows.lead import AppLeases
     from tfheal.flows.place import effective
     from tfheal.model.ports import Ports
 
@@ -220,7 +221,8 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
         writer=f"{workspace.provider.name or 'provider'} on {socket.gethostname()}",
     )
     try:
-        yield Wired(workspace, _mortal(ports), Limits(policy.connections, policy.round_timeout), transport)
+        ports = replace(bare := _mortal(ports), leases=AppLeases(bare.leases, workspace.inventory, bare))
+        yield Wired(workspace, ports, Limits(policy.connections, policy.round_timeout), transport)
     finally:
         progress.close()
         transport.close()
@@ -253,13 +255,13 @@ def operator() -> str:
 
 
 def _mortal(ports: "Ports") -> "Ports":
-    """Return the hands of a run, which die at a count of what they do if a test wants it so by the environment."""
-    at = os.environ.get("TFHEAL_FAILPOINT", "")
-    if not at.isdigit():
+    """Return the hands of a run, which die at a chosen moment if a test wants it so by the environment."""
+    at = os.environ.get("TFHEAL_FAILPOINT")
+    if not at:
         return ports
     from tfheal.edge.failpoint import mortal
 
-    return mortal(ports, int(at))
+    return mortal(ports, at)
 
 
 def ssh_settings(policy: "SshPolicy") -> "SshSettings":

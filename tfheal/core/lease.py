@@ -5,15 +5,23 @@ still at work. That needs no list of processes, and no number that may by now be
 seconds that it is there, on the open stdin of the trip. When nothing came for too long, or the connection is gone, the
 trip ends itself and all that it started. Who finds the lock taken waits for such a word: one that comes means that the
 lease is refused; if none does, what still runs is ended. In neither case is done what was planned while another was at work.
+
+An app on several slices has one more lock on each of them, which a run that acts on any holds by trips of their own (`vigil`),
+taken in the order of the slices' names: two runs that have one slice in common that both reach never act at one time.
 """
 
-from typing import Final
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
 
 from tfheal.base import sh, untrusted
+from tfheal.core.probe.script import PRELUDE, called_once
 from tfheal.model import paths
 from tfheal.model.lease import SILENCE
 
 _POLL: Final = 0.25
+_SIGN: Final = 2  # seconds between two signs of life of a vigil
+_TOLD: Final = re.compile(rb"(held|refused busy|refused late) ?([A-Za-z0-9+/=]*)")
 # Descriptor 6 tries the lock, so that who waits does not look like who holds it; 7 is what the controller sends. Ended
 # is only whose name is still on the lease, and so nobody who came after.
 _LIBRARY: Final = """\
@@ -79,3 +87,36 @@ def taken(app: str, who: str) -> str:
         + '[ -z "$late" ] || { say "refused late $(packed "$who")"; return; }\n'
         + f"hold {sh.quote(untrusted.line(who, 300))}\n"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a vigil says: that it holds the lock, or who else does (`busy`) or did until just now (`late`)."""
+
+    state: Literal["held", "busy", "late"]
+    who: str = ""
+
+
+def vigil(app: str, who: str, marker: str) -> str:
+    """Given an app, who acts on it and a random marker, return the script that holds its lock among slices, and says so.
+
+    It ends, and lets go, when its stdin does or when no word came for too long.
+    """
+    return called_once(
+        f"{PRELUDE}marker={marker}\n"
+        'say() { printf \'%s %s\\n\' "$marker" "$*"; }\n'
+        'packed() { printf %s "$1" | base64 -w 0; }\n'
+        f"mkdir -p {paths.RUN}\n{taken(f'{app}.slices', who)}"
+        f"while say held; do ( exec 9>&- >/dev/null 2>&1; sleep {_SIGN} ); done\n",  # dash keeps what it closes otherwise
+        marker,
+    )
+
+
+def word(line: bytes, marker: str) -> Word | None:
+    """Given a line of a vigil, return what it says, or None for noise."""
+    head = f"{marker} ".encode()
+    match = _TOLD.fullmatch(line[len(head) :]) if line.startswith(head) else None
+    if match is None:
+        return None
+    states: dict[bytes, Literal["held", "busy", "late"]] = {b"refused busy": "busy", b"refused late": "late"}
+    return Word(states.get(match[1], "held"), untrusted.line(sh.unencoded(match[2]) or b"", 300))

@@ -2,7 +2,8 @@
 
 Counted is every write to the journal, to the leases and pauses in it and to the pinned keys, every command of a
 provisioner, every page, and every exec on a slice: just before it, and of an exec that reports as it goes also when its
-first line came. At the count that `TFHEAL_FAILPOINT` names, the process ends itself by SIGKILL.
+first line came. At the count that `TFHEAL_FAILPOINT` names, the process ends itself by SIGKILL. It may name what is done
+instead, by how that begins (`provisioners, run`, `exec on s2`), or the step of an apply trip that has just begun (`venv:`).
 """
 
 import os
@@ -14,7 +15,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from tfheal.model.inventory import Slice
-from tfheal.model.ports import Exec, Ports, Reply, Transport
+from tfheal.model.ports import Exec, Ports, Reply, Reporter, Transport
 
 _READS: Final = frozenset(
     [
@@ -37,29 +38,31 @@ _READS: Final = frozenset(
 )
 
 
-def mortal(ports: Ports, at: int) -> Ports:
-    """Given the hands of a run, return them so that the run dies at a count of what they do; 1 is the first."""
-    failpoint = Failpoint(at)
+def mortal(ports: Ports, at: str) -> Ports:
+    """Given the hands of a run, return them so that the run dies at a count of what they do (1 is the first), or by name."""
+    failpoint = Failpoint(int(at)) if at.isdigit() else Failpoint(0, at)
+    reporter = ports.reporter if at.isdigit() else MortalReporter(ports.reporter, failpoint)
     hands: dict[str, Any] = {
         name: MortalHand(name, getattr(ports, name), failpoint)
         for name in ("journal", "leases", "pauses", "keys", "provisioners", "notifier")
     }
-    return replace(ports, transport=MortalTransport(ports.transport, failpoint), **hands)
+    return replace(ports, transport=MortalTransport(ports.transport, failpoint), reporter=reporter, **hands)
 
 
 class Failpoint:
     """Counts what is done, and ends this process at the one that was chosen."""
 
-    def __init__(self, at: int) -> None:
-        """Begin to count."""
+    def __init__(self, at: int, name: str = "") -> None:
+        """Begin to count, or to wait for what is done by that name."""
         self._left = at
+        self._name = name
         self._lock = threading.Lock()
 
     def reach(self, what: str) -> None:
         """Count one, or end here and say where that was."""
         with self._lock:
             self._left -= 1
-            if self._left == 0:
+            if self._left == 0 or (self._name and what.startswith(self._name)):
                 sys.stderr.write(f"failpoint: {what}\n")
                 sys.stderr.flush()
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -79,6 +82,25 @@ class MortalHand:
         if name not in _READS:
             self._failpoint.reach(f"{self._name}, {name}")
         return getattr(self._hand, name)
+
+
+class MortalReporter:
+    """A reporter of which every step that begins is a moment to die at, by its name."""
+
+    def __init__(self, reporter: Reporter, failpoint: Failpoint) -> None:
+        """Wrap a reporter."""
+        self._reporter = reporter
+        self._failpoint = failpoint
+
+    def say(self, message: str) -> None:
+        """Tell one thing that happened."""
+        self._failpoint.reach(message)
+        self._reporter.say(message)
+
+    def step(self, where: str, what: str, done: int = 0, total: int = 0) -> None:
+        """Tell what is under way at a place, unless it is to be the last that is done."""
+        self._failpoint.reach(what)
+        self._reporter.step(where, what, done, total)
 
 
 class MortalTransport:

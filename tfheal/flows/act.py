@@ -123,6 +123,8 @@ def _trip(work: Work, target: Slice, ports: Ports) -> tuple[Outcome, str, Report
     script = apply.composed(work.release, work.steps, order, work.secrets, marker)
     try:
         check(work.release.app, target.name, ports)  # a pause that came while this run was under way
+        if late := ports.leases.lead(work.release.app):
+            return "undone", f"another run was at work on the app until just now: {late}", None
         reply = ports.transport.run(
             target,
             Exec(

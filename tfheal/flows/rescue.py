@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from tfheal.base.errors import Refused
 from tfheal.core.heal.rescue import Lost, Spares, lost, rescue
 from tfheal.core.heal.situation import Rescue
 from tfheal.flows.look import Look, judged
@@ -59,5 +60,11 @@ def _spares(run: HealRun) -> Spares:
 
 
 def rescued(run: HealRun, action: Action) -> Taken:
-    """Given an action for a lost slice, do it and return how it ended."""
+    """Given an action for a lost slice, do it and return how it ended; where another is at work, it is left to that one."""
+    try:
+        for app in sorted({one.release.app for one in everywhere(run.ports) if one.release.slice == action.slice}):
+            if app in run.apps and (late := run.ports.leases.lead(app)):
+                return Taken(action, "undone", f"another run was at work on {app} until just now: {late}", 0.0)
+    except Refused as refusal:
+        return Taken(action, "refused", str(refusal), 0.0)
     return recreate(run, action) if action.rung == "recreate" else rehome(run, action)

@@ -45,7 +45,7 @@ class Exec:
     At most `cap` bytes of stdout and of stderr are kept. `on_line` is called with each complete line of stdout as it
     comes; who listens so is told at once of a slice that falls silent, so the script gives signs of life on stderr.
     With `beats` its stdin stays open, and gets an empty line every few seconds as long as we are there: a lease on
-    the slice lives by that.
+    the slice lives by that. It is closed once `over` says so.
     """
 
     script: str
@@ -53,6 +53,7 @@ class Exec:
     cap: int
     on_line: Callable[[bytes], None] | None = None
     beats: bool = False
+    over: Callable[[], bool] | None = None
 
 
 class Transport(Protocol):
@@ -258,8 +259,8 @@ class Catalogue(Protocol):
         """Return all backups (of one app), oldest first."""
 
 
-class Leases(Protocol):
-    """At most one run acts on an app at a time, on this machine and (by the slice) from any other."""
+class JournalLeases(Protocol):
+    """At most one run of this journal acts on an app at a time."""
 
     def hold(self, app: str, what: str, run: str) -> AbstractContextManager[None]:
         """Hold the lease of an app while the context lasts, with a heartbeat; raise Refused that says who holds it."""
@@ -269,6 +270,16 @@ class Leases(Protocol):
 
     def holder(self, app: str) -> LeaseHolder | None:
         """Return who holds it now, if anybody alive does."""
+
+
+class Leases(JournalLeases, Protocol):
+    """At most one run acts on an app at a time, on this machine and (by the slices) from any other."""
+
+    def lead(self, app: str) -> str:
+        """Before each action: have a lock on each slice of an app that has several, as long as the lease is held.
+
+        Return who else was at work until just now, if somebody was; raise Refused if another is at work.
+        """
 
 
 class Pauses(Protocol):

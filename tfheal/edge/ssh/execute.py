@@ -22,6 +22,7 @@ from tfheal.model.ssh import SshSettings
 _CHUNK: Final = 1 << 15
 _READ: Final = 1 << 18
 _LINGER: Final = 0.5  # how long output may still come after the exit status, if something holds the streams open
+_PROMPT: Final = 0.05  # how late it may be seen that what is sent is over
 _STUCK: Final = 0.2  # how long one write may wait before output is looked at again
 
 
@@ -127,7 +128,7 @@ class _Talk:
             self._beat()
             self._give_up_if_silent()
             waited_for = self._channel.status_event if ended else self._wake
-            waited_for.wait(min(_LINGER, deadline.left()))
+            waited_for.wait(min(_PROMPT if self._order.over else _LINGER, deadline.left()))
 
     def reply(self, status: int, seconds: float) -> Reply:
         """Return what came back."""
@@ -154,6 +155,10 @@ class _Talk:
 
     def _beat(self) -> None:
         """Say that we are still here, if it is time to; whether it was heard shows in what comes back."""
+        if self._order.over is not None and self._order.over():
+            with ours("talk", self._where):
+                self._channel.shutdown_write()
+            return
         if not self._order.beats or time.monotonic() - self._last_beat < HEARTBEAT:
             return
         self._last_beat = time.monotonic()

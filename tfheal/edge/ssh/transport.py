@@ -48,6 +48,8 @@ class SshTransport:
         user = self._routes.of(target).target.user
         command = bounded_shell(user, order.timeout, self._settings.grace)
         with self._places.one() as place, self._channel(target, place) as (session, channel):
+            if order.over:  # it does no work, and others wait for a place as long as it lasts
+                place.leave()
             reply = execute(channel, Call(target.name, command, order), self._settings, session.close)
         if user != "root":
             _check_sudo(reply, target.name, user)
