@@ -1,11 +1,13 @@
 """Backups on real slices: taken, lost, brought back; and a slice that was broken into gets nowhere."""
 
+import base64
 import subprocess
 import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyrage
 import pytest
 from customer import Customer
 from documents import document, findings
@@ -113,6 +115,44 @@ def test_a_slice_that_was_broken_into_deletes_nothing(backed: RunningLab) -> Non
     assert tried in before.split(), "what it may read it does read: the way is open, to that one folder"
     assert "403 Forbidden" in said, said
     assert backed.on("s3", f"ls {KEPT}") == before
+
+
+def test_the_owner_needs_no_tfheal(backed: RunningLab, shelf: Customer) -> None:
+    """The sheet's commands, run as they stand on a machine that never saw tfheal, bring everything back; a new key ends it."""
+    shelf.put("mine", b"the owner's\n" * 1_000)
+    taken(backed)
+    made = document(backed, "backup", "owner-key", "files")
+    assert "sealed_to" in made
+    document(backed, "backup", "owner-key", "files", check=6)
+    commands = "".join(line[4:] for line in made["sheet"].splitlines(keepends=True) if line.startswith("    "))
+    backed.on("s2", "mkdir /root/owner && ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519")
+    public = backed.on("s2", "cat /root/.ssh/id_ed25519.pub").strip()
+    backed.on("s3", f"cp /root/.ssh/authorized_keys /root/before && echo '{public}' >>/root/.ssh/authorized_keys")
+    packed = base64.b64encode(commands.encode()).decode()
+    try:
+        backed.on("s2", f"cd /root/owner && echo {packed} | base64 -d | sh -eu")
+        sums = "find . -type f | sort | xargs -d '\\n' sha256sum"
+        assert backed.on("s2", f"cd /root/owner/restored/s1{DATA} && {sums}") == backed.on("s1", f"cd {DATA} && {sums}")
+
+        identity = pyrage.x25519.Identity.generate()
+        inventory = backed.workspace / "inventory.toml"
+        written = inventory.read_text()
+        inventory.write_text(written.replace("[owners.lab]\n", f'[owners.lab]\nrecipient = "{identity.to_public()}"\n'))
+        sealed = backed.run("backup", "owner-key", "files", "--new").stdout
+        inventory.write_text(written)
+        sheet = pyrage.decrypt(sealed.encode(), [identity]).decode()
+        assert "restic -o" in sheet
+        assert "restic -o" not in sealed
+        again = "cd /root/owner && store=$(printf 'sftp.args=-o StrictHostKeyChecking=no') && "
+        (line,) = (line.strip() for line in sheet.splitlines() if "RESTIC_REPOSITORY=" in line)
+        opens = f'{again}{line}; restic -o "$store" cat config >/dev/null 2>&1; echo $?'
+        assert backed.on("s2", opens) == "12\n", "the former key opens nothing any more"
+        (new,) = (line.strip() for line in sheet.splitlines() if ">password-s1" in line)
+        assert backed.on("s2", opens.replace(again, f"{again}{new}; ")) == "0\n"
+    finally:
+        backed.on("s3", "mv /root/before /root/.ssh/authorized_keys")
+        backed.on("s2", "rm -rf /root/owner /root/.ssh/id_ed25519 /root/.ssh/id_ed25519.pub")
+    taken(backed)
 
 
 @pytest.mark.long

@@ -13,6 +13,7 @@ import pytest
 
 from tfheal.base.errors import ConfigError, UsageError
 from tfheal.base.secret import Secret
+from tfheal.edge.key_pair import new_key_pair
 from tfheal.edge.vault import KEY_VARIABLE, AgeVault, default_key_file, make_key
 
 VALUE = "correct horse battery staple"
@@ -252,3 +253,18 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as caught:
         AgeVault(Path("/proc/tfheal"), tmp_path / "age.key").make("crm", "admin", 12)
     assert caught.value.where == "/proc/tfheal/secrets"
+
+
+def test_what_is_for_the_owner_only_the_owner_reads(vault: AgeVault) -> None:
+    """A text is encrypted to a key of age or of SSH, as text; a recipient that is none is told with where it stands."""
+    identity = pyrage.x25519.Identity.generate()
+    found = vault.sealed(VALUE, str(identity.to_public()))
+    assert found.startswith("-----BEGIN AGE ENCRYPTED FILE-----")
+    assert VALUE not in found
+    assert pyrage.decrypt(found.encode(), [identity]).decode() == VALUE
+    pair = new_key_pair()
+    ssh = pyrage.ssh.Identity.from_buffer(pair.private.encode())
+    assert pyrage.decrypt(vault.sealed(VALUE, pair.public).encode(), [ssh]).decode() == VALUE
+    for wrong in (f"age1{'q' * 58}", f"ssh-ed25519 {'A' * 68}"):
+        with pytest.raises(UsageError, match="recipient"):
+            vault.sealed(VALUE, wrong)

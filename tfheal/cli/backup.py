@@ -83,3 +83,21 @@ def ls(
         entries = flow.entries(hands.workspace, found, path, hands.ports, hands.limits)
         document = entries_document(found, path, entries)
         output.give("backup-ls", document, lambda _: entries_words(entries), as_json=json, code=0)
+
+
+@backup_app.command()
+def owner_key(
+    app: Annotated[str, typer.Argument(metavar="APP", help="The app.")],
+    new: Annotated[bool, typer.Option("--new", help="Another key; the former one opens nothing any more.")] = False,
+    json: Json = False,
+    workspace: Folder = None,
+) -> None:
+    """Make the owner's key to the backups of an app, and print it once, on a sheet that says how to use it."""
+    from tfheal.cli import output, wiring
+    from tfheal.flows import owner_key as flow
+    from tfheal.render.backup import handover_document, handover_hint
+
+    with wiring.wired(workspace, quiet=json) as hands:
+        made = flow.owner_key(hands.workspace, app, hands.ports, new=new)
+        hands.ports.reporter.say(handover_hint(made))
+        output.tell("backup-owner-key", handover_document(made), made.sheet.rstrip(), as_json=json)

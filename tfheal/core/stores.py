@@ -102,7 +102,7 @@ def _store(clients: tuple[str, ...]) -> Component:
 
 
 def _resources(clients: tuple[str, ...]) -> Iterator[Resource]:
-    yield Packages(kind="packages", names=("rclone", "openssh-server"))
+    yield Packages(kind="packages", names=("rclone", "restic", "openssh-server"))
     yield User(kind="user", name="{{ user }}", home="{{ home }}", login_shell="/bin/sh")
     yield Directory(kind="directory", path="{{ data }}", mode="0711", data=True)
     for client in clients:

@@ -22,6 +22,7 @@ from tfheal.model.names import NAME_PATTERN, Strict
 
 KEY_VARIABLE: Final = "TFHEAL_AGE_KEY_FILE"
 _ALPHABET: Final = string.ascii_letters + string.digits
+_LENGTH: Final = 40  # 238 bits
 _OTHERS: Final = 0o077
 
 
@@ -63,7 +64,7 @@ class AgeVault:
 
     def make(self, app: str, name: str, length: int) -> int:
         """Make a new version of random letters and digits, and return its number."""
-        return self.put(app, name, Secret("".join(secrets.choice(_ALPHABET) for _ in range(length))))
+        return self.put(app, name, self.password(length))
 
     def put(self, app: str, name: str, value: Secret) -> int:
         """Keep a given value as a new version, and return its number."""
@@ -78,6 +79,23 @@ class AgeVault:
     def names(self, app: str) -> tuple[str, ...]:
         """Return the names of the secrets that an app has, sorted."""
         return tuple(sorted(self._read(app)))
+
+    def password(self, length: int = _LENGTH) -> Secret:
+        """Return a new password of random letters and digits, and keep it nowhere."""
+        return Secret("".join(secrets.choice(_ALPHABET) for _ in range(length)))
+
+    def sealed(self, text: str, recipient: str) -> str:
+        """Return a text encrypted to a recipient of age (its own or an SSH key), as text; raise UsageError."""
+        kind = pyrage.ssh.Recipient if recipient.startswith("ssh-") else pyrage.x25519.Recipient
+        try:
+            data: bytes = pyrage.encrypt(text.encode(), [kind.from_str(recipient)], armored=True)
+        except (pyrage.RecipientError, pyrage.EncryptError) as error:
+            what, hint = (
+                "nothing can be encrypted to this recipient",
+                "look at `recipient` of the owner in inventory.toml",
+            )
+            raise UsageError(what, where=recipient, why=str(error), hint=hint) from error
+        return data.decode()
 
     def known_values(self, app: str) -> tuple[Secret, ...]:
         """Return every version of every secret of an app, so that all can be masked."""

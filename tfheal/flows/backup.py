@@ -6,7 +6,7 @@ A backup holds a lease of its own, so healing may act meanwhile; what it acted o
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from tfheal.base.errors import ActionFailed, ConnectionLost, Refused, TfhealError, Unreachable, UsageError
+from tfheal.base.errors import ConnectionLost, Refused, TfhealError, Unreachable, UsageError
 from tfheal.base.exits import winning
 from tfheal.core.backup import ages, capture, listing
 from tfheal.core.backup.capture import Source
@@ -17,7 +17,7 @@ from tfheal.flows.act import act_everywhere
 from tfheal.flows.fleet import Limits
 from tfheal.flows.pauses import check
 from tfheal.flows.releases import by_slice, expected, in_use
-from tfheal.flows.repository import follow, run
+from tfheal.flows.repository import follow, lease_of, replied, run
 from tfheal.model.backup import STORE, Ages, Backup, Keep, Listed, Made, Part, State
 from tfheal.model.inventory import Slice
 from tfheal.model.ports import Ports
@@ -34,11 +34,6 @@ class _Taking:
     backup: Backup
     sources: Mapping[str, tuple[Source, ...]]
     history: tuple[Backup, ...]
-
-
-def lease_of(app: str) -> str:
-    """Return the lease that a backup of an app holds; no app has a slash in its name."""
-    return f"{app}/backup"
 
 
 def with_backups(workspace: Workspace, apps: tuple[str, ...], *, named: bool) -> tuple[str, ...]:
@@ -135,16 +130,6 @@ def entries(
             raise replies
         result[part.name] = tuple(listing.entries(replied(replies, listing.LIST, part.slice).out))
     return result
-
-
-def replied(replies: Mapping[str, TaskReply], name: str, where: str) -> TaskReply:
-    """Given what tasks said, return the word of one that did well; raise the error of the one that did not."""
-    for task, reply in replies.items():
-        if reply.status != 0:
-            unreached = task == "reach"
-            what = "the store cannot be reached" if unreached else "restic failed"
-            raise ActionFailed(what, where=where, why=capture.why_failed(reply))
-    return replies[name]
 
 
 def _taking(workspace: Workspace, app: str, ports: Ports, begun: Backup | None = None) -> _Taking:

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 
-from tfheal.base.errors import Refused
+from tfheal.base.errors import ActionFailed, Refused
+from tfheal.core.backup import capture
 from tfheal.core.backup import job as jobs
 from tfheal.core.backup.capture import messages
 from tfheal.core.backup.job import Job, TaskReply
-from tfheal.core.stores import key_name, password_name
+from tfheal.core.stores import key_name, password_name, repository
 from tfheal.flows.pauses import check
 from tfheal.model import paths
 from tfheal.model.backup import STORE, Repository
@@ -17,19 +18,51 @@ from tfheal.model.workspace import Workspace
 _SLACK = 120.0  # seconds that a trip may last longer than its job
 
 
+def lease_of(app: str) -> str:
+    """Return the lease that a backup of an app holds; no app has a slash in its name."""
+    return f"{app}/backup"
+
+
 def run(workspace: Workspace, job: Job, target: Slice, ports: Ports) -> Mapping[str, TaskReply]:
     """Given a job and its slice, start it there, follow it, and return what its tasks said; raise Refused with the reason."""
-    check(job.app, target.name, ports)
-    marker = ports.marker()
-    return _followed(
-        jobs.started(job, _repository(workspace, job.app, target, ports), marker), job, target, marker, ports
-    )
+    return _begun(job, target, _repository(workspace, job.app, target, ports), ports)
+
+
+def run_on_store(workspace: Workspace, job: Job, source: str, ports: Ports, owner: str = "") -> Mapping[str, TaskReply]:
+    """Given a job for the repository of a slice, run it on the store itself, which no slice can lie about.
+
+    `owner` is the password of a key that the job makes for the owner. Raise Refused with the reason.
+    """
+    spec = workspace.apps[job.app].backup
+    if spec is None or not ports.vault.latest(job.app, password_name(source)):
+        raise Refused("it has no repository there", where=f"{job.app} on {source}", hint=f"tfheal deploy {job.app}")
+    store = workspace.inventory.slice(spec.to)
+    password = _newest(job.app, password_name(source), ports)
+    folder = repository(job.app, source)
+    near = Repository(store.address, store.port or 22, paths.user(job.app, STORE), (), "", password, folder, owner)
+    return _begun(job, store, near, ports)
 
 
 def follow(job: Job, target: Slice, ports: Ports) -> Mapping[str, TaskReply]:
     """Given a job that another run started there, follow it to its end; raise Refused if nothing is known of it."""
     marker = ports.marker()
     return _followed(jobs.followed(job, marker), job, target, marker, ports)
+
+
+def replied(replies: Mapping[str, TaskReply], name: str, where: str) -> TaskReply:
+    """Given what tasks said, return the word of one that did well; raise the error of the one that did not."""
+    for task, reply in replies.items():
+        if reply.status != 0:
+            unreached = task == "reach"
+            what = "the store cannot be reached" if unreached else "restic failed"
+            raise ActionFailed(what, where=where, why=capture.why_failed(reply))
+    return replies[name]
+
+
+def _begun(job: Job, target: Slice, way: Repository, ports: Ports) -> Mapping[str, TaskReply]:
+    check(job.app, target.name, ports)
+    marker = ports.marker()
+    return _followed(jobs.started(job, way, marker), job, target, marker, ports)
 
 
 def _followed(script: str, job: Job, target: Slice, marker: str, ports: Ports) -> Mapping[str, TaskReply]:

@@ -12,10 +12,10 @@ from tfheal.base.moments import rfc3339
 from tfheal.core.backup import restore as core
 from tfheal.core.backup.job import Job, Task, TaskReply
 from tfheal.flows.act import Work, act, act_everywhere
-from tfheal.flows.backup import lease_of, one, replied
+from tfheal.flows.backup import one
 from tfheal.flows.fleet import Limits
 from tfheal.flows.releases import expected, secret_values
-from tfheal.flows.repository import run
+from tfheal.flows.repository import lease_of, replied, run
 from tfheal.model.backup import STORE, Backup, Part, Planned, Restored
 from tfheal.model.inventory import Slice
 from tfheal.model.ports import Ports

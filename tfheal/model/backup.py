@@ -109,6 +109,7 @@ class Repository:
     """The way to the repository of one app on one slice, for a script that runs there.
 
     `host_keys` are the pinned ones of the store, each as `TYPE KEY`; key and password are plain text and go to nobody else.
+    On the store itself it is a `folder`, and needs no way. `owner` is the password of a key that is made for the owner.
     """
 
     address: str
@@ -117,6 +118,8 @@ class Repository:
     host_keys: tuple[str, ...]
     key: str
     password: str
+    folder: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +168,17 @@ class Made:
     def exit(self) -> Exit:
         """Return the exit code that this app asks for."""
         return _EXITS[self.backup.state] if self.backup else Exit.REFUSED
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """The owner's key to the repositories of an app, by slice, on a recovery sheet; sealed if its `recipient` is known."""
+
+    app: str
+    owner: str
+    recipient: str
+    repositories: Mapping[str, str]
+    sheet: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,11 @@ class Owner(Strict):
     """A customer: owns slices and data."""
 
     contact: str = Field(default="", description="whom to write to about this owner's slices")
+    recipient: str | None = Field(
+        default=None,
+        pattern=r"^(age1[0-9a-z]{58}|ssh-ed25519 [A-Za-z0-9+/]{68}( .*)?)$",
+        description="the owner's own key of age or SSH, to which is encrypted what only the owner may read",
+    )
 
 
 class SliceSize(Strict):

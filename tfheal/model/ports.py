@@ -100,6 +100,12 @@ class Vault(Protocol):
     def names(self, app: str) -> tuple[str, ...]:
         """Return the names of the secrets that an app has, sorted."""
 
+    def password(self) -> Secret:
+        """Return a new password that nobody guesses, and keep it nowhere."""
+
+    def sealed(self, text: str, recipient: str) -> str:
+        """Return a text encrypted to a recipient of age, as text; raise UsageError for one that is none."""
+
     def known_values(self, app: str) -> tuple[Secret, ...]:
         """Return every version of every secret of an app, so that all can be masked."""
 

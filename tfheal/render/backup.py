@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tfheal.base.moments import rfc3339
 from tfheal.core.backup.listing import Entry
-from tfheal.model.backup import Backup, Listed, Made, Part
+from tfheal.model.backup import Backup, Handover, Listed, Made, Part
 from tfheal.render.words import ago, size, table
 
 _STYLES: Final = {"good": "green", "partial": "yellow", "suspect": "yellow", "failed": "bold red", "running": "cyan"}
@@ -104,6 +104,26 @@ def entries_document(backup: Backup, path: str, found: Mapping[str, Sequence[Ent
             for part, entries in found.items()
         },
     }
+
+
+def handover_document(made: Handover) -> dict[str, object]:
+    """Given the owner's key on its sheet, return it as scripts read it."""
+    return {
+        "app": made.app,
+        "owner": made.owner,
+        "sealed_to": made.recipient,
+        "repositories": dict(made.repositories),
+        "sheet": made.sheet,
+    }
+
+
+def handover_hint(made: Handover) -> str:
+    """Given the owner's key on its sheet, return what to do with what is printed."""
+    if made.recipient:
+        return f"for {made.owner} alone, who opens it by: age --decrypt --identity KEY-FILE. It is not shown again"
+    return (
+        f"give this to {made.owner} and keep no copy: it is not shown again. With a `recipient` it would be encrypted"
+    )
 
 
 def _entry(backup: Backup) -> list[RenderableType]:

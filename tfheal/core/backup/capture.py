@@ -24,12 +24,13 @@ from tfheal.model.release import SECRET_TOKEN, Release
 INIT: Final = "init"
 _INIT: Final = "open\nstatus=$?\n[ $status -eq 10 ] || return $status\nr init"
 _MISSING: Final = "missing: "
+NO_REPOSITORY: Final = 10  # restic's exit status
 _PARTIAL: Final = 3  # restic: a snapshot was made, and something could not be read
 _TRUST: Final = 0.5  # of what came before: less than that is suspect (borgmatic's `spot` check has such a tolerance)
 _LOOK_BACK: Final = 5  # good backups that what comes now is compared with
 _SETTLED: Final = 2  # suspects of one size before this one, after which that size is the new normal
 _CLASSES: Final[Mapping[int, str]] = {
-    10: "there is no repository in the store",
+    NO_REPOSITORY: "there is no repository in the store",
     11: "the repository is locked by another",
     12: "the password of the repository is wrong",
 }
@@ -47,6 +48,11 @@ class Source:
     command: str = ""
     left_out: tuple[str, ...] = ()
     quiet: tuple[tuple[str, Quiesce], ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Return the paths by which restic knows it: the folders, or the one file that a dump becomes."""
+        return self.folders or (f"/{dumps.file_name(self.what)}",)
 
 
 class _Summary(BaseModel):

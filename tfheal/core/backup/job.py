@@ -17,6 +17,7 @@ from tfheal.model import paths
 from tfheal.model.backup import Repository
 
 REPLY_CAP: Final = 8 << 20
+_CREDENTIALS: Final = ("password", "owner", "key", "known_hosts")
 LONGEST: Final = 12 * 3_600.0  # seconds; what takes longer does not fit into a night
 _ERRORS: Final = 4_000  # bytes of a task's stderr
 _TASK: Final = re.compile(rb"task (\d{1,4}) (\d{1,3}|-) ([A-Za-z0-9+/=]*) ([A-Za-z0-9+/=]*)")
@@ -24,19 +25,11 @@ _PROGRESS: Final = re.compile(rb"progress (\d{1,4}) ([A-Za-z0-9+/=]*)")
 _REFUSED: Final = re.compile(rb"refused (paused|wiped|restic|busy|gone|failed) ([A-Za-z0-9+/=]*)")
 # `unlock` removes a lock of a dead process of this machine, or one older than half an hour, and no other.
 # A store is tried for three seconds at a time up to twenty: the first packet through an overlay may be lost.
-_WORK: Final = """\
-export RESTIC_PASSWORD_FILE="$CREDENTIALS_DIRECTORY/password" RESTIC_PROGRESS_FPS=1 HOME=/nonexistent
+_FAR: Final = """\
 way="ssh -F /dev/null -T -i $CREDENTIALS_DIRECTORY/key -o UserKnownHostsFile=$CREDENTIALS_DIRECTORY/known_hosts"
 way="$way -o HostKeyAlias=store -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -o BatchMode=yes -o LogLevel=ERROR"
 way="$way -o ServerAliveInterval=15 -o ServerAliveCountMax=4 -o ConnectTimeout=3 -p $port $login"
 r() { restic -r rclone: -o "rclone.program=$way" -o rclone.timeout=20s --json "$@"; }
-open() {
-  r cat config >/dev/null
-  status=$?
-  [ "$status" -eq 11 ] || return "$status"
-  r unlock >/dev/null 2>&1
-  r cat config >/dev/null
-}
 reach() {
   read -r now _ </proc/uptime
   until=$((${now%.*} + 14))
@@ -47,6 +40,22 @@ reach() {
     [ "${now%.*}" -lt "$until" ] || { printf '%s\\n' "$said" >&2; return 1; }
     sleep 0.5
   done
+}
+"""
+# On the store root works on the files of another user: that user must be able to read what root adds.
+_NEAR: Final = """\
+r() { restic -r "$repository" --no-cache --json "$@"; }
+reach() { [ -d "$repository" ] || { printf '%s\\n' "$repository is not there" >&2; return 1; }; }
+owned() { chown -R --reference="$repository" "$repository/$1"; }
+"""
+_WORK: Final = """\
+export RESTIC_PASSWORD_FILE="$CREDENTIALS_DIRECTORY/password" RESTIC_PROGRESS_FPS=1 HOME=/nonexistent
+open() {
+  r cat config >/dev/null
+  status=$?
+  [ "$status" -eq 11 ] || return "$status"
+  r unlock >/dev/null 2>&1
+  r cat config >/dev/null
 }
 run() {
   echo "$1" >"$folder/now"
@@ -122,6 +131,7 @@ def started(job: Job, repository: Repository, marker: str) -> str:
     """Given a job, its repository and a random marker, return the script that starts it and follows it to its end."""
     files = {
         "password": repository.password,
+        "owner": repository.owner,
         "key": repository.key,
         "known_hosts": "".join(f"store {key}\n" for key in repository.host_keys),
         "work": _work(job, repository),
@@ -129,7 +139,7 @@ def started(job: Job, repository: Repository, marker: str) -> str:
         "who": f"{untrusted.line(job.who, 200)}\n",
     }
     puts = "".join(f'{sh.decoded(text.encode())} >"$folder/{name}"\n' for name, text in files.items())
-    secret = " ".join(f'"$folder/{name}"' for name in ("password", "key", "known_hosts"))
+    secret = " ".join(f'"$folder/{name}"' for name in _CREDENTIALS)
     start = (
         f'if alive; then refuse busy "$(head -c 300 "$folder/who")"; return; fi\n{_START}umask 077\n{puts}'
         f"said=$({_systemd_run(job)} 2>&1)\nstatus=$?\nrm -f {secret}\n"
@@ -198,8 +208,10 @@ def _work(job: Job, repository: Repository) -> str:
     runs = "".join(f"run {index} {'needed' if task.needed else 'goes-on'}\n" for index, task in enumerate(job.tasks))
     login = f"{repository.user}@{repository.address}"
     values = f"folder={_folder(job.app)} port={repository.port} login={sh.quote(login)}\n"
+    values += f"repository={sh.quote(repository.folder)}\n"
     cache = f"export RESTIC_CACHE_DIR=/var/cache/tfheal/{job.app}\n"
-    return PRELUDE + values + cache + _WORK + functions + runs
+    way = _NEAR if repository.folder else _FAR
+    return PRELUDE + values + cache + way + _WORK + functions + runs
 
 
 def _systemd_run(job: Job) -> str:
@@ -208,7 +220,7 @@ def _systemd_run(job: Job) -> str:
         "Nice=15",
         "IOSchedulingClass=idle",
         f"RuntimeMaxSec={job.longest:g}",
-        *(f"LoadCredential={name}:{_folder(job.app)}/{name}" for name in ("password", "key", "known_hosts")),
+        *(f"LoadCredential={name}:{_folder(job.app)}/{name}" for name in _CREDENTIALS),
     )
     words: Iterable[str] = (f"--property={one}" for one in properties)
     return f'systemd-run --quiet --collect --unit="$unit" {sh.join(*words)} sh {_folder(job.app)}/work </dev/null'
