@@ -18,6 +18,7 @@ from tfheal.edge.vault import AgeVault
 
 pytestmark = pytest.mark.lab
 DATA = "/srv/tfheal/files/web"
+UNIT = "tfheal-files-web.service"
 KEPT = "/srv/tfheal/files/store/s1/snapshots"
 MORE = 3_000_000
 # A restic that is ended by its time-out leaves a lock behind, which the next backup has to get over.
@@ -78,7 +79,7 @@ def address(backed: RunningLab, name: str) -> str:
 
 
 def test_what_is_lost_comes_back(backed: RunningLab, shelf: Customer) -> None:
-    """Write, back up, write more, back up only that, lose all of it, restore, and read it back."""
+    """Write, back up, write more, back up only that, drill it, lose all of it, restore, and read it back."""
     backed.on("s1", f"cd {DATA}/files && head -c {MORE} /dev/urandom >random && chown --reference=. random")
     first = taken(backed)
     shelf.put("two", b"written later\n" * 1_000)
@@ -86,6 +87,17 @@ def test_what_is_lost_comes_back(backed: RunningLab, shelf: Customer) -> None:
     assert int(str(first["added"])) > MORE > 10 * int(str(second["added"]))
     ages = document(backed, "status")["apps"][0]["backup"]
     assert ages["taken"] == ages["complete"] < 300
+
+    live = f"cd {DATA} && find . -type f ! -path './state/*' -exec sha256sum {{}} + | sort; systemctl show -p MainPID {UNIT}"
+    before = backed.on("s1", live)
+    (drill,) = document(backed, "backup", "drill")["drills"]
+    assert (drill["state"], drill["backup"]) == ("passed", second["id"]), drill
+    assert [step["step"] for step in drill["steps"]][-3:] == ["start web", "ready web", "consistent web"]
+    assert backed.on("s1", live) == before, "a drill changes nothing that is live"
+    assert backed.on("s1", "ls -A /srv/tfheal; ls /run/systemd/system | grep drill || :") == "files\n"
+    ages = document(backed, "status")["apps"][0]["backup"]
+    assert ages["drilled"] < 300
+    assert ages["rto"] == round(drill["seconds"])
 
     sums = backed.on("s1", f"cd {DATA}/files && sha256sum two random")
     backed.on("s1", f"rm -rf {DATA}")
@@ -188,10 +200,15 @@ def test_what_does_not_run_with_it_gets_back_what_it_had(backed: RunningLab, she
         bad = str(taken(backed)["id"])
     finally:
         backed.on("s1", f"mv /root/mark {DATA}/.tfheal")
+    (drill,) = document(backed, "backup", "drill", check=7)["drills"]
+    assert (drill["state"], drill["backup"], drill["steps"][-1]["step"]) == ("damaged", bad, "consistent web")
+    assert "drill-failed" in findings(document(backed, "status", check=3))
     document(backed, "restore", "files", "--snapshot", bad, "--yes", check=5)
     assert shelf.get("one") == b"live"
-    assert document(backed, "status")["health"] == "healthy"
+    assert document(backed, "status", check=3)["health"] == "healthy"
     assert backed.on("s1", "ls -A /srv/tfheal/files") == "web\n"
+    taken(backed)
+    assert document(backed, "backup", "drill")["drills"][0]["state"] == "passed"
 
 
 @pytest.mark.long

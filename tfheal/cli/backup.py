@@ -36,6 +36,32 @@ def run(
     return code
 
 
+@backup_app.command()
+def drill(
+    selectors: Selectors = None,
+    excluded: Except = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    workspace: Folder = None,
+) -> int:
+    """Restore the newest good backup of each app for practice, beside what is live: started, asked, and thrown away."""
+    from tfheal.base.exits import winning
+    from tfheal.cli import output, wiring
+    from tfheal.core.select import selected
+    from tfheal.flows import drill as flow
+    from tfheal.flows.backup import with_backups
+    from tfheal.render.drill import drilled_document, drilled_words
+
+    with wiring.wired(workspace, quiet=quiet or json) as hands:
+        names = selected(hands.workspace, selectors or (), excluded or ())
+        apps = with_backups(hands.workspace, names, named=bool(selectors))
+        results = flow.drill(hands.workspace, apps, hands.ports, hands.limits)
+        code = int(winning(result.exit for result in results))
+        document = drilled_document(results, hands.trips.total)
+        output.give("backup-drill", document, lambda _: drilled_words(results), as_json=json, code=code)
+    return code
+
+
 @backup_app.command(name="list")
 def list_(
     selectors: Selectors = None,

@@ -1,12 +1,14 @@
 """The catalogue of backups, kept in the journal's file: it alone says which snapshots are ours, and which are good."""
 
 import json
+from dataclasses import asdict
 
 from tfheal.base import untrusted
 from tfheal.edge.database import Row
 from tfheal.edge.journal import SqliteJournal
 from tfheal.edge.rows import moment, moment_or_none, written, written_or_none
 from tfheal.model.backup import Backup, Part
+from tfheal.model.drill import Drill, DrillStep
 
 
 class JournalCatalogue:
@@ -41,6 +43,41 @@ class JournalCatalogue:
         for row in self._database.rows("backup_parts", app=app):
             parts.setdefault(row["backup"], []).append(_part(row))
         return [_backup(row, tuple(parts.get(row["id"], ()))) for row in self._database.rows("backups", app=app)]
+
+    def put_drill(self, drill: Drill) -> None:
+        """Add a drill; the backup that passed it is marked as drilled in the same transaction."""
+        with self._database.atomic():
+            self._database.change(
+                "put_drill",
+                id=drill.id,
+                app=drill.app,
+                backup=drill.backup,
+                at=written(drill.at),
+                state=drill.state,
+                seconds=drill.seconds,
+                steps=json.dumps([asdict(step) for step in drill.steps]),
+                detail=untrusted.text(drill.detail),
+            )
+            if drill.state == "passed":
+                self._database.change("mark_drilled", backup=drill.backup, at=written(drill.at))
+
+    def drills(self, app: str) -> list[Drill]:
+        """Return the drills of an app, oldest first."""
+        return [_drill(row) for row in self._database.rows("drills", app=app)]
+
+
+def _drill(row: Row) -> Drill:
+    steps = tuple(DrillStep(**step) for step in json.loads(row["steps"]))
+    return Drill(
+        id=row["id"],
+        app=row["app"],
+        backup=row["backup"],
+        at=moment(row["at"]),
+        state=row["state"],
+        seconds=row["seconds"],
+        steps=steps,
+        detail=row["detail"],
+    )
 
 
 def _columns(part: Part) -> dict[str, str | int]:

@@ -5,6 +5,8 @@ from dataclasses import replace
 
 from tfheal.core.diagnose import dated
 from tfheal.flows.backup import ages_of, lateness
+from tfheal.flows.drill import findings as drill_findings
+from tfheal.flows.drill import practised
 from tfheal.flows.fleet import Limits
 from tfheal.flows.look import Look, Scope, judged, look
 from tfheal.flows.pauses import standing
@@ -33,11 +35,15 @@ def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], p
     findings += tuple(finding for app in apps for finding in _moved(listed(workspace, app, ports)))
     backups = {app: found_ages for app in apps if (found_ages := ages_of(workspace, app, ports))}
     findings += tuple(finding for app in backups if (finding := _late(workspace, app, ports)))
+    drills = {app: practice for app in apps if (practice := practised(workspace, app, ports))}
+    findings += tuple(finding for app in drills for finding in drill_findings(workspace, app, ports))
     diagnosis = replace(diagnosis, findings=dated(findings, ports.journal.incidents(open_only=True), since))
     healed = {
         action.instance: action.started for action in ports.journal.actions() if action.instance and action.healed
     }
-    return Status(now, apps, found.meant, found.seen, diagnosis, since, healed, standing(found.seen, ports), backups)
+    return Status(
+        now, apps, found.meant, found.seen, diagnosis, since, healed, standing(found.seen, ports), backups, drills
+    )
 
 
 def _late(workspace: Workspace, app: str, ports: Ports) -> Finding | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from tfheal.base.errors import Refused, TfhealError
 from tfheal.base.exits import winning
 from tfheal.flows import backup as backups
+from tfheal.flows import drill as drills
 from tfheal.flows.fleet import Limits
 from tfheal.flows.heal import HealOptions, heal
 from tfheal.model.facts import SliceFacts
@@ -24,6 +25,8 @@ def due(workspace: Workspace, ports: Ports, limits: Limits) -> dict[str, Callabl
     jobs = {"heal": lambda: _healed(workspace, ports, limits)}
     if backups.due(workspace, ports):
         jobs["backup"] = lambda: _backed_up(workspace, ports, limits)
+    if drills.due(workspace, ports):
+        jobs["drill"] = lambda: _drilled(workspace, ports, limits)
     return jobs
 
 
@@ -91,3 +94,9 @@ def _backed_up(workspace: Workspace, ports: Ports, limits: Limits) -> Part:
     told = [f"{one.app}: backup {one.backup.id} is {one.backup.state}" for one in made if one.backup]
     told += [f"{one.app}: no backup was made" for one in made if one.backup is None]
     return Part(winning(one.exit for one in made), "\n".join(told), acted=True)
+
+
+def _drilled(workspace: Workspace, ports: Ports, limits: Limits) -> Part:
+    done = drills.drill(workspace, drills.due(workspace, ports), ports, limits)
+    told = [f"{one.app}: drill of backup {one.backup or '(none)'} {one.state}" for one in done]
+    return Part(winning(one.exit for one in done), "\n".join(told), acted=True)

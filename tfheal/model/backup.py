@@ -35,6 +35,9 @@ class AppBackup(Strict):
     to: Name = Field(description="the store: another slice of the same owner, on which nothing of this app runs")
     every: Duration = Field(default=86_400.0, ge=60, description="how often `tfheal tick` makes one")
     keep: Keep = Field(default=Keep(), description="which ones are worth keeping; `backup list` shows why")
+    drill: Duration = Field(
+        default=604_800.0, ge=3_600, description="how often `tfheal tick` restores the newest good one for practice"
+    )
     upload_limit: Size | None = Field(
         default=None, description="the most bytes a second that go to the store; none: no limit"
     )
@@ -47,6 +50,16 @@ class ServiceLevel(Strict):
         default=93_600.0,
         gt=0,
         description="how old the newest complete backup may be (26 h: a day, and two to make it)",
+    )
+    drilled: Duration = Field(
+        default=1_209_600.0,
+        gt=0,
+        description="how long ago the last drill may be that a backup passed (14 d: two of the default)",
+    )
+    rto: Duration = Field(
+        default=14_400.0,
+        gt=0,
+        description="how long it may take from nothing to a service again, as the last drill took",
     )
 
 

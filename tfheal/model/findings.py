@@ -38,6 +38,9 @@ Cause = Literal[
     "clock-off",
     "packages-locked",
     "backup-late",
+    "drill-late",
+    "drill-failed",
+    "rto-missed",
 ]
 
 

@@ -97,11 +97,23 @@ class Service(Strict):
     directives: dict[str, str] = Field(default_factory=dict, description="further [Service] lines; they win over ours")
 
 
+class Assertion(Strict):
+    """What a drill asks of restored data, such as a least number of rows, or how old the newest may be."""
+
+    name: Name = Field(description="how a drill calls it")
+    command: Text = Field(
+        description="POSIX sh, run as root without a network, the restored data where the live one is; exit 0: it is as it should be"
+    )
+
+
 class DataSet(Strict):
     """A folder of the owner's data."""
 
     name: Name = Field(description="how it is called in messages")
     path: SlicePath = Field(default="{{ data }}", description="the folder")
+    asserts: tuple[Assertion, ...] = Field(
+        default=(), exclude_if=lambda value: not value, description="what a drill asks of it, once it is restored"
+    )
 
 
 def _is_none(value: object) -> bool:

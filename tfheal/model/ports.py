@@ -8,6 +8,7 @@ from typing import Protocol
 
 from tfheal.base.secret import Secret
 from tfheal.model.backup import Backup, KeyPair
+from tfheal.model.drill import Drill
 from tfheal.model.findings import Health
 from tfheal.model.inventory import Slice
 from tfheal.model.pause import Pause, PauseKind
@@ -263,6 +264,12 @@ class Catalogue(Protocol):
 
     def backups(self, app: str | None = None) -> list[Backup]:
         """Return all backups (of one app), oldest first."""
+
+    def put_drill(self, drill: Drill) -> None:
+        """Add a drill; the backup that passed it is marked as drilled in the same transaction."""
+
+    def drills(self, app: str) -> list[Drill]:
+        """Return the drills of an app, oldest first."""
 
 
 class JournalLeases(Protocol):

@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 from tfheal.base.exits import Exit, winning
 from tfheal.model.backup import Ages
+from tfheal.model.drill import Practice
 from tfheal.model.facts import Observation
 from tfheal.model.findings import Diagnosis, Finding
 from tfheal.model.pause import Pause
@@ -119,6 +120,7 @@ class Status:
     healed: Mapping[InstanceName, datetime]
     pauses: tuple[Pause, ...] = ()
     backups: Mapping[str, Ages] = field(default_factory=dict)
+    drills: Mapping[str, Practice] = field(default_factory=dict)
 
     @property
     def exit(self) -> Exit:

@@ -10,12 +10,14 @@ from rich.text import Text
 
 from tfheal.base.moments import rfc3339
 from tfheal.model.backup import Ages
+from tfheal.model.drill import Practice
 from tfheal.model.facts import InstanceFacts, Known, Machine, Observation, SliceFacts, Unasked
 from tfheal.model.findings import Finding
 from tfheal.model.inventory import SliceEntry
 from tfheal.model.record import Expected
 from tfheal.model.release import InstanceName
 from tfheal.model.results import Status
+from tfheal.render.drill import steps_document
 from tfheal.render.pauses import pause_document
 from tfheal.render.words import NARROW, STYLES, ago, document, said, size, span, table
 
@@ -154,19 +156,22 @@ def _app(
         "playbook": playbook,
         "version": version,
         "health": status.diagnosis.apps.get(app, "absent"),
-        "backup": _ages(status.backups.get(app)),
+        "backup": _ages(status.backups.get(app), status.drills.get(app)),
         "instances": [_instance(status, name, item) for name, item in instances],
     }
 
 
-def _ages(found: Ages | None) -> dict[str, object] | bool:
-    """Return the ages of the backups of an app in seconds, and the limit; false for an app that wants none."""
-    if found is None:
+def _ages(found: Ages | None, practice: Practice | None) -> dict[str, object] | bool:
+    """Return the ages of the backups of an app in seconds, RPO and RTO achieved, and the limits; false if it wants none."""
+    if found is None or practice is None:
         return False
-    ages = {"taken": found.taken, "complete": found.complete}
+    ages = {"taken": found.taken, "complete": found.complete, "drilled": practice.drilled, "rto": practice.rto}
     return {
         **{key: {"unknown": "there is none yet"} if age is None else round(age) for key, age in ages.items()},
         "limit": found.limit,
+        "drilled_limit": practice.drilled_limit,
+        "rto_limit": practice.rto_limit,
+        "rto_steps": steps_document(practice.steps),
     }
 
 

@@ -19,6 +19,7 @@ from tfheal.model.backup import Repository
 REPLY_CAP: Final = 8 << 20
 _CREDENTIALS: Final = ("password", "owner", "key", "known_hosts")
 LONGEST: Final = 12 * 3_600.0  # seconds; what takes longer does not fit into a night
+_CLEANED: Final = 900.0  # seconds for what runs after a job: many small files take long to delete
 _ERRORS: Final = 4_000  # bytes of a task's stderr
 _TASK: Final = re.compile(rb"task (\d{1,4}) (\d{1,3}|-) ([A-Za-z0-9+/=]*) ([A-Za-z0-9+/=]*)")
 _PROGRESS: Final = re.compile(rb"progress (\d{1,4}) ([A-Za-z0-9+/=]*)")
@@ -105,13 +106,17 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Tasks for one repository, in order; who asks for them, and their longest time in seconds."""
+    """Tasks for one repository, in order; who asks for them, and their longest time in seconds.
+
+    `after` is sh that runs when all is over, however that came; then nothing stays of the tasks but what they said.
+    """
 
     id: str
     app: str
     who: str
     tasks: tuple[Task, ...]
     longest: float = LONGEST
+    after: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +142,11 @@ def started(job: Job, repository: Repository, marker: str) -> str:
         "work": _work(job, repository),
         "id": f"{job.id}\n",
         "who": f"{untrusted.line(job.who, 200)}\n",
+        **(
+            {"after": f"cd {_folder(job.app)} || exit\n{job.after}rm -f work check databases after\n"}
+            if job.after
+            else {}
+        ),
     }
     puts = "".join(f'{sh.decoded(text.encode())} >"$folder/{name}"\n' for name, text in files.items())
     secret = " ".join(f'"$folder/{name}"' for name in _CREDENTIALS)
@@ -222,7 +232,8 @@ def _systemd_run(job: Job) -> str:
         f"RuntimeMaxSec={job.longest:g}",
         *(f"LoadCredential={name}:{_folder(job.app)}/{name}" for name in _CREDENTIALS),
     )
-    words: Iterable[str] = (f"--property={one}" for one in properties)
+    ends = (f"ExecStopPost=/bin/sh {_folder(job.app)}/after", f"TimeoutStopSec={_CLEANED:g}") if job.after else ()
+    words: Iterable[str] = (f"--property={one}" for one in (*properties, *ends))
     return f'systemd-run --quiet --collect --unit="$unit" {sh.join(*words)} sh {_folder(job.app)}/work </dev/null'
 
 

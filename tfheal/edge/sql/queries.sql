@@ -219,3 +219,13 @@ SELECT * FROM backup WHERE :app IS NULL OR app = :app ORDER BY number;
 -- name: backup_parts
 SELECT backup_part.* FROM backup_part JOIN backup ON backup.id = backup_part.backup
 WHERE :app IS NULL OR backup.app = :app ORDER BY backup_part.backup, position;
+
+-- name: put_drill
+INSERT INTO drill (id, app, backup, at, state, seconds, steps, detail)
+VALUES (:id, :app, :backup, :at, :state, :seconds, :steps, :detail);
+
+-- name: mark_drilled
+UPDATE backup SET drilled = :at WHERE id = :backup;
+
+-- name: drills
+SELECT * FROM drill WHERE app = :app ORDER BY number;

@@ -1,0 +1,150 @@
+"""`tfheal backup drill`: the newest good backup is restored for practice on its own slices, started, asked and thrown away.
+
+It holds the lease of backups, never the app's: nothing live is touched, so healing may act meanwhile.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from tfheal.base.errors import Refused, TfhealError
+from tfheal.base.exits import winning
+from tfheal.core.backup import drill as core
+from tfheal.core.backup import practice
+from tfheal.core.backup.drill import Rehearsal
+from tfheal.core.backup.job import Job, TaskReply
+from tfheal.core.backup.restore import folders_of
+from tfheal.flows.act import act_everywhere
+from tfheal.flows.backup import lease_of
+from tfheal.flows.fleet import Limits
+from tfheal.flows.releases import expected, in_use, secret_values
+from tfheal.flows.repository import run
+from tfheal.model.backup import STORE, Backup
+from tfheal.model.drill import Drill, DrillState, Practice
+from tfheal.model.findings import Finding
+from tfheal.model.inventory import Slice
+from tfheal.model.ports import Ports
+from tfheal.model.release import InstanceName
+from tfheal.model.workspace import Workspace
+
+_LONGEST: Final = 6 * 3_600.0
+_WORST_FIRST: Final[tuple[DrillState, ...]] = ("damaged", "failed", "refused", "passed")
+
+
+def drill(workspace: Workspace, apps: tuple[str, ...], ports: Ports, limits: Limits) -> tuple[Drill, ...]:
+    """Given apps that want backups, drill the newest good backup of each, and return how each ended."""
+    record = ports.journal.begin_run("backup drill " + " ".join(apps), ports.clock.now()).id
+    results = []
+    for app in apps:
+        begun = Drill(ports.journal.new_id(), app, "", ports.clock.now(), "refused")
+        try:
+            with ports.leases.hold(lease_of(app), "backup drill", record):
+                results.append(_drilled(workspace, begun, ports, limits))
+        except Refused as refusal:
+            results.append(replace(begun, detail=str(refusal)))
+    ports.journal.end_run(record, int(winning(result.exit for result in results)), ports.clock.now())
+    return tuple(results)
+
+
+def due(workspace: Workspace, ports: Ports) -> tuple[str, ...]:
+    """Return the apps of which a drill is to be made now."""
+    now = ports.clock.now()
+    return tuple(
+        app
+        for app, spec in workspace.apps.items()
+        if spec.backup
+        and in_use(ports.journal.deployed(app))
+        and practice.is_due(ports.catalogue.drills(app), ports.catalogue.backups(app), spec.backup.drill, now)
+    )
+
+
+def practised(workspace: Workspace, app: str, ports: Ports) -> Practice | None:
+    """Given an app, return what its drills amount to, None if it wants no backups or was never deployed."""
+    spec = workspace.apps[app]
+    if spec.backup is None or not in_use(ports.journal.deployed(app)):
+        return None
+    level = workspace.provider.levels[spec.service_level]
+    return practice.practice(ports.catalogue.drills(app), level, ports.clock.now())
+
+
+def findings(workspace: Workspace, app: str, ports: Ports) -> tuple[Finding, ...]:
+    """Given an app, return what is wrong with its drills."""
+    found, spec = practised(workspace, app, ports), workspace.apps[app].backup
+    if found is None or spec is None:
+        return ()
+    since = min(item.at for item in in_use(ports.journal.deployed(app)))
+    name = InstanceName(app, STORE, spec.to)
+    return tuple(
+        Finding(cause, "critical" if cause == "drill-failed" else "warning", spec.to, words, name)
+        for cause, words in practice.wrong(found, since, ports.clock.now())
+    )
+
+
+def newest_good(app: str, ports: Ports) -> Backup:
+    """Given an app, return its newest good backup; raise Refused if there is none."""
+    good = [backup for backup in ports.catalogue.backups(app) if backup.state == "good"]
+    if not good:
+        raise Refused("it has no good backup", where=app, hint=f"first: tfheal backup run {app}")
+    return max(good, key=lambda backup: backup.received or backup.started)
+
+
+def _drilled(workspace: Workspace, begun: Drill, ports: Ports, limits: Limits) -> Drill:
+    """Drill on every slice at the same time, and keep what came of it."""
+    backup = newest_good(begun.app, ports)
+    rehearsals = _rehearsals(backup, ports)
+    targets = [workspace.inventory.slice(name) for name in rehearsals]
+    started = ports.clock.monotonic()
+
+    def there(target: Slice) -> Mapping[str, TaskReply]:
+        rehearsal = rehearsals[target.name]
+        job = Job(
+            begun.id,
+            begun.app,
+            ports.writer,
+            core.tasks(rehearsal),
+            longest=_LONGEST,
+            after=core.after(rehearsal),
+        )
+        return run(workspace, job, target, ports)
+
+    answers = act_everywhere(targets, there, limits)
+    took = ports.clock.monotonic() - started
+    done = _judged(replace(begun, backup=backup.id, seconds=round(took, 2)), rehearsals, answers)
+    ports.catalogue.put_drill(done)
+    return done
+
+
+def _rehearsals(backup: Backup, ports: Ports) -> dict[str, Rehearsal]:
+    """Return what is drilled on each slice that has a part of the backup and is still deployed to."""
+    found = {}
+    here = [item.release for item in expected((backup.app,), ports) if item.release.component != STORE]
+    for name in dict.fromkeys(part.slice for part in backup.parts if part.snapshot):
+        parts = tuple(part for part in backup.parts if part.slice == name and part.snapshot)
+        ours = tuple(
+            release
+            for release in here
+            if release.slice == name
+            and any(folders_of(release, part) or part.what.startswith(f"{release.component}/") for part in parts)
+        )
+        if not ours:
+            raise Refused(f"backup {backup.id} is of {name}, where its app is not", where=backup.app)
+        secrets = {key: value for release in ours for key, value in secret_values(release, ports).items()}
+        found[name] = Rehearsal(backup.app, name, parts, ours, secrets)
+    return found
+
+
+def _judged(
+    begun: Drill, rehearsals: Mapping[str, Rehearsal], answers: Mapping[str, Mapping[str, TaskReply] | TfhealError]
+) -> Drill:
+    """Return the drill as it ended on all slices together: as badly as on the worst of them."""
+    done = begun
+    ends: list[tuple[DrillState, str]] = []
+    for name, answer in answers.items():
+        if isinstance(answer, TfhealError):
+            ends.append(("refused" if isinstance(answer, Refused) else "failed", str(answer)))
+            continue
+        steps, state, why = core.told(rehearsals[name], answer)
+        done = replace(done, steps=(*done.steps, *steps))
+        ends.append((state, why))
+    state, why = min(ends, key=lambda end: _WORST_FIRST.index(end[0]))
+    return replace(done, state=state, detail=why)
