@@ -10,6 +10,7 @@ import yaml
 
 from tfheal.core.heal import Rescue, Situation
 from tfheal.core.heal.rescue import Lost, Spares, rescue
+from tfheal.core.heal.situation import Return
 from tfheal.core.heal.storm import suspected
 from tfheal.model.app import AppHeal, AppSpec
 from tfheal.model.facts import (
@@ -316,6 +317,7 @@ def _entry(name: str, words: dict[str, Any], provisioners: list[str]) -> SliceEn
 def _situation(words: dict[str, Any], expected: list[Expected]) -> Situation:
     allow = words.pop("allow", SHIPPED_LADDER)
     ways_back = words.pop("ways_back", {})
+    returns = words.pop("returns", {})
     return Situation(
         releases={item.release.instance: item.release for item in expected},
         allow=dict.fromkeys({item.release.app for item in expected}, tuple(allow)),
@@ -324,12 +326,18 @@ def _situation(words: dict[str, Any], expected: list[Expected]) -> Situation:
         policy=HealPolicy(**words.pop("policy", {})),
         now=NOW,
         ways_back={an_instance(name): _back(words) for name, words in ways_back.items()},
+        returns={an_instance(name): _return(words) for name, words in returns.items()},
     )
 
 
 def _back(words: str) -> Back:
     refusal = words.removeprefix("no: ")
     return Back(words) if refusal == words else Back(None, refusal)
+
+
+def _return(words: str) -> Return:
+    refusal = words.removeprefix("no: ")
+    return Return(words=words) if refusal == words else Return(why=refusal)
 
 
 def _ago(words: dict[str, Any], key: str) -> datetime | None:

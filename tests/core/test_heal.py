@@ -184,9 +184,11 @@ def test_the_shipped_defaults() -> None:
     assert (policy.min_healthy_period, policy.chronic) == (3_600, 5)
     assert policy.gone_after == 300
     assert (
-        *("restart", "free-disk", "redeploy", "rollback", "rebuild", "recreate", "rehome", "page"),
+        *("restart", "free-disk", "redeploy", "rollback", "rebuild", "recreate", "restore", "rehome", "page"),
     ) == SHIPPED_LADDER
-    assert set(SHIPPED_LADDER) - set(AppHeal().allow) == {"recreate", "rehome"}, "what gives a slice up is asked for"
+    assert set(SHIPPED_LADDER) - set(AppHeal().allow) == {"recreate", "restore", "rehome"}, (
+        "what gives something up is asked for"
+    )
 
 
 @given(

@@ -19,6 +19,8 @@ from tfheal.edge.vault import AgeVault
 pytestmark = pytest.mark.lab
 DATA = "/srv/tfheal/files/web"
 UNIT = "tfheal-files-web.service"
+OWN_HEAL = "heal: {reflex: off}\n"
+HEAL = "heal: {reflex: off, allow: [restart, free-disk, redeploy, rollback, rebuild, restore, page]}\n"
 KEPT = "/srv/tfheal/files/store/s1/snapshots"
 MORE = 3_000_000
 # A restic that is ended by its time-out leaves a lock behind, which the next backup has to get over.
@@ -45,7 +47,7 @@ def backed(deployed: RunningLab) -> Iterator[RunningLab]:
     """Have the example's backups go to s3, and take all of that away after the tests."""
     spec = deployed.workspace / "apps" / "files.yaml"
     before = spec.read_text()
-    spec.write_text(f"{before}backup: {{to: s3, every: 1h}}\n")
+    spec.write_text(f"{before.replace(OWN_HEAL, '')}backup: {{to: s3, every: 1h}}\n{HEAL}")
     deployed.run("deploy", "files")
     yield deployed
     deployed.run("remove", "files/store@s3", "--backups", "--yes")
@@ -79,7 +81,7 @@ def address(backed: RunningLab, name: str) -> str:
 
 
 def test_what_is_lost_comes_back(backed: RunningLab, shelf: Customer) -> None:
-    """Write, back up, write more, back up only that, drill it, lose all of it, restore, and read it back."""
+    """Write, back up, write more, back up only that, drill it, lose all of it; heal restores it, and it is read back."""
     backed.on("s1", f"cd {DATA}/files && head -c {MORE} /dev/urandom >random && chown --reference=. random")
     first = taken(backed)
     shelf.put("two", b"written later\n" * 1_000)
@@ -101,9 +103,11 @@ def test_what_is_lost_comes_back(backed: RunningLab, shelf: Customer) -> None:
 
     sums = backed.on("s1", f"cd {DATA}/files && sha256sum two random")
     backed.on("s1", f"rm -rf {DATA}")
-    assert "slice-wiped" in findings(document(backed, "status", check=None))
-    restored = document(backed, "restore", "files", "--yes")
-    assert [one["outcome"] for one in restored["outcomes"]] == ["done"]
+    assert "data-missing" in findings(document(backed, "status", check=7))
+    healed = document(backed, "heal", "--auto")
+    (rung,) = [one for incident in healed["incidents"] for one in incident["actions"]]
+    assert (rung["rung"], rung["outcome"]) == ("restore", "done"), rung
+    assert f"from backup {second['id']}; what was written since {second['started']}" in rung["detail"], rung
     assert backed.on("s1", f"cd {DATA}/files && sha256sum two random") == sums
     assert shelf.get("two") == b"written later\n" * 1_000
     assert document(backed, "status")["health"] == "healthy"

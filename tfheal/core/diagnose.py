@@ -138,7 +138,7 @@ def _ill_since(
     """Return since when the health of an instance is what the finding explains, or of any on a slice that is silent."""
     if finding.cause in {"slice-unreachable", "unasked", "not-checked", "host-key-changed"}:
         return silent.get(finding.slice)
-    explains = _is_symptom(finding.cause) or finding.cause in {"blocked", "slice-wiped"}
+    explains = _is_symptom(finding.cause) or finding.cause in {"blocked", "slice-wiped", "data-missing"}
     known = since.get(finding.instance) if finding.instance and explains else None
     return known.since if known and known.health in {*_ILL, "unknown"} else None
 
@@ -155,7 +155,7 @@ def _of_instance(item: Expected, seen: Observation | None) -> _Judgement:
     if paused_by_owner(seen.machine):
         return _Judgement("paused", service=service)
     if wiped := _wiped(item, seen.machine, facts):
-        return _Judgement("down", (_finding(release, "slice-wiped", wiped),), "down")
+        return _Judgement("down", (wiped,), "down")
     if elsewhere := _deployed_elsewhere(item, facts):
         return _Judgement("unknown" if elsewhere.cause == "foreign-release" else service, (elsewhere,), service)
     cause = _state_findings(item, facts)
@@ -169,12 +169,15 @@ def _finding(release: Release, cause: Cause, detail: str) -> Finding:
     return Finding(cause, "critical", release.slice, detail, release.instance)
 
 
-def _wiped(item: Expected, machine: Machine, facts: InstanceFacts) -> str:
-    """Return why the machine is not the one that was deployed to; one that nothing ever reached cannot be wiped."""
+def _wiped(item: Expected, machine: Machine, facts: InstanceFacts) -> Finding | None:
+    """Return the finding that the machine, or only the data on it, is gone; one that nothing ever reached cannot be wiped."""
     if item.reached and isinstance(machine.identity, Known) and machine.identity.value is None:
-        return "the marker of identity is gone: this is not the machine that was deployed to"
-    gone = _missing_data(item, facts)
-    return f"the owner's data is gone: {', '.join(gone)}" if gone else ""
+        why = "the marker of identity is gone: this is not the machine that was deployed to"
+        return _finding(item.release, "slice-wiped", why)
+    if not (gone := _missing_data(item, facts)):
+        return None
+    told = f"the owner's data is gone: {', '.join(gone)}"
+    return replace(_finding(item.release, "data-missing", told), entry="restore")
 
 
 def _missing_data(item: Expected, facts: InstanceFacts) -> list[str]:

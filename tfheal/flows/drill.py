@@ -39,11 +39,18 @@ def drill(workspace: Workspace, apps: tuple[str, ...], ports: Ports, limits: Lim
         begun = Drill(ports.journal.new_id(), app, "", ports.clock.now(), "refused")
         try:
             with ports.leases.hold(lease_of(app), "backup drill", record):
-                results.append(_drilled(workspace, begun, ports, limits))
+                results.append(_drilled(workspace, begun, newest_good(app, ports), ports, limits))
         except Refused as refusal:
             results.append(replace(begun, detail=str(refusal)))
     ports.journal.end_run(record, int(winning(result.exit for result in results)), ports.clock.now())
     return tuple(results)
+
+
+def drill_of(workspace: Workspace, backup: Backup, ports: Ports, limits: Limits, *, only: str) -> Drill:
+    """Given a backup, drill what it holds of `only` one slice, by a run that holds the lease of backups."""
+    parts = tuple(part for part in backup.parts if part.slice == only)
+    begun = Drill(ports.journal.new_id(), backup.app, backup.id, ports.clock.now(), "refused")
+    return _drilled(workspace, begun, replace(backup, parts=parts), ports, limits)
 
 
 def due(workspace: Workspace, ports: Ports) -> tuple[str, ...]:
@@ -88,9 +95,8 @@ def newest_good(app: str, ports: Ports) -> Backup:
     return max(good, key=lambda backup: backup.received or backup.started)
 
 
-def _drilled(workspace: Workspace, begun: Drill, ports: Ports, limits: Limits) -> Drill:
-    """Drill on every slice at the same time, and keep what came of it."""
-    backup = newest_good(begun.app, ports)
+def _drilled(workspace: Workspace, begun: Drill, backup: Backup, ports: Ports, limits: Limits) -> Drill:
+    """Drill on every slice at the same time, and keep what came of it, unless it was a part of the backup."""
     rehearsals = _rehearsals(backup, ports)
     targets = [workspace.inventory.slice(name) for name in rehearsals]
     started = ports.clock.monotonic()
@@ -110,7 +116,9 @@ def _drilled(workspace: Workspace, begun: Drill, ports: Ports, limits: Limits) -
     answers = act_everywhere(targets, there, limits)
     took = ports.clock.monotonic() - started
     done = _judged(replace(begun, backup=backup.id, seconds=round(took, 2)), rehearsals, answers)
-    ports.catalogue.put_drill(done)
+    whole = next(one for one in ports.catalogue.backups(begun.app) if one.id == backup.id).parts == backup.parts
+    if whole:
+        ports.catalogue.put_drill(done)
     return done
 
 

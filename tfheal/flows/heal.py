@@ -1,6 +1,6 @@
 """`tfheal heal`: observe, confirm, plan, act, observe again, until nothing is left to do; a human at the ladder's end."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -9,6 +9,7 @@ from tfheal.base.errors import Refused, TfhealError
 from tfheal.core.heal import DAY, Situation, Storm, actionable, only, planned
 from tfheal.core.heal.storm import RESCUES, silent, suspected, told
 from tfheal.flows.act import act_everywhere
+from tfheal.flows.bring_back import brought_back, returns
 from tfheal.flows.fence import fence
 from tfheal.flows.fleet import Limits
 from tfheal.flows.look import Look, Scope, look
@@ -26,6 +27,7 @@ from tfheal.model.inventory import Slice
 from tfheal.model.plan import Action, Plan
 from tfheal.model.ports import Ports
 from tfheal.model.record import Expected, Incident
+from tfheal.model.release import InstanceName
 from tfheal.model.results import Healing, Taken
 from tfheal.model.workspace import Workspace
 
@@ -143,9 +145,15 @@ def _plan(run: HealRun, found: Look, diagnosis: Diagnosis, storm: Storm | None) 
         - {item.release.slice for item in everywhere(run.ports)},
         rescues=rescues(run, diagnosis),
         ways_back=ways_back(run.workspace, found.meant, run.ports),
+        returns=returns(run.workspace, _empty(diagnosis), run.ports),
     )
     asked_slices = [name for name, facts in found.seen.items() if isinstance(facts, SliceFacts)]
     return planned(diagnosis, asked_slices, situation)
+
+
+def _empty(diagnosis: Diagnosis) -> list[InstanceName]:
+    """Return the instances whose data is gone from a slice that is there."""
+    return [one.instance for one in diagnosis.findings if one.cause == "data-missing" and one.instance]
 
 
 def _keep(run: HealRun, incidents: Iterable[Incident]) -> None:
@@ -162,7 +170,9 @@ def _act(run: HealRun, meant: tuple[Expected, ...], plan: Plan) -> list[Taken]:
     targets = tuple(run.workspace.inventory.slice(name) for name in remote)
 
     def act_here(target: Slice) -> list[Taken]:
-        return [_late(action) if run.limits.over else take(run, action, have, target) for action in remote[target.name]]
+        return [
+            _late(action) if run.limits.over else _taken(run, action, have, target) for action in remote[target.name]
+        ]
 
     taken: list[Taken] = []
     for name, done in act_everywhere(targets, act_here, run.limits).items():
@@ -176,6 +186,11 @@ def _act(run: HealRun, meant: tuple[Expected, ...], plan: Plan) -> list[Taken]:
     ]
     incidents = {incident.id: incident for incident in plan.incidents}
     return taken + [page(run, action, incidents[action.incident]) for action in plan.actions if action.rung == "page"]
+
+
+def _taken(run: HealRun, action: Action, have: Mapping[InstanceName, Expected], target: Slice) -> Taken:
+    item = have.get(action.instance) if action.instance else None
+    return brought_back(run, action, item) if item and action.rung == "restore" else take(run, action, have, target)
 
 
 def _late(action: Action) -> Taken:

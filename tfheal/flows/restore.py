@@ -28,7 +28,7 @@ _LONGEST = 12 * 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is to be restored: which backup, of which component, and where to if not in place.
+    """What is to be restored: which backup, of which instances, and where to if not in place.
 
     No backup named: the newest good one, of those that began before `at` if that is said.
     """
@@ -38,6 +38,7 @@ class Wish:
     scratch: str | None = None
     path: str | None = None
     at: datetime | None = None
+    slice: str | None = None
 
 
 def planned(workspace: Workspace, app: str, wish: Wish, ports: Ports) -> Planned:
@@ -50,7 +51,11 @@ def planned(workspace: Workspace, app: str, wish: Wish, ports: Ports) -> Planned
         raise UsageError("--path needs --scratch", why="a part of the data is not put in the place of all of it")
     backup = _meant(app, wish, ports)
     items = [item for item in expected((app,), ports) if item.release.component != STORE]
-    chosen = [item for item in items if wish.component in {None, item.release.component}]
+    chosen = [
+        item
+        for item in items
+        if wish.component in {None, item.release.component} and wish.slice in {None, item.release.slice}
+    ]
     if not chosen:
         raise UsageError(f"{app} has no component {wish.component} that is deployed")
     folders = {item.release.instance: found for item in chosen if (found := _folders(item, backup))}
@@ -73,6 +78,11 @@ def restore(workspace: Workspace, plan: Planned, wish: Wish, ports: Ports, limit
     result = Restored(plan, outcomes, ports.clock.monotonic() - begun)
     ports.journal.end_run(record, int(result.exit), ports.clock.now())
     return result
+
+
+def in_place(workspace: Workspace, plan: Planned, ports: Ports, limits: Limits, run_id: str) -> dict[InstanceName, str]:
+    """Given what is to be done by a run that holds both leases of the app, do it, and return `done`, or why not."""
+    return _in_place(_Stage(workspace, plan, Wish(), ports, limits, run_id))
 
 
 @dataclass(frozen=True, slots=True)

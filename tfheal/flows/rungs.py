@@ -110,7 +110,7 @@ def _remedy(run: HealRun, action: Action, release: Release, secrets: Mapping[tup
             return steps(release, secrets) + liveness(release, secrets)
         case "rebuild":
             return remedies.discard(release) + steps(release, secrets) + liveness(release, secrets)
-        case "page" | "recreate" | "rehome":  # nothing that is done on the slice
+        case "page" | "recreate" | "restore" | "rehome":  # nothing that is done on the slice
             return ()
         case _:
             assert_never(action.rung)

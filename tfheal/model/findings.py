@@ -12,6 +12,7 @@ Cause = Literal[
     "slice-unreachable",
     "host-key-changed",
     "slice-wiped",
+    "data-missing",
     "paused-by-owner",
     "paused",
     "disk-full",

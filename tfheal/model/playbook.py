@@ -13,9 +13,9 @@ from tfheal.model.names import Duration, Name, Size, Strict
 from tfheal.model.resources import OWN_UNIT, Container, PackageName, Postgres, Resource, SlicePath, Text
 
 CheckKind = Literal["alive", "ready", "consistent"]
-Rung = Literal["restart", "free-disk", "redeploy", "rollback", "rebuild", "recreate", "rehome", "page"]
+Rung = Literal["restart", "free-disk", "redeploy", "rollback", "rebuild", "recreate", "restore", "rehome", "page"]
 SHIPPED_LADDER: tuple[Rung, ...] = (
-    *("restart", "free-disk", "redeploy", "rollback", "rebuild", "recreate", "rehome", "page"),
+    *("restart", "free-disk", "redeploy", "rollback", "rebuild", "recreate", "restore", "rehome", "page"),
 )
 WayBack = Literal["safe", "needs-restore", "forbidden"]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+~-]{0,40}$")]

@@ -76,7 +76,7 @@ def _entry(healing: Healing, incident: Incident) -> Text:
     entry = Text.assemble((_place(incident), "bold"), f"  {incident.cause}  ", (state, STYLES.get(state, "")))
     for taken in _of(healing, incident):
         entry.append(f"\n  {taken.action.rung} {taken.outcome} in {taken.seconds:.1f} s", STYLES.get(taken.outcome, ""))
-        entry.append("" if taken.outcome == "done" else f": {taken.detail}")
+        entry.append(_told(taken))
     return entry
 
 
@@ -143,9 +143,13 @@ def _cells(taken: Taken | None) -> list[Text]:
     if taken is None:
         return [Text("-"), Text(""), Text("")]
     outcome = Text(taken.outcome, style=STYLES.get(taken.outcome, ""))
-    if taken.outcome != "done":
-        outcome.append(f": {taken.detail}")
+    outcome.append(_told(taken))
     return [Text(taken.action.rung), outcome, Text(f"{taken.seconds:.1f}")]
+
+
+def _told(taken: Taken) -> str:
+    """Return what is to be known of an outcome: why it is not done, and what a restore has lost."""
+    return "" if taken.outcome == "done" and taken.action.rung != "restore" else f": {taken.detail}"
 
 
 def _unasked(healing: Healing) -> list[RenderableType]:

@@ -62,6 +62,7 @@ def test_its_unit_has_nothing_that_outlives_it_or_reaches_out() -> None:
     assert not any(line.startswith(("RuntimeDirectory", "RestartSec", "OnFailure", "WantedBy")) for line in lines)
     assert [line for line in lines if line.startswith("Restart")] == ["Restart=no"]
     assert {"PrivateNetwork=yes", "TemporaryFileSystem=/var/cache/files", "Type=notify"} <= set(lines)
+    assert lines.index("TemporaryFileSystem=/srv/tfheal/files:ro") < len(lines), "nothing is made where data was"
     assert f"BindPaths=/srv/tfheal/.drill-files{DATA}:{DATA}" in lines
     assert "InaccessiblePaths=-/run/postgresql" in lines
 

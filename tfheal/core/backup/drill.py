@@ -8,6 +8,7 @@ restart, no folders in /run or /var of its own, no sockets of databases, mail or
 It all ends with the unit of its job, however that ends: what cleans up is the last command of that unit.
 """
 
+import posixpath
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ RESTORE: Final = "restore"
 READ: Final = "read"
 _SPARE: Final = 64 << 20  # bytes of disk that stay free beside what is restored
 _MEMORY: Final = 128 << 20  # bytes of memory that are free before a service of no stated limit is started
+_OURS: Final = "/srv/tfheal/"
 _CUT: Final = 4  # our own status: the store went away while it was read, which says nothing of the backup
 _READY_PATIENCE: Final = 30  # seconds until a service that is alive has to be ready
 _TOOK: Final = re.compile(r"took (\d+\.\d+) (\d+\.\d+)")
@@ -189,7 +191,12 @@ def _seconds(out: str) -> float | None:
 def _room(rehearsal: Rehearsal, started: Iterable[Release]) -> str:
     memory = sum(_memory(release) for release in started)
     bytes_wanted = sum(part.bytes for part in rehearsal.parts) + _SPARE
-    return f"{after(rehearsal)}wanted={bytes_wanted} memory={memory}\n{_ROOM}"
+    views = {path for release in rehearsal.releases for path in _views(release, rehearsal)}
+    elsewhere = sorted(path for path in views if not path.startswith(_OURS))
+    there = "".join(
+        f"[ -d {sh.quote(path)} ] || {{ echo {sh.quote(f'{path} is gone')} >&2; return 3; }}\n" for path in elsewhere
+    )
+    return f"{after(rehearsal)}{there}wanted={bytes_wanted} memory={memory}\n{_ROOM}"
 
 
 def _memory(release: Release) -> int:
@@ -258,12 +265,19 @@ def _unit_text(text: str, views: Iterable[str], place: str) -> str:
             *kept,
             "Restart=no",
             "PrivateNetwork=yes",
+            *(f"TemporaryFileSystem={folder}:ro" for folder in _hidden(seen)),
             *(f"BindPaths={place}{folder}:{folder}" for folder in seen),
             *(f"TemporaryFileSystem={path}" for path in elsewhere),
             *(f"InaccessiblePaths=-{path}" for path in _OUT_OF_REACH.split()),
             "",
         ]
     )
+
+
+def _hidden(views: Iterable[str]) -> list[str]:
+    """Return the folders around views that nothing of is seen: of one that is gone nothing is made where it was."""
+    around = (posixpath.dirname(folder) for folder in views if folder.startswith(_OURS))
+    return sorted({folder for folder in around if folder.startswith(_OURS)})
 
 
 def _ask(asked: Iterable[Check], secrets: Secrets, patience: int) -> str:
@@ -279,7 +293,11 @@ def _ask(asked: Iterable[Check], secrets: Secrets, patience: int) -> str:
 
 def _asserted(command: str, views: Iterable[str], place: str) -> str:
     """Return sh that runs a command with the restored data in the place of the live one, and without a network."""
-    binds = "".join(f"mount --bind {sh.join(place + folder, folder)} || exit\n" for folder in views)
+    seen = tuple(views)
+    binds = "".join(f"mount -t tmpfs tmpfs {sh.quote(folder)} || exit\n" for folder in _hidden(seen))
+    binds += "".join(
+        f"mkdir -p {sh.quote(folder)} && mount --bind {sh.join(place + folder, folder)} || exit\n" for folder in seen
+    )
     return (
         f'{sh.decoded(f"{binds}{command}".encode())} >"$folder/check"\n'
         'timeout 600 unshare --mount --net -- sh "$folder/check" </dev/null >&2'

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from tfheal.core.diagnose import family
-from tfheal.core.heal.situation import DAY, Situation
+from tfheal.core.heal.situation import DAY, Return, Situation
 from tfheal.core.heal.storm import RESCUES
 from tfheal.core.resources.software import software
 from tfheal.model.findings import Cause
@@ -24,11 +24,12 @@ _ENDS: Final = frozenset({"redeploy", "remove"})  # what brings to its end what 
 _NOT_TRIED: Final = frozenset({"refused", "undone"})
 # What helps against these causes; and what some rungs are good for, by the family of the cause. A release is not blamed
 # for what others changed on the slice: drift is put back, and the same release stays.
-ONLY: Final[Mapping[Cause, Rung]] = {"disk-full": "free-disk", "not-ready": "rollback"}
+ONLY: Final[Mapping[Cause, Rung]] = {"disk-full": "free-disk", "not-ready": "rollback", "data-missing": "restore"}
 HELPS: Final[Mapping[Rung, frozenset[str]]] = {
     "free-disk": frozenset(),
     "rollback": frozenset({"service", "interrupted"}),
     "rebuild": frozenset({"service"}),
+    "restore": frozenset(),
 }
 
 
@@ -88,6 +89,8 @@ def _pointless(incident: Incident, rung: Rung, situation: Situation) -> str:
     release, back = situation.releases.get(incident.instance), situation.ways_back.get(incident.instance)
     if rung == "rollback" and (back is None or back.release is None):
         return back.why if back else "no earlier release is known good"
+    if rung == "restore":
+        return situation.returns.get(incident.instance, Return(why="nothing is known of its backups")).why
     if rung == "rebuild" and not (release and software(release)):
         return "nothing of it can be made anew"
     return ""
@@ -184,13 +187,14 @@ def _action(incident: Incident, rung: Rung, situation: Situation) -> Action:
     rescue = situation.rescues.get(incident.slice) if rung == "rehome" else None
     release = situation.releases.get(incident.instance) if incident.instance else None
     back = situation.ways_back.get(incident.instance) if incident.instance and rung == "rollback" else None
+    comes = situation.returns.get(incident.instance, Return()) if incident.instance and rung == "restore" else Return()
     return Action(
         rung=rung,
         incident=incident.id,
         app=incident.app,
         slice=incident.slice,
         instance=incident.instance,
-        why=f"{incident.cause}: {incident.detail}"[:500],
+        why=f"{incident.cause}: {incident.detail}"[:500] + (f"; {comes.words}" if comes.words else ""),
         release=back.release if back else release.id if release else None,
         moves=rescue.moves if rescue else {},
     )

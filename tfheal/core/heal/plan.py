@@ -21,6 +21,7 @@ ORDER: Final[tuple[Rung, ...]] = (
     "rollback",
     "rebuild",
     "recreate",
+    "restore",
     "rehome",
     "page",
 )

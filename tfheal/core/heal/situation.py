@@ -30,6 +30,14 @@ class Rescue:
 
 
 @dataclass(frozen=True, slots=True)
+class Return:
+    """What would come back to an instance whose data is gone, and what would not, in words; or why nothing can."""
+
+    words: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Situation:
     """What healing knows: the releases, what each app allows, the record, the policy and the time."""
 
@@ -43,3 +51,4 @@ class Situation:
     retired: frozenset[str] = frozenset()  # slices that were given up, and on which nothing is meant to be
     rescues: Mapping[str, Rescue] = field(default_factory=dict)
     ways_back: Mapping[InstanceName, Back] = field(default_factory=dict)
+    returns: Mapping[InstanceName, Return] = field(default_factory=dict)
