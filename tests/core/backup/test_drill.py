@@ -7,8 +7,8 @@ import pytest
 
 from tfheal.core.backup import drill, practice
 from tfheal.core.backup.drill import Rehearsal
-from tfheal.core.backup.job import Job, Repository, TaskReply, started
-from tfheal.model.backup import Backup, Part, ServiceLevel
+from tfheal.core.backup.job import Job, TaskReply, started
+from tfheal.model.backup import Backup, Part, Repository, ServiceLevel
 from tfheal.model.drill import Drill, DrillState
 from tfheal.model.playbook import Assertion, Check, DataSet
 from tfheal.model.release import Release
