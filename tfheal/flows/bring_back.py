@@ -5,7 +5,7 @@ What is lost by it, from the time of the data to now, is said before anything is
 
 from collections.abc import Iterable
 
-from tfheal.base.errors import TfhealError
+from tfheal.base.errors import Refused, TfhealError
 from tfheal.base.moments import rfc3339
 from tfheal.core.heal.situation import Return
 from tfheal.flows import restore as restores
@@ -50,10 +50,14 @@ def _restored(run: HealRun, name: InstanceName) -> tuple[Outcome, str]:
     try:
         plan = _plan(run.workspace, name, ports)
         drill = drill_of(run.workspace, plan.backup, ports, run.limits, only=name.slice)
+        if drill.state == "refused" and not drill.steps:  # another is at work there, or it is paused: that passes
+            return "refused", drill.detail
         if drill.state != "passed":
             return "failed", f"backup {plan.backup.id} did not pass its drill just now: {drill.detail}"
         told = _lost(plan, ports)
         how = restores.in_place(run.workspace, plan, ports, run.limits, run.run)[name]
+    except Refused as refusal:
+        return "refused", str(refusal)
     except TfhealError as error:
         return "failed", str(error)
     return ("done", f"restored {told}") if how == "done" else ("failed", how)
