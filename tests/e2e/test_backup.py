@@ -22,6 +22,7 @@ UNIT = "tfheal-files-web.service"
 OWN_HEAL = "heal: {reflex: off}\n"
 HEAL = "heal: {reflex: off, allow: [restart, free-disk, redeploy, rollback, rebuild, restore, page]}\n"
 KEPT = "/srv/tfheal/files/store/s1/snapshots"
+SEALED = "/srv/tfheal/files/store/catalogue.age"
 MORE = 3_000_000
 # A restic that is ended by its time-out leaves a lock behind, which the next backup has to get over.
 # What a thief tries who has root on the slice, and the very key and password of its backups.
@@ -169,6 +170,37 @@ def test_the_owner_needs_no_tfheal(backed: RunningLab, shelf: Customer) -> None:
         backed.on("s3", "mv /root/before /root/.ssh/authorized_keys")
         backed.on("s2", "rm -rf /root/owner /root/.ssh/id_ed25519 /root/.ssh/id_ed25519.pub")
     taken(backed)
+
+
+@pytest.mark.long
+def test_the_catalogue_comes_back_from_the_store(backed: RunningLab) -> None:
+    """Without `.tfheal/` the backups are known again, by what only we can have written; what a thief added is told of."""
+    taken(backed)
+    before = [one["id"] for one in document(backed, "backup", "list")["backups"]]
+    key, word = (secret(backed, name("s1")) for name in (key_name, password_name))
+    adds = THIEF.format(key=key, password=word, address=address(backed, "s3")).partition("echo")[0]
+    backed.on(
+        "s1", f"{adds}repository backup --quiet --host s1 --time '2099-01-01 00:00:00' password; rm -rf /root/thief"
+    )
+    kept, aside = backed.workspace / ".tfheal", backed.workspace / "aside"
+    aside.mkdir()
+    for path in kept.glob("journal.db*"):
+        path.rename(aside / path.name)
+    try:
+        assert document(backed, "backup", "list")["backups"] == []
+        (found,) = document(backed, "backup", "rescan", check=3)["apps"]
+        assert (found["learned"], len(found["unknown"])) == (len(before), 1)
+        assert found["unknown"][0]["paths"] == ["/root/thief/password"]
+        assert [one["id"] for one in document(backed, "backup", "list")["backups"]] == before
+    finally:
+        for path in kept.glob("journal.db*"):
+            path.unlink()
+        for path in aside.iterdir():
+            path.rename(kept / path.name)
+    backed.on("s3", f"echo forged >{SEALED}")
+    assert "is kept as catalogue.age.unread-" in backed.run("backup", "run").stderr
+    assert backed.on("s3", f"cat {SEALED}.unread-*") == "forged\n"
+    document(backed, "backup", "rescan", check=3)
 
 
 @pytest.mark.long

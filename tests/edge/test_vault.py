@@ -268,3 +268,16 @@ def test_what_is_for_the_owner_only_the_owner_reads(vault: AgeVault) -> None:
     for wrong in (f"age1{'q' * 58}", f"ssh-ed25519 {'A' * 68}"):
         with pytest.raises(UsageError, match="recipient"):
             vault.sealed(VALUE, wrong)
+
+
+def test_what_is_closed_only_we_wrote(vault: AgeVault, key: Path) -> None:
+    """What was closed is opened; changed, or encrypted to our key by whoever knows its public half, it is refused."""
+    vault.put("files", "any", Secret(VALUE))
+    closed = vault.closed("a text\nof two lines")
+    assert "a text" not in closed
+    assert vault.opened(closed) == "a text\nof two lines"
+    (recipient,) = (line.split()[-1] for line in key.read_text().splitlines() if "public" in line)
+    forged = vault.sealed(f"{'0' * 64}\na text", recipient)
+    for wrong in (forged, closed[:-60], "", "garbage"):
+        with pytest.raises(UsageError):
+            vault.opened(wrong)

@@ -1,4 +1,4 @@
-"""`tfheal backup`: backups are made, listed and looked into."""
+"""`tfheal backup`: backups are made, listed and looked into; the owner gets a key."""
 
 from typing import Annotated
 
@@ -127,3 +127,27 @@ def owner_key(
         made = flow.owner_key(hands.workspace, app, hands.ports, new=new)
         hands.ports.reporter.say(handover_hint(made))
         output.tell("backup-owner-key", handover_document(made), made.sheet.rstrip(), as_json=json)
+
+
+@backup_app.command()
+def rescan(
+    selectors: Selectors = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    workspace: Folder = None,
+) -> int:
+    """Read the catalogue that lies beside the repositories, and find the snapshots that nobody knows."""
+    from tfheal.base.exits import winning
+    from tfheal.cli import output, wiring
+    from tfheal.core.select import selected
+    from tfheal.flows import ledger as flow
+    from tfheal.flows.backup import with_backups
+    from tfheal.render.backup import rescanned_document, rescanned_words
+
+    with wiring.wired(workspace, quiet=quiet or json) as hands:
+        names = selected(hands.workspace, selectors or ())
+        results = flow.rescan(hands.workspace, with_backups(hands.workspace, names, named=bool(selectors)), hands.ports)
+        code = int(winning(result.exit for result in results))
+        document = rescanned_document(results)
+        output.give("backup-rescan", document, lambda _: rescanned_words(results), as_json=json, code=code)
+    return code

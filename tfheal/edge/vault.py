@@ -4,6 +4,7 @@ The files are made to be kept in git with the rest of the workspace; the key is 
 to which key they are encrypted, so that a machine with another key is told so before anything is read or written.
 """
 
+import hmac
 import os
 import re
 import secrets
@@ -97,6 +98,23 @@ class AgeVault:
             raise UsageError(what, where=recipient, why=str(error), hint=hint) from error
         return data.decode()
 
+    def closed(self, text: str) -> str:
+        """Return a text encrypted to the key of the workspace, with a proof that whoever wrote it has that key."""
+        key = self._matching(self._identities())[0]
+        return self.sealed(f"{_proof(key, text)}\n{text}", str(key.to_public()))
+
+    def opened(self, closed: str) -> str:
+        """Return a text that was `closed`; raise UsageError if it is for another key, was changed, or is by another."""
+        key = self._matching(self._identities())[0]
+        try:
+            plain: bytes = pyrage.decrypt(closed.encode(), [key])
+            proof, _, text = plain.decode().partition("\n")
+        except (pyrage.DecryptError, UnicodeDecodeError) as error:
+            raise UsageError("it was closed by another key than ours, or is damaged") from error
+        if not hmac.compare_digest(proof, _proof(key, text)):
+            raise UsageError("it was not written by us", why="anybody can encrypt to our key, and only we can sign so")
+        return text
+
     def known_values(self, app: str) -> tuple[Secret, ...]:
         """Return every version of every secret of an app, so that all can be masked."""
         return tuple(Secret(value) for versions in self._read(app).values() for value in versions)
@@ -188,6 +206,11 @@ class AgeVault:
             why=getattr(error, "strerror", None) or "it is not a text file",
             hint=f"copy it from the machine on which the workspace was made, or name it: {KEY_VARIABLE}=FILE",
         )
+
+
+def _proof(key: pyrage.x25519.Identity, text: str) -> str:
+    """Return what only the holder of a key can say of a text; who merely knows its public half cannot."""
+    return hmac.new(f"tfheal closed {key}".encode(), text.encode(), "sha256").hexdigest()
 
 
 def make_key(path: Path) -> None:

@@ -15,6 +15,7 @@ from tfheal.core.backup.listing import Entry
 from tfheal.core.backup.retention import kept
 from tfheal.flows.act import act_everywhere
 from tfheal.flows.fleet import Limits
+from tfheal.flows.ledger import keep
 from tfheal.flows.pauses import check
 from tfheal.flows.releases import by_slice, expected, in_use
 from tfheal.flows.repository import follow, lease_of, replied, run
@@ -55,6 +56,7 @@ def backup(workspace: Workspace, apps: tuple[str, ...], ports: Ports, limits: Li
             with ports.leases.hold(lease_of(app), "backup run", record):
                 _collect(workspace, app, ports, limits)
                 results.append(Made(app, _taken(_taking(workspace, app, ports), limits)))
+                keep(workspace, app, ports)
         except Refused as refusal:
             results.append(Made(app, refused=str(refusal)))
     ports.journal.end_run(record, int(winning(result.exit for result in results)), ports.clock.now())

@@ -9,9 +9,9 @@ from tfheal.base.errors import Refused, TfhealError
 from tfheal.base.moments import rfc3339
 from tfheal.core.heal.situation import Return
 from tfheal.flows import restore as restores
-from tfheal.flows.backup import lease_of
 from tfheal.flows.drill import drill_of
 from tfheal.flows.recreate import intended
+from tfheal.flows.repository import lease_of
 from tfheal.flows.restore import Wish
 from tfheal.flows.rungs import HealRun
 from tfheal.model.backup import Planned

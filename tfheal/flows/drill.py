@@ -15,10 +15,9 @@ from tfheal.core.backup.drill import Rehearsal
 from tfheal.core.backup.job import Job, TaskReply
 from tfheal.core.backup.restore import folders_of
 from tfheal.flows.act import act_everywhere
-from tfheal.flows.backup import lease_of
 from tfheal.flows.fleet import Limits
 from tfheal.flows.releases import expected, in_use, secret_values
-from tfheal.flows.repository import run
+from tfheal.flows.repository import lease_of, run
 from tfheal.model.backup import STORE, Backup
 from tfheal.model.drill import Drill, DrillState, Practice
 from tfheal.model.findings import Finding

@@ -195,6 +195,33 @@ class Handover:
 
 
 @dataclass(frozen=True, slots=True)
+class Unknown:
+    """A snapshot in the repository of a slice that no catalogue knows; its time and paths are what it says of itself."""
+
+    slice: str
+    snapshot: str
+    time: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rescanned:
+    """What the store of an app knew that we did not, how many backups are known now, and what nobody knows."""
+
+    app: str
+    learned: int = 0
+    known: int = 0
+    unknown: tuple[Unknown, ...] = ()
+    failed: str = ""
+    failure: Exit = Exit.OK
+
+    @property
+    def exit(self) -> Exit:
+        """Return the exit code: a snapshot that nobody knows is a finding."""
+        return Exit.FINDINGS if self.unknown else self.failure
+
+
+@dataclass(frozen=True, slots=True)
 class Planned:
     """What a restore will do: from which backup, what to which instance; data that came after `lost_since` goes."""
 

@@ -107,6 +107,12 @@ class Vault(Protocol):
     def sealed(self, text: str, recipient: str) -> str:
         """Return a text encrypted to a recipient of age, as text; raise UsageError for one that is none."""
 
+    def closed(self, text: str) -> str:
+        """Return a text that only this vault opens, and knows as its own."""
+
+    def opened(self, closed: str) -> str:
+        """Return a text that this vault closed; raise UsageError for any other."""
+
     def known_values(self, app: str) -> tuple[Secret, ...]:
         """Return every version of every secret of an app, so that all can be masked."""
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tfheal.base.moments import rfc3339
 from tfheal.core.backup.listing import Entry
-from tfheal.model.backup import Backup, Handover, Listed, Made, Part
+from tfheal.model.backup import Backup, Handover, Listed, Made, Part, Rescanned
 from tfheal.render.words import ago, size, table
 
 _STYLES: Final = {"good": "green", "partial": "yellow", "suspect": "yellow", "failed": "bold red", "running": "cyan"}
@@ -103,6 +103,41 @@ def entries_document(backup: Backup, path: str, found: Mapping[str, Sequence[Ent
             ]
             for part, entries in found.items()
         },
+    }
+
+
+def rescanned_words(results: Sequence[Rescanned]) -> RenderableType:
+    """Given what stores knew, return it for a person."""
+    lines = [
+        Text(f"{one.app}  {one.failed or f'{one.known} backups are known, {one.learned} of them are new to us'}")
+        for one in results
+    ]
+    for one in results:
+        lines += [
+            Text(
+                f"  unknown in {each.slice}: {each.snapshot[:8]}  {each.time}  {', '.join(each.paths)}", style="yellow"
+            )
+            for each in one.unknown
+        ]
+    return Group(*lines)
+
+
+def rescanned_document(results: Sequence[Rescanned]) -> dict[str, object]:
+    """Given what stores knew, return it as scripts read it."""
+    return {
+        "apps": [
+            {
+                "app": one.app,
+                "learned": one.learned,
+                "known": one.known,
+                "failed": one.failed,
+                "unknown": [
+                    {"slice": each.slice, "snapshot": each.snapshot, "time": each.time, "paths": list(each.paths)}
+                    for each in one.unknown
+                ],
+            }
+            for one in results
+        ]
     }
 
 

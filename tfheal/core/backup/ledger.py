@@ -1,0 +1,120 @@
+"""The catalogue beside the repositories: sealed, so that whoever has our key knows every backup again, and nobody else does.
+
+It lies on the store, where no slice can write. A slice can add snapshots to its own repository, so what no catalogue
+knows is told of, and never believed.
+"""
+
+import json
+from collections.abc import Iterable
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from tfheal.base import sh, untrusted
+from tfheal.base.errors import BadReply, Refused
+from tfheal.core.backup.job import OPEN, REACH, Task
+from tfheal.core.probe.script import PRELUDE, called_once, framed
+from tfheal.model import paths
+from tfheal.model.backup import STORE, Backup, Unknown
+
+SNAPSHOTS: Final = "snapshots"
+CAP: Final = 32 << 20  # bytes of a reply: tens of thousands of backups
+_LEDGER: Final = TypeAdapter(list[Backup])
+_MOST: Final = 4_000_000  # bytes of a list of snapshots
+_READ: Final = """\
+[ ! -e "$file" ] || printf '%s sealed %s\\n' "$marker" "$(base64 -w 0 <"$file")"
+printf '%s end\\n' "$marker"
+"""
+_KEEP: Final = """\
+[ ! -e HANDS_OFF ] || { printf '%s refused\\n' "$marker"; return; }
+[ -d "${file%/*}" ] || return
+umask 077
+if TEXT >"$file.new" && sync "$file.new"; then
+  [ -z "$aside" ] || mv -T -- "$file" "$file.$aside" 2>/dev/null
+  mv -T -- "$file.new" "$file" && printf '%s end\\n' "$marker"
+fi
+"""
+
+
+class _Snapshot(BaseModel):
+    """A snapshot as restic lists it, as far as we use it."""
+
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    id: str = Field(pattern=r"^[0-9a-f]{64}$")
+    time: str = Field(max_length=64)
+    paths: list[str] = Field(default_factory=list)
+
+
+_SNAPSHOTS: Final = TypeAdapter(list[_Snapshot])
+
+
+def text(backups: Iterable[Backup]) -> str:
+    """Given backups, return them as text."""
+    return _LEDGER.dump_json(list(backups)).decode()
+
+
+def backups(written: str) -> tuple[Backup, ...]:
+    """Given backups as `text` writes them, return them; raise BadReply for anything else."""
+    try:
+        return tuple(_LEDGER.validate_json(written))
+    except ValidationError as error:
+        raise BadReply("the catalogue on the store cannot be read") from error
+
+
+def news(ours: Iterable[Backup], theirs: Iterable[Backup]) -> tuple[Backup, ...]:
+    """Given what we know and what the store knows, return what is new to us: backups, and the ends of some."""
+    known = {backup.id: backup for backup in ours}
+    return tuple(
+        backup
+        for backup in theirs
+        if backup.id not in known or (known[backup.id].received is None and backup.received is not None)
+    )
+
+
+def read_script(app: str, marker: str) -> str:
+    """Given an app and a random marker, return the script that reads the sealed catalogue on its store."""
+    return called_once(f"{PRELUDE}marker={marker}\nfile={_file(app)}\n{_READ}", marker)
+
+
+def keep_script(app: str, sealed: str, marker: str, aside: str = "") -> str:
+    """Given an app, its sealed catalogue and a marker, return the script that keeps it; what is there may go `aside`."""
+    body = _KEEP.replace("HANDS_OFF", paths.HANDS_OFF).replace("TEXT", sh.decoded(sealed.encode()))
+    return called_once(f"{PRELUDE}marker={marker}\nfile={_file(app)}\naside={sh.quote(aside)}\n{body}", marker)
+
+
+def answered(reply: bytes, marker: str) -> str:
+    """Given the reply of either script, return what was sealed there, empty for nothing; raise BadReply or Refused."""
+    sealed, ended = "", False
+    for rest in framed(reply, marker):
+        if rest == b"refused":
+            raise Refused("paused by the owner", hint=f"they lift it by removing {paths.HANDS_OFF}")
+        if rest.startswith(b"sealed "):
+            sealed = (sh.unencoded(rest.removeprefix(b"sealed ")) or b"").decode("ascii", "replace")
+        ended = ended or rest == b"end"
+    if not ended:
+        raise BadReply("the store did not say how it ended")
+    return sealed
+
+
+def snapshot_tasks() -> tuple[Task, ...]:
+    """Return the tasks that list the snapshots of a repository."""
+    return (REACH, OPEN, Task(SNAPSHOTS, "r snapshots", wanted=_MOST))
+
+
+def unknown(slice_name: str, out: str, known: Iterable[Backup]) -> tuple[Unknown, ...]:
+    """Given what restic listed of the repository of a slice, return the snapshots that no backup knows; raise BadReply."""
+    try:
+        found = _SNAPSHOTS.validate_python(json.loads(out))
+    except (ValueError, RecursionError, ValidationError) as error:
+        raise BadReply("the list of snapshots cannot be read", where=slice_name) from error
+    ours = {part.snapshot for backup in known for part in backup.parts}
+    return tuple(
+        Unknown(slice_name, one.id, untrusted.line(one.time), tuple(untrusted.line(path) for path in one.paths[:20]))
+        for one in found
+        if one.id not in ours
+    )
+
+
+def _file(app: str) -> str:
+    return sh.quote(f"{paths.data(app, STORE)}/catalogue.age")

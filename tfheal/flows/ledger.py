@@ -1,0 +1,81 @@
+"""The catalogue beside the repositories: kept there after each change, and read back by `tfheal backup rescan`.
+
+What the store knows is taken over before anything is written there: a colleague's backups, and our own after a loss of
+`.tfheal/`, are never written over by whoever knows less.
+"""
+
+from tfheal.base.errors import Refused, TfhealError, UsageError
+from tfheal.base.exits import winning
+from tfheal.core.backup import capture, ledger
+from tfheal.core.backup.job import Job
+from tfheal.core.stores import sources
+from tfheal.flows.repository import lease_of, replied, run_on_store
+from tfheal.model.backup import STORE, Rescanned, Unknown
+from tfheal.model.ports import Exec, Ports
+from tfheal.model.workspace import Workspace
+
+_TIMEOUT = 60.0  # seconds of one trip
+_LONGEST = 300.0
+
+
+def keep(workspace: Workspace, app: str, ports: Ports) -> None:
+    """Given an app whose catalogue changed, keep it on its store too; what fails there is said, and mended by the next."""
+    try:
+        aside = ""
+        try:
+            _learn(workspace, app, ports)
+        except UsageError as error:  # of another key, or not ours: not ours to destroy
+            aside = f"unread-{ports.journal.new_id()}"
+            ports.reporter.say(f"{app}: what was on the store is kept as catalogue.age.{aside}: {error}")
+        sealed = ports.vault.closed(ledger.text(ports.catalogue.backups(app)))
+        marker = ports.marker()
+        _trip(workspace, app, ledger.keep_script(app, sealed, marker, aside), marker, ports)
+    except TfhealError as error:
+        ports.reporter.say(f"{app}: the catalogue is not on the store yet: {error}")
+
+
+def rescan(workspace: Workspace, apps: tuple[str, ...], ports: Ports) -> tuple[Rescanned, ...]:
+    """Given apps that want backups, take over what their stores know of them, and find the snapshots that nobody knows."""
+    record = ports.journal.begin_run("backup rescan " + " ".join(apps), ports.clock.now()).id
+    results = []
+    for app in apps:
+        try:
+            with ports.leases.hold(lease_of(app), "backup rescan", record):
+                results.append(_rescanned(workspace, app, ports))
+        except TfhealError as error:
+            results.append(Rescanned(app, failed=str(error), failure=error.exit))
+    ports.journal.end_run(record, int(winning(result.exit for result in results)), ports.clock.now())
+    return tuple(results)
+
+
+def _rescanned(workspace: Workspace, app: str, ports: Ports) -> Rescanned:
+    learned = _learn(workspace, app, ports)
+    known = ports.catalogue.backups(app)
+    spec = workspace.apps[app]
+    found: list[Unknown] = []
+    for name in sources(spec, workspace.folder(app).playbook):
+        job = Job(ports.journal.new_id(), app, ports.writer, ledger.snapshot_tasks(), longest=_LONGEST)
+        replies = run_on_store(workspace, job, name, ports)
+        if replies["open"].status != capture.NO_REPOSITORY:
+            out = replied(replies, ledger.SNAPSHOTS, spec.place[STORE][0]).out
+            found += ledger.unknown(name, out, known)
+    return Rescanned(app, learned, len(known), tuple(found))
+
+
+def _learn(workspace: Workspace, app: str, ports: Ports) -> int:
+    """Take over what the store knows of an app and we do not; return of how many backups."""
+    marker = ports.marker()
+    sealed = _trip(workspace, app, ledger.read_script(app, marker), marker, ports)
+    theirs = ledger.backups(ports.vault.opened(sealed)) if sealed else ()
+    if any(backup.app != app for backup in theirs):
+        raise Refused("the catalogue on the store is of another app", where=app)
+    found = ledger.news(ports.catalogue.backups(app), theirs)
+    for backup in found:
+        ports.catalogue.put(backup)
+    return len(found)
+
+
+def _trip(workspace: Workspace, app: str, script: str, marker: str, ports: Ports) -> str:
+    store = workspace.inventory.slice(workspace.apps[app].place[STORE][0])
+    reply = ports.transport.run(store, Exec(script, timeout=_TIMEOUT, cap=ledger.CAP))
+    return ledger.answered(reply.stdout, marker)
