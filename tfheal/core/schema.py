@@ -41,6 +41,7 @@ PATTERNS: Final = {
     r"^[0-9]{2}/[a-z][a-z0-9_]{0,30}$": "a cluster of PostgreSQL (17/main)",
     r"^[A-Za-z_][A-Za-z0-9_]*$": "an environment variable (letters, digits and _)",
     r"^https?://[^\s]+$": "a URL (https://…)",
+    r"^(age1[0-9a-z]{58}|ssh-ed25519 [A-Za-z0-9+/]{68}( .*)?)$": "a public key (age1… or ssh-ed25519 …)",
     r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$": "a host name in lower case",
 }
 
