@@ -23,6 +23,7 @@ OWN_HEAL = "heal: {reflex: off}\n"
 HEAL = "heal: {reflex: off, allow: [restart, free-disk, redeploy, rollback, rebuild, restore, page]}\n"
 KEPT = "/srv/tfheal/files/store/s1/snapshots"
 SEALED = "/srv/tfheal/files/store/catalogue.age"
+OWNERS = "/root/owner"  # on s2
 MORE = 3_000_000
 # A restic that is ended by its time-out leaves a lock behind, which the next backup has to get over.
 # What a thief tries who has root on the slice, and the very key and password of its backups.
@@ -60,6 +61,24 @@ def backed(deployed: RunningLab) -> Iterator[RunningLab]:
 def shelf(backed: RunningLab) -> Customer:
     """Return a customer of the example."""
     return Customer.of(backed, "s1")
+
+
+@pytest.fixture
+def login(backed: RunningLab) -> Iterator[None]:
+    """Let root of s2, on which nothing of ours is, log in on the store, as the owner does from a machine of the own."""
+    backed.on("s2", f"mkdir {OWNERS} && ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519")
+    public = backed.on("s2", "cat /root/.ssh/id_ed25519.pub").strip()
+    backed.on("s3", f"cp /root/.ssh/authorized_keys /root/before && echo '{public}' >>/root/.ssh/authorized_keys")
+    yield
+    backed.on("s3", "mv /root/before /root/.ssh/authorized_keys")
+    backed.on("s2", f"rm -rf {OWNERS} /root/.ssh/id_ed25519 /root/.ssh/id_ed25519.pub")
+
+
+def follow(backed: RunningLab, sheet: str) -> None:
+    """Run the commands of a sheet as they stand on s2, in one folder."""
+    commands = "".join(line[4:] for line in sheet.splitlines(keepends=True) if line.startswith("    "))
+    packed = base64.b64encode(commands.encode()).decode()
+    backed.on("s2", f"cd {OWNERS} && echo {packed} | base64 -d >commands && sh -eu commands")
 
 
 def taken(backed: RunningLab) -> dict[str, object]:
@@ -134,42 +153,29 @@ def test_a_slice_that_was_broken_into_deletes_nothing(backed: RunningLab) -> Non
     assert backed.on("s3", f"ls {KEPT}") == before
 
 
+@pytest.mark.usefixtures("login")
 def test_the_owner_needs_no_tfheal(backed: RunningLab, shelf: Customer) -> None:
     """The sheet's commands, run as they stand on a machine that never saw tfheal, bring everything back; a new key ends it."""
     shelf.put("mine", b"the owner's\n" * 1_000)
     taken(backed)
-    made = document(backed, "backup", "owner-key", "files")
-    assert "sealed_to" in made
+    follow(backed, document(backed, "backup", "owner-key", "files")["sheet"])
+    sums = "find . -type f | sort | xargs -d '\\n' sha256sum"
+    assert backed.on("s2", f"cd {OWNERS}/restored/s1{DATA} && {sums}") == backed.on("s1", f"cd {DATA} && {sums}")
     document(backed, "backup", "owner-key", "files", check=6)
-    commands = "".join(line[4:] for line in made["sheet"].splitlines(keepends=True) if line.startswith("    "))
-    backed.on("s2", "mkdir /root/owner && ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519")
-    public = backed.on("s2", "cat /root/.ssh/id_ed25519.pub").strip()
-    backed.on("s3", f"cp /root/.ssh/authorized_keys /root/before && echo '{public}' >>/root/.ssh/authorized_keys")
-    packed = base64.b64encode(commands.encode()).decode()
-    try:
-        backed.on("s2", f"cd /root/owner && echo {packed} | base64 -d | sh -eu")
-        sums = "find . -type f | sort | xargs -d '\\n' sha256sum"
-        assert backed.on("s2", f"cd /root/owner/restored/s1{DATA} && {sums}") == backed.on("s1", f"cd {DATA} && {sums}")
 
-        identity = pyrage.x25519.Identity.generate()
-        inventory = backed.workspace / "inventory.toml"
-        written = inventory.read_text()
-        inventory.write_text(written.replace("[owners.lab]\n", f'[owners.lab]\nrecipient = "{identity.to_public()}"\n'))
-        sealed = backed.run("backup", "owner-key", "files", "--new").stdout
-        inventory.write_text(written)
-        sheet = pyrage.decrypt(sealed.encode(), [identity]).decode()
-        assert "restic -o" in sheet
-        assert "restic -o" not in sealed
-        again = "cd /root/owner && store=$(printf 'sftp.args=-o StrictHostKeyChecking=no') && "
-        (line,) = (line.strip() for line in sheet.splitlines() if "RESTIC_REPOSITORY=" in line)
-        opens = f'{again}{line}; restic -o "$store" cat config >/dev/null 2>&1; echo $?'
-        assert backed.on("s2", opens) == "12\n", "the former key opens nothing any more"
-        (new,) = (line.strip() for line in sheet.splitlines() if ">password-s1" in line)
-        assert backed.on("s2", opens.replace(again, f"{again}{new}; ")) == "0\n"
-    finally:
-        backed.on("s3", "mv /root/before /root/.ssh/authorized_keys")
-        backed.on("s2", "rm -rf /root/owner /root/.ssh/id_ed25519 /root/.ssh/id_ed25519.pub")
-    taken(backed)
+    identity = pyrage.x25519.Identity.generate()
+    inventory = backed.workspace / "inventory.toml"
+    written = inventory.read_text()
+    inventory.write_text(written.replace("[owners.lab]\n", f'[owners.lab]\nrecipient = "{identity.to_public()}"\n'))
+    sealed = backed.run("backup", "owner-key", "files", "--new").stdout
+    inventory.write_text(written)
+    sheet = pyrage.decrypt(sealed.encode(), [identity]).decode()
+    assert "restic -o" in sheet
+    assert "restic -o" not in sealed
+    (former, new) = (line.strip() for line in sheet.splitlines() if "password-s1" in line)
+    opens = f'{new}; restic -o "sftp.args=-o StrictHostKeyChecking=no" cat config >/dev/null 2>&1; echo $?'
+    assert backed.on("s2", f"cd {OWNERS}; {opens}") == "12\n", "the former key opens nothing any more"
+    assert backed.on("s2", f"cd {OWNERS}; {former}; {opens}") == "0\n"
 
 
 @pytest.mark.long
@@ -273,3 +279,28 @@ def test_a_store_out_of_reach_is_said_soon(backed: RunningLab) -> None:
     taken(backed)
     states = [one["state"] for one in document(backed, "backup", "list")["backups"]]
     assert "running" not in states
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("login")
+def test_the_provider_can_be_shut_out(backed: RunningLab, shelf: Customer) -> None:
+    """The owner follows the guide with a password that we never see; then every password of ours is wrong, and is deleted."""
+    shelf.put("mine", b"the owner's\n" * 1_000)
+    snapshot = taken(backed)["parts"][0]["snapshot"]  # type: ignore[index]
+    follow(backed, document(backed, "backup", "owner-key", "files", "--new")["sheet"])
+    guide = document(backed, "backup", "revoke-provider", "files", check=3)["guide"]
+    assert f"\n{snapshot}  " in guide, "the copy has other ids; by this one it is found here"
+    held = secret(backed, password_name("s1"))
+    follow(backed, guide)
+
+    done = document(backed, "backup", "revoke-provider", "files")
+    assert (done["opening"], done["tried"]) == ([], {"s1": 1})
+    assert "backup_password_s1" not in backed.run("secret", "show", "files", "backup_password_s1", check=2).stdout
+    document(backed, "backup", "revoke-provider", "files", check=6)
+    on_store = "RESTIC_REPOSITORY=/srv/tfheal/files/store/s1 restic --no-cache"
+    assert backed.on("s3", f"printf %s {held} | {on_store} -p /dev/stdin cat config 2>/dev/null; echo $?") == "12\n"
+    new = f"cd {OWNERS}; export RESTIC_PASSWORD_FILE=new-password-s1; restic -o 'sftp.args=-o StrictHostKeyChecking=no'"
+    listed = backed.on(
+        "s2", f"{new} -r sftp://root@[{address(backed, 's3')}]:22//srv/tfheal/files/store/s1 snapshots --json"
+    )
+    assert f'"original":"{snapshot}"' in listed

@@ -281,3 +281,12 @@ def test_what_is_closed_only_we_wrote(vault: AgeVault, key: Path) -> None:
     for wrong in (forged, closed[:-60], "", "garbage"):
         with pytest.raises(UsageError):
             vault.opened(wrong)
+
+
+def test_what_is_dropped_is_gone(vault: AgeVault) -> None:
+    """Every version of the secrets that are named, and no other secret; what is not there is no mistake."""
+    for name in ("one", "one", "two"):
+        vault.put("files", name, Secret(VALUE))
+    vault.drop("files", ["one", "none"])
+    assert vault.names("files") == ("two",)
+    assert vault.latest("files", "one") == 0

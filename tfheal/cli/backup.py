@@ -151,3 +151,21 @@ def rescan(
         document = rescanned_document(results)
         output.give("backup-rescan", document, lambda _: rescanned_words(results), as_json=json, code=code)
     return code
+
+
+@backup_app.command()
+def revoke_provider(
+    app: Annotated[str, typer.Argument(metavar="APP", help="The app.")],
+    json: Json = False,
+    workspace: Folder = None,
+) -> int:
+    """Say how the owner shuts us out of the backups; once that is done, prove it and delete our secrets."""
+    from tfheal.cli import output, wiring
+    from tfheal.flows import revoke as flow
+    from tfheal.render.backup import revoked_document, revoked_words
+
+    with wiring.wired(workspace, quiet=json) as hands:
+        made = flow.revoke_provider(hands.workspace, app, hands.ports)
+        code = int(made.exit)
+        output.tell("backup-revoke-provider", revoked_document(made), revoked_words(made), as_json=json, code=code)
+    return code

@@ -10,6 +10,7 @@ import re
 import secrets
 import stat
 import string
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final, Literal
 
@@ -76,6 +77,13 @@ class AgeVault:
             versions = [*kept.get(name, []), value.reveal()]
             self._write(app, {**kept, name: versions}, key)
         return len(versions)
+
+    def drop(self, app: str, names: Collection[str]) -> None:
+        """Forget every version of these secrets of an app."""
+        with locked_folder(self._folder):
+            key = self._key()
+            kept = {name: versions for name, versions in self._read(app).items() if name not in names}
+            self._write(app, kept, key)
 
     def names(self, app: str) -> tuple[str, ...]:
         """Return the names of the secrets that an app has, sorted."""

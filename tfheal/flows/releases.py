@@ -38,7 +38,7 @@ def make_backup_keys(workspace: Workspace, app: str, ports: Ports) -> None:
     for name in sources(spec, workspace.folder(app).playbook):
         if not ports.vault.latest(app, password_name(name)):
             ports.vault.make(app, password_name(name), _PASSWORD_LENGTH)
-        if not ports.vault.latest(app, public_name(name)):  # put last: whoever has it has the other half
+        if not all(ports.vault.latest(app, half(name)) for half in (key_name, public_name)):
             pair = ports.key_pair()
             ports.vault.put(app, key_name(name), Secret(pair.private))
             ports.vault.put(app, public_name(name), Secret(pair.public))

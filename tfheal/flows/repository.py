@@ -28,16 +28,20 @@ def run(workspace: Workspace, job: Job, target: Slice, ports: Ports) -> Mapping[
     return _begun(job, target, _repository(workspace, job.app, target, ports), ports)
 
 
-def run_on_store(workspace: Workspace, job: Job, source: str, ports: Ports, owner: str = "") -> Mapping[str, TaskReply]:
+def run_on_store(
+    workspace: Workspace, job: Job, source: str, ports: Ports, owner: str = "", version: int | None = None
+) -> Mapping[str, TaskReply]:
     """Given a job for the repository of a slice, run it on the store itself, which no slice can lie about.
 
-    `owner` is the password of a key that the job makes for the owner. Raise Refused with the reason.
+    `owner` is the password of a key that the job makes for the owner; `version` is which of our passwords opens it, else
+    the newest. Raise Refused with the reason.
     """
     spec = workspace.apps[job.app].backup
     if spec is None or not ports.vault.latest(job.app, password_name(source)):
         raise Refused("it has no repository there", where=f"{job.app} on {source}", hint=f"tfheal deploy {job.app}")
     store = workspace.inventory.slice(spec.to)
-    password = _newest(job.app, password_name(source), ports)
+    name = password_name(source)
+    password = ports.vault.get(job.app, name, version or ports.vault.latest(job.app, name)).reveal()
     folder = repository(job.app, source)
     near = Repository(store.address, store.port or 22, paths.user(job.app, STORE), (), "", password, folder, owner)
     return _begun(job, store, near, ports)

@@ -101,6 +101,9 @@ class Vault(Protocol):
     def names(self, app: str) -> tuple[str, ...]:
         """Return the names of the secrets that an app has, sorted."""
 
+    def drop(self, app: str, names: Collection[str]) -> None:
+        """Forget every version of these secrets of an app."""
+
     def password(self) -> Secret:
         """Return a new password that nobody guesses, and keep it nowhere."""
 

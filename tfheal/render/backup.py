@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tfheal.base.moments import rfc3339
 from tfheal.core.backup.listing import Entry
-from tfheal.model.backup import Backup, Handover, Listed, Made, Part, Rescanned
+from tfheal.model.backup import Backup, Handover, Listed, Made, Part, Rescanned, Revoked
 from tfheal.render.words import ago, size, table
 
 _STYLES: Final = {"good": "green", "partial": "yellow", "suspect": "yellow", "failed": "bold red", "running": "cyan"}
@@ -139,6 +139,23 @@ def rescanned_document(results: Sequence[Rescanned]) -> dict[str, object]:
             for one in results
         ]
     }
+
+
+def revoked_words(made: Revoked) -> str:
+    """Given whether we still get in, return the guide, or what was proven."""
+    if made.opening:
+        return made.guide.rstrip()
+    count, places = sum(made.tried.values()), len(made.tried)
+    return (
+        f"{made.app}: passwords of ours tried: {count}, on repositories: {places}; none opens any, restic ends with 12\n"
+        "they are deleted here, and so is our way to the store; older states of the workspace, in git say, have them yet\n"
+        f"now take `backup` out of apps/{made.app}.yaml"
+    )
+
+
+def revoked_document(made: Revoked) -> dict[str, object]:
+    """Given whether we still get in, return it as scripts read it."""
+    return {"app": made.app, "tried": dict(made.tried), "opening": list(made.opening), "guide": made.guide}
 
 
 def handover_document(made: Handover) -> dict[str, object]:

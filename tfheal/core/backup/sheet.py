@@ -14,6 +14,9 @@ from tfheal.core.backup.capture import Source
 from tfheal.model.backup import STORE
 from tfheal.model.inventory import Slice
 
+SFTP: Final = (
+    'store="sftp.args=-o HostKeyAlias=store -o UserKnownHostsFile=$PWD/known_hosts -o StrictHostKeyChecking=yes"'
+)
 _HEAD: Final = """\
 RECOVERY SHEET of the app {app}, for its owner {owner}
 made {made} by {provider}
@@ -30,7 +33,7 @@ The indented lines are commands of a shell; the text between them is for you.
     command -v restic >/dev/null || apt-get install -y restic
     umask 077
     printf '%s\\n' {pins} >known_hosts
-    store="sftp.args=-o HostKeyAlias=store -o UserKnownHostsFile=$PWD/known_hosts -o StrictHostKeyChecking=yes"
+    {sftp}
 """
 _CHEST: Final = """
 {number}. The data of {app} on {slice}: the password, what there is, and all of it into ./restored/{slice}.
@@ -47,7 +50,7 @@ Good to know
 - `restic -o "$store" check --read-data` reads everything that is stored and says whether it is whole.
 - On {store} itself the repositories are the folders {folders}.
 - The provider has keys of its own to the same repositories. A key that is removed may have been copied before: whoever
-  wants the provider out for good copies everything into a new repository with a new password (`restic copy`).
+  wants the provider out for good copies everything into a new repository: `tfheal backup revoke-provider` says how.
 - A lost or shown password: `tfheal backup owner-key {app} --new` makes another, and this one opens nothing any more.
 """
 
@@ -79,7 +82,7 @@ def sheet(facts: Facts) -> str:
     """Given what it is about, return the sheet: text whose lines with four spaces in front are commands."""
     words = {"app": facts.app, "owner": facts.owner, "provider": facts.provider, "store": facts.store.name}
     pins = sh.join(*(f"{STORE} {pin}" for pin in facts.pins))
-    parts = [_HEAD.format(made=rfc3339(facts.made), pins=pins, **words)]
+    parts = [_HEAD.format(made=rfc3339(facts.made), pins=pins, sftp=SFTP, **words)]
     parts += ["".join(_chest(facts, number, one)) for number, one in enumerate(facts.chests, start=2)]
     return "".join([*parts, _TAIL.format(folders=", ".join(one.folder for one in facts.chests), **words)])
 
