@@ -62,8 +62,8 @@ class ActionRecord:
 
     @property
     def over(self) -> datetime:
-        """Return when it ended; of one that never told, when it began."""
-        return self.ended or self.started
+        """Return when it ended; of one that never told, when it began: when that was found out says nothing of it."""
+        return self.ended if self.ended and self.outcome != "unknown" else self.started
 
     @property
     def healed(self) -> bool:
