@@ -281,6 +281,52 @@ def test_a_store_out_of_reach_is_said_soon(backed: RunningLab) -> None:
     assert "running" not in states
 
 
+def test_bit_rot_is_found_told_once_and_names_what_it_touches(backed: RunningLab) -> None:
+    """A byte turns over in the store: `verify` ends with 7, names the file, calls a human once, and removes nothing."""
+    backed.on("s1", f"cd {DATA}/files && head -c {MORE} /dev/urandom >rotten && chown --reference=. rotten")
+    taken(backed)
+    assert document(backed, "backup", "verify", "files")["repositories"][0]["sound"] is True
+    pages = backed.workspace / "pages.jsonl"
+    before = pages.read_text().count("backup-damaged") if pages.exists() else 0
+    pack = backed.on("s3", f"find {KEPT}/../data -type f -size +1M | head -n 1").strip()
+    backed.on("s3", f"cp -a {pack} /root/pack && printf rot | dd of={pack} bs=1 seek=500000 conv=notrunc 2>&1")
+    try:
+        stored = backed.on("s3", f"find {KEPT}/.. -type f | sort")
+        for _ in range(2):
+            (found,) = document(backed, "backup", "verify", "files", "--full", check=7)["repositories"]
+        assert any(line.startswith(f"{DATA}/files/") and " in snapshot " in line for line in found["touched"]), found
+        assert pages.read_text().count("backup-damaged") == before + 1
+        assert "backup-damaged" in findings(document(backed, "status", check=None))
+        assert backed.on("s3", f"find {KEPT}/.. -type f | sort") == stored
+    finally:
+        backed.on("s3", f"cp -a /root/pack {pack} && rm /root/pack")
+    assert document(backed, "backup", "verify", "files", "--full")["repositories"][0]["payload"] == "all"
+    state = document(backed, "status")
+    assert "backup-damaged" not in findings(state)
+    assert state["apps"][0]["backup"]["verified"]["payload"] < 300
+
+
+def test_what_shrank_is_suspect_until_a_person_accepts_it(backed: RunningLab) -> None:
+    """A human is called at the first one alone; accepted, it is the new normal; and what is held is kept."""
+    files = f"{DATA}/files"
+    backed.on("s1", f"cd {files} && head -c {3 * MORE} /dev/urandom >bulk && chown --reference=. bulk")
+    large = taken(backed)
+    pages = backed.workspace / "pages.jsonl"
+    before = pages.read_text().count("backup-suspect") if pages.exists() else 0
+    backed.on("s1", f"cd {files} && find . -type f -size +1M -delete")
+    for _ in range(2):
+        (made,) = document(backed, "backup", "run", check=3)["backups"]
+        assert made["state"] == "suspect"
+    assert pages.read_text().count("backup-suspect") == before + 1
+    assert document(backed, "backup", "accept", str(made["id"]))["state"] == "good"
+    taken(backed)
+    document(backed, "backup", "accept", str(made["id"]), check=6)
+    document(backed, "backup", "hold", str(large["id"]))
+    kept = {one["id"]: one["kept_for"] for one in document(backed, "backup", "list")["backups"]}
+    assert "held" in kept[large["id"]]
+    assert document(backed, "backup", "hold", str(large["id"]), "--release")["held"] is False
+
+
 @pytest.mark.long
 @pytest.mark.usefixtures("login")
 def test_the_provider_can_be_shut_out(backed: RunningLab, shelf: Customer) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from tfheal.edge.catalogue import JournalCatalogue
 from tfheal.edge.journal import SqliteJournal
 from tfheal.model.backup import Backup, Part
+from tfheal.model.verification import Verification
 
 AT = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
@@ -31,3 +32,18 @@ def test_what_is_put_is_there_after_a_restart(tmp_path: Path) -> None:
         assert catalogue.backups() == [kept, other]
         assert catalogue.backups("notes") == [other]
         assert catalogue.backups("none") == []
+
+
+def test_what_was_read_is_there_in_the_order_of_reading(tmp_path: Path) -> None:
+    """Each reading stays, with what it touched, and comes back as it was."""
+    sound = Verification("files", "s1", AT, 3, sound=True, unknown=2)
+    rotten = Verification("files", "s1", AT, 4, sound=False, paged=True, detail="no\x1bway", touched=("/a", "/b"))
+    other = Verification("notes", "s3", AT, 0, sound=True)
+    with closing(SqliteJournal(tmp_path / "journal.db")) as journal:
+        for one in (sound, other, rotten):
+            JournalCatalogue(journal).verified(one)
+    with closing(SqliteJournal(tmp_path / "journal.db")) as journal:
+        catalogue = JournalCatalogue(journal)
+        kept = replace(rotten, detail="no\\x1bway")
+        assert catalogue.verifications("files") == [sound, kept]
+        assert catalogue.verifications() == [sound, other, kept]

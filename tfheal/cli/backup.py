@@ -112,6 +112,61 @@ def ls(
 
 
 @backup_app.command()
+def verify(
+    selectors: Selectors = None,
+    full: Annotated[bool, typer.Option("--full", help="Read all that is stored, not a seventh of it.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    workspace: Folder = None,
+) -> int:
+    """Read what is stored, on the store: the structure, and a share of the payload that goes around."""
+    from tfheal.base.exits import winning
+    from tfheal.cli import output, wiring
+    from tfheal.core.select import selected
+    from tfheal.flows import backup
+    from tfheal.flows import verify as flow
+    from tfheal.render.verification import verified_document, verified_words
+
+    with wiring.wired(workspace, quiet=quiet or json) as hands:
+        names = selected(hands.workspace, selectors or ())
+        apps = backup.with_backups(hands.workspace, names, named=bool(selectors))
+        results = flow.verify(hands.workspace, apps, hands.ports, full=full)
+        code = int(winning(result.exit for result in results))
+        document = verified_document(results, hands.trips.total)
+        output.give("backup-verify", document, lambda _: verified_words(results), as_json=json, code=code)
+    return code
+
+
+@backup_app.command()
+def hold(
+    backup: BackupId,
+    release: Annotated[bool, typer.Option("--release", help="The rules decide again.")] = False,
+    json: Json = False,
+    workspace: Folder = None,
+) -> None:
+    """Keep a backup whatever the rules say."""
+    from tfheal.cli import output, wiring
+    from tfheal.flows import keeping as flow
+    from tfheal.render.backup import backup_document, backup_words
+
+    with wiring.wired(workspace, quiet=True) as hands:
+        found = flow.hold(hands.workspace, backup, hands.ports, release=release)
+        output.give("backup-hold", backup_document(found), lambda _: backup_words(found), as_json=json, code=0)
+
+
+@backup_app.command()
+def accept(backup: BackupId, json: Json = False, workspace: Folder = None) -> None:
+    """Call what a suspect backup holds the new normal: it counts as good."""
+    from tfheal.cli import output, wiring
+    from tfheal.flows import keeping as flow
+    from tfheal.render.backup import backup_document, backup_words
+
+    with wiring.wired(workspace, quiet=True) as hands:
+        found = flow.accept(hands.workspace, backup, hands.ports)
+        output.give("backup-accept", backup_document(found), lambda _: backup_words(found), as_json=json, code=0)
+
+
+@backup_app.command()
 def owner_key(
     app: Annotated[str, typer.Argument(metavar="APP", help="The app.")],
     new: Annotated[bool, typer.Option("--new", help="Another key; the former one opens nothing any more.")] = False,

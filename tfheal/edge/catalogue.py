@@ -9,6 +9,7 @@ from tfheal.edge.journal import SqliteJournal
 from tfheal.edge.rows import moment, moment_or_none, written, written_or_none
 from tfheal.model.backup import Backup, Part
 from tfheal.model.drill import Drill, DrillStep
+from tfheal.model.verification import Verification
 
 
 class JournalCatalogue:
@@ -65,6 +66,26 @@ class JournalCatalogue:
         """Return the drills of an app, oldest first."""
         return [_drill(row) for row in self._database.rows("drills", app=app)]
 
+    def verified(self, verification: Verification) -> None:
+        """Add what reading a repository came to."""
+        with self._database.atomic():
+            self._database.change(
+                "put_verification",
+                app=verification.app,
+                slice=verification.slice,
+                at=written(verification.at),
+                share=verification.share,
+                sound=int(verification.sound),
+                paged=int(verification.paged),
+                unknown=verification.unknown,
+                detail=untrusted.text(verification.detail),
+                touched=json.dumps(verification.touched),
+            )
+
+    def verifications(self, app: str | None = None) -> list[Verification]:
+        """Return what reading the repositories (of one app) came to, oldest first."""
+        return [_verification(row) for row in self._database.rows("verifications", app=app)]
+
 
 def _drill(row: Row) -> Drill:
     steps = tuple(DrillStep(**step) for step in json.loads(row["steps"]))
@@ -77,6 +98,20 @@ def _drill(row: Row) -> Drill:
         seconds=row["seconds"],
         steps=steps,
         detail=row["detail"],
+    )
+
+
+def _verification(row: Row) -> Verification:
+    return Verification(
+        app=row["app"],
+        slice=row["slice"],
+        at=moment(row["at"]),
+        share=row["share"],
+        sound=bool(row["sound"]),
+        paged=bool(row["paged"]),
+        unknown=row["unknown"],
+        detail=row["detail"],
+        touched=tuple(json.loads(row["touched"])),
     )
 
 

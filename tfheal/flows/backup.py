@@ -14,6 +14,7 @@ from tfheal.core.backup.job import Job, TaskReply
 from tfheal.core.backup.listing import Entry
 from tfheal.core.backup.retention import kept
 from tfheal.flows.act import act_everywhere
+from tfheal.flows.calls import call
 from tfheal.flows.fleet import Limits
 from tfheal.flows.ledger import keep
 from tfheal.flows.pauses import check
@@ -186,6 +187,13 @@ def _ended(taking: _Taking, state: State, parts: tuple[Part, ...], detail: str) 
 
 def _kept(taking: _Taking, made: Backup) -> Backup:
     taking.ports.catalogue.put(made)
+    before = [one for one in taking.history if one.received and one.id != made.id]
+    if made.state == "suspect" and not (before and before[-1].state == "suspect"):
+        detail = "; ".join(f"{part.name}: {part.detail}" for part in made.parts if part.state == "suspect")
+        why = (
+            f"tfheal backup accept {made.id} calls it the new normal, as two more like it do; all earlier ones are kept"
+        )
+        call(made.app, "backup-suspect", detail, why, taking.ports)
     return made
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tfheal.core.diagnose import dated
+from tfheal.flows import verify as verification
 from tfheal.flows.backup import ages_of, lateness
 from tfheal.flows.drill import findings as drill_findings
 from tfheal.flows.drill import practised
@@ -37,13 +38,14 @@ def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], p
     findings += tuple(finding for app in backups if (finding := _late(workspace, app, ports)))
     drills = {app: practice for app in apps if (practice := practised(workspace, app, ports))}
     findings += tuple(finding for app in drills for finding in drill_findings(workspace, app, ports))
+    proofs = {app: found_proof for app in apps if (found_proof := verification.proof_of(workspace, app, ports))}
+    findings += tuple(finding for app in backups for finding in verification.findings(workspace, app, ports))
     diagnosis = replace(diagnosis, findings=dated(findings, ports.journal.incidents(open_only=True), since))
     healed = {
         action.instance: action.started for action in ports.journal.actions() if action.instance and action.healed
     }
-    return Status(
-        now, apps, found.meant, found.seen, diagnosis, since, healed, standing(found.seen, ports), backups, drills
-    )
+    pauses = standing(found.seen, ports)
+    return Status(now, apps, found.meant, found.seen, diagnosis, since, healed, pauses, backups, drills, proofs)
 
 
 def _late(workspace: Workspace, app: str, ports: Ports) -> Finding | None:

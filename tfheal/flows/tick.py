@@ -9,6 +9,7 @@ from tfheal.base.errors import Refused, TfhealError
 from tfheal.base.exits import winning
 from tfheal.flows import backup as backups
 from tfheal.flows import drill as drills
+from tfheal.flows import verify as verification
 from tfheal.flows.fleet import Limits
 from tfheal.flows.heal import HealOptions, heal
 from tfheal.model.facts import SliceFacts
@@ -27,6 +28,8 @@ def due(workspace: Workspace, ports: Ports, limits: Limits) -> dict[str, Callabl
         jobs["backup"] = lambda: _backed_up(workspace, ports, limits)
     if drills.due(workspace, ports):
         jobs["drill"] = lambda: _drilled(workspace, ports, limits)
+    if verification.due(workspace, ports):
+        jobs["verify"] = lambda: _verified(workspace, ports)
     return jobs
 
 
@@ -99,4 +102,15 @@ def _backed_up(workspace: Workspace, ports: Ports, limits: Limits) -> Part:
 def _drilled(workspace: Workspace, ports: Ports, limits: Limits) -> Part:
     done = drills.drill(workspace, drills.due(workspace, ports), ports, limits)
     told = [f"{one.app}: drill of backup {one.backup or '(none)'} {one.state}" for one in done]
+    return Part(winning(one.exit for one in done), "\n".join(told), acted=True)
+
+
+def _verified(workspace: Workspace, ports: Ports) -> Part:
+    done = verification.verify(workspace, verification.due(workspace, ports), ports, only_due=True)
+    told = [
+        f"{one.app}: what is stored of {one.slice} is {'sound' if one.verification.sound else 'damaged'}"
+        for one in done
+        if one.verification
+    ]
+    told += [f"{one.app}: what is stored was not read" for one in done if one.verification is None]
     return Part(winning(one.exit for one in done), "\n".join(told), acted=True)

@@ -61,6 +61,11 @@ class ServiceLevel(Strict):
         gt=0,
         description="how long it may take from nothing to a service again, as the last drill took",
     )
+    verified: Duration = Field(
+        default=691_200.0,
+        gt=0,
+        description="how long ago all that is stored may have been read (8 days: a seventh each day, and one to spare)",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,6 +42,9 @@ Cause = Literal[
     "drill-late",
     "drill-failed",
     "rto-missed",
+    "backup-unverified",
+    "backup-damaged",
+    "backup-unknown",
 ]
 
 

@@ -26,6 +26,7 @@ from tfheal.model.record import (
 )
 from tfheal.model.release import InstanceName, Release
 from tfheal.model.tick import Signal
+from tfheal.model.verification import Verification
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +280,12 @@ class Catalogue(Protocol):
 
     def drills(self, app: str) -> list[Drill]:
         """Return the drills of an app, oldest first."""
+
+    def verified(self, verification: Verification) -> None:
+        """Add what reading a repository came to."""
+
+    def verifications(self, app: str | None = None) -> list[Verification]:
+        """Return what reading the repositories (of one app) came to, oldest first."""
 
 
 class JournalLeases(Protocol):

@@ -14,6 +14,7 @@ from tfheal.model.pause import Pause
 from tfheal.model.plan import Action, InstancePlan, Plan
 from tfheal.model.record import Expected, HealthSince, Incident
 from tfheal.model.release import InstanceName
+from tfheal.model.verification import Proof
 
 InstanceOutcome = Literal["planned", "unchanged", "changed", "failed", "skipped", "refused", "unasked"]
 EXITS: Final[Mapping[str, Exit]] = {
@@ -121,6 +122,7 @@ class Status:
     pauses: tuple[Pause, ...] = ()
     backups: Mapping[str, Ages] = field(default_factory=dict)
     drills: Mapping[str, Practice] = field(default_factory=dict)
+    proofs: Mapping[str, Proof] = field(default_factory=dict)
 
     @property
     def exit(self) -> Exit:

@@ -9,14 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from tfheal.base.moments import rfc3339
-from tfheal.model.backup import Ages
-from tfheal.model.drill import Practice
 from tfheal.model.facts import InstanceFacts, Known, Machine, Observation, SliceFacts, Unasked
 from tfheal.model.findings import Finding
 from tfheal.model.inventory import SliceEntry
 from tfheal.model.record import Expected
 from tfheal.model.release import InstanceName
 from tfheal.model.results import Status
+from tfheal.model.verification import Proof
 from tfheal.render.drill import steps_document
 from tfheal.render.pauses import pause_document
 from tfheal.render.words import NARROW, STYLES, ago, document, said, size, span, table
@@ -156,23 +155,40 @@ def _app(
         "playbook": playbook,
         "version": version,
         "health": status.diagnosis.apps.get(app, "absent"),
-        "backup": _ages(status.backups.get(app), status.drills.get(app)),
+        "backup": _backup(status, app),
         "instances": [_instance(status, name, item) for name, item in instances],
     }
 
 
-def _ages(found: Ages | None, practice: Practice | None) -> dict[str, object] | bool:
+def _backup(status: Status, app: str) -> dict[str, object] | bool:
     """Return the ages of the backups of an app in seconds, RPO and RTO achieved, and the limits; false if it wants none."""
+    found, practice, proof = status.backups.get(app), status.drills.get(app), status.proofs.get(app)
     if found is None or practice is None:
         return False
-    ages = {"taken": found.taken, "complete": found.complete, "drilled": practice.drilled, "rto": practice.rto}
     return {
-        **{key: {"unknown": "there is none yet"} if age is None else round(age) for key, age in ages.items()},
+        "taken": _age(found.taken),
+        "complete": _age(found.complete),
         "limit": found.limit,
+        "drilled": _age(practice.drilled),
+        "rto": _age(practice.rto),
         "drilled_limit": practice.drilled_limit,
         "rto_limit": practice.rto_limit,
         "rto_steps": steps_document(practice.steps),
+        "verified": _verified(proof) if proof else {"unknown": "there is none yet"},
     }
+
+
+def _verified(proof: Proof) -> dict[str, object]:
+    return {
+        "structure": _age(proof.structure),
+        "structure_limit": proof.structure_limit,
+        "payload": _age(proof.payload),
+        "payload_limit": proof.payload_limit,
+    }
+
+
+def _age(age: float | None) -> object:
+    return {"unknown": "there is none yet"} if age is None else round(age)
 
 
 def _instance(status: Status, name: InstanceName, item: Expected | None) -> dict[str, object]:

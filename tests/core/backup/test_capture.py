@@ -14,6 +14,9 @@ from tfheal.model.backup import FOLDERS, Part, State
 SNAPSHOT = "5e89abd77dc7a352aa9c4a165bdfd52c5b591957b66e20fd957b56fa5ae71574"
 FILES = Source(FOLDERS, ("/srv/tfheal/files/web",))
 KEPT = Part("s1", FOLDERS, "good", "a" * 64, 1_000, 10)
+ACCEPTED = Part("s1", FOLDERS, "good", "b" * 64, 100, 10)
+LARGE = Part("s1", FOLDERS, "good", "b" * 64, 9_000, 10)
+EMPTY = Part("s1", FOLDERS, "good", "b" * 64, 0, 0)
 SHRUNK = Part("s1", FOLDERS, "suspect", "b" * 64, 100, 10)
 
 
@@ -45,6 +48,26 @@ CASES: dict[str, tuple[TaskReply, tuple[Part, ...], State, str]] = {
     "half of it is gone": (TaskReply(0, said(size=400), ""), (KEPT,) * 3, "suspect", "shrank to 400"),
     "a little less": (TaskReply(0, said(size=600), ""), (KEPT,) * 3, "good", ""),
     "the third of a smaller size": (TaskReply(0, said(size=100), ""), (KEPT, SHRUNK, SHRUNK), "good", ""),
+    "the fourth of a smaller size": (
+        TaskReply(0, said(size=100), ""),
+        (*(KEPT,) * 4, SHRUNK, SHRUNK, ACCEPTED),
+        "good",
+        "",
+    ),
+    "one after a smaller one was accepted": (TaskReply(0, said(size=100), ""), (*(KEPT,) * 4, ACCEPTED), "good", ""),
+    "half of what was accepted is gone": (
+        TaskReply(0, said(size=40), ""),
+        (*(KEPT,) * 4, ACCEPTED),
+        "suspect",
+        "shrank",
+    ),
+    "as usual, after one that was large": (TaskReply(0, said(), ""), (KEPT, KEPT, LARGE), "good", ""),
+    "an empty one after an empty one was accepted": (
+        TaskReply(0, said(files=0, size=0), ""),
+        (KEPT, EMPTY),
+        "good",
+        "",
+    ),
     "smaller again and again": (TaskReply(0, said(size=10), ""), (KEPT, SHRUNK, SHRUNK), "suspect", "shrank"),
     "a dump that failed": (
         TaskReply(1, "", UNREAD + failed(1, "unable to save snapshot")),

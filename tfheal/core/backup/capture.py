@@ -207,9 +207,9 @@ def why_failed(reply: TaskReply) -> str:
 
 
 def _compared(part: Part, history: list[Part], *, empty: bool) -> Part:
-    if (part.files == 0 or part.bytes == 0) and not empty:
+    good = _normal([one.bytes for one in history if one.state == "good"])
+    if (part.files == 0 or part.bytes == 0) and not (empty or good[:1] == [0]):
         return replace(part, state="suspect", detail="it is empty")
-    good = [one.bytes for one in history if one.state == "good"][-_LOOK_BACK:]
     normal = statistics.median(good) if good else 0
     if part.bytes >= _TRUST * normal:
         return part
@@ -218,6 +218,13 @@ def _compared(part: Part, history: list[Part], *, empty: bool) -> Part:
     if len(alike) == _SETTLED:
         return part
     return replace(part, state="suspect", detail=f"it shrank to {part.bytes} bytes; before, {normal:.0f} were usual")
+
+
+def _normal(good: list[int]) -> list[int]:
+    """Given the sizes of good ones, oldest first, return the newest few; a step down that was called good is where they begin."""
+    newest_first = good[::-1][:_LOOK_BACK]
+    larger = (index for index, size in enumerate(newest_first) if size * _TRUST > newest_first[0])
+    return newest_first[: next(larger, _LOOK_BACK)]
 
 
 def _first_error(err: str) -> str:

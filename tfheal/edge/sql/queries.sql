@@ -229,3 +229,10 @@ UPDATE backup SET drilled = :at WHERE id = :backup;
 
 -- name: drills
 SELECT * FROM drill WHERE app = :app ORDER BY number;
+
+-- name: put_verification
+INSERT INTO verification (app, slice, at, share, sound, paged, unknown, detail, touched)
+VALUES (:app, :slice, :at, :share, :sound, :paged, :unknown, :detail, :touched);
+
+-- name: verifications
+SELECT * FROM verification WHERE :app IS NULL OR app = :app ORDER BY number;

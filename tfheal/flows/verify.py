@@ -1,0 +1,114 @@
+"""`tfheal backup verify`: what is stored is read on the store; damage is told to a human once, and nothing is removed."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from tfheal.base.errors import Refused, TfhealError
+from tfheal.base.exits import Exit, winning
+from tfheal.core.backup import verify as core
+from tfheal.core.backup.job import Job
+from tfheal.flows.calls import call
+from tfheal.flows.repository import lease_of, replied, run_on_store
+from tfheal.model.backup import STORE
+from tfheal.model.findings import Finding
+from tfheal.model.ports import Ports
+from tfheal.model.release import InstanceName
+from tfheal.model.verification import WHOLE, Proof, Verification, Verified
+from tfheal.model.workspace import Workspace
+
+
+def verify(
+    workspace: Workspace, apps: tuple[str, ...], ports: Ports, *, full: bool = False, only_due: bool = False
+) -> tuple[Verified, ...]:
+    """Given apps that want backups, read the structure and a share of the payload (`full`: all) of their repositories."""
+    record = ports.journal.begin_run("backup verify " + " ".join(apps), ports.clock.now()).id
+    results: list[Verified] = []
+    for app in apps:
+        try:
+            with ports.leases.hold(lease_of(app), "backup verify", record):
+                results += _of_app(workspace, app, ports, full=full, only_due=only_due)
+        except Refused as refusal:
+            results.append(Verified(app, "", refused=str(refusal), exit=Exit.REFUSED))
+    ports.journal.end_run(record, int(winning(result.exit for result in results)), ports.clock.now())
+    return tuple(results)
+
+
+def due(workspace: Workspace, ports: Ports) -> tuple[str, ...]:
+    """Return the apps with a repository that is to be read now."""
+    return tuple(app for app, spec in workspace.apps.items() if spec.backup and _due_slices(workspace, app, ports))
+
+
+def proof_of(workspace: Workspace, app: str, ports: Ports) -> Proof | None:
+    """Given an app, return how long ago all that it has stored was read, None if nothing is stored."""
+    spec = workspace.apps[app]
+    slices = core.repositories(ports.catalogue.backups(app))
+    if spec.backup is None or not slices:
+        return None
+    limit = workspace.provider.levels[spec.service_level].verified
+    return core.proof(ports.catalogue.verifications(app), slices, limit, ports.clock.now())
+
+
+def findings(workspace: Workspace, app: str, ports: Ports) -> Iterator[Finding]:
+    """Given an app, yield what is wrong with what it has stored: damage, what nobody read for too long, and strangers."""
+    spec, found = workspace.apps[app].backup, proof_of(workspace, app, ports)
+    if spec is None or found is None:
+        return
+    name, past = InstanceName(app, STORE, spec.to), ports.catalogue.verifications(app)
+    for one in core.damaged(past):
+        detail = f"the backups of {one.slice}: {one.detail}; it touches {', '.join(one.touched[:3]) or 'no file'}"
+        yield Finding("backup-damaged", "critical", spec.to, detail, name)
+    first = min(one.started for one in ports.catalogue.backups(app) if one.holds_data)
+    if why := core.late(found, first, ports.clock.now()):
+        yield Finding("backup-unverified", "warning", spec.to, why, name)
+    for one in {one.slice: one for one in past}.values():
+        if one.unknown:
+            detail = f"{one.unknown} snapshots of {one.slice} are not in our catalogue: none of ours, or cut before it was told"
+            yield Finding("backup-unknown", "warning", spec.to, detail, name)
+
+
+def _due_slices(workspace: Workspace, app: str, ports: Ports) -> tuple[str, ...]:
+    limit = workspace.provider.levels[workspace.apps[app].service_level].verified
+    past, now = ports.catalogue.verifications(app), ports.clock.now()
+    slices = core.repositories(ports.catalogue.backups(app))
+    return tuple(name for name in slices if core.is_due(past, name, limit, now))
+
+
+def _of_app(workspace: Workspace, app: str, ports: Ports, *, full: bool, only_due: bool) -> Iterator[Verified]:
+    backups = ports.catalogue.backups(app)
+    slices = tuple(core.repositories(backups))
+    if not slices:
+        raise Refused("nothing was backed up yet", where=app, hint=f"first: tfheal backup run {app}")
+    if any(one.state == "running" for one in backups):
+        raise Refused("a backup is under way", where=app, hint=f"tfheal backup run {app} reads how it ended")
+    for name in _due_slices(workspace, app, ports) if only_due else slices:
+        try:
+            done = _of_repository(workspace, app, name, ports, full=full)
+            yield Verified(app, name, done, exit=Exit.OK if done.sound else Exit.HUMAN)
+        except TfhealError as error:
+            yield Verified(app, name, refused=str(error), exit=error.exit)
+
+
+def _of_repository(workspace: Workspace, app: str, name: str, ports: Ports, *, full: bool) -> Verification:
+    past, backups = ports.catalogue.verifications(app), ports.catalogue.backups(app)
+    share = WHOLE if full else core.next_share(past, name)
+    job = Job(ports.journal.new_id(), app, ports.writer, core.tasks(share))
+    begun = Verification(app, name, ports.clock.now(), share, sound=False)
+    replies = dict(run_on_store(workspace, job, name, ports))
+    opened = {task: replies[task] for task in ("reach", "open")}
+    replied(opened, "open", f"{app} on {name}")
+    ours = core.repositories(backups)[name]
+    done = core.judged(begun, replies, ours, ours)
+    if not done.sound:
+        done = replace(done, paged=_paged(done, past, ports))
+    ports.catalogue.verified(done)
+    return done
+
+
+def _paged(done: Verification, past: list[Verification], ports: Ports) -> bool:
+    """Call a human once for damage that stands; return whether one knows of it."""
+    if any(one.paged and one.slice == done.slice for one in core.damaged(past)):
+        return True
+    detail = f"the backups of {done.slice}: {done.detail}"
+    return call(
+        done.app, "backup-damaged", detail, "what is stored is damaged; nothing was removed", ports, done.touched
+    )
