@@ -193,7 +193,7 @@ def _kept(taking: _Taking, made: Backup) -> Backup:
         why = (
             f"tfheal backup accept {made.id} calls it the new normal, as two more like it do; all earlier ones are kept"
         )
-        call(made.app, "backup-suspect", detail, why, taking.ports)
+        call(made.app, made.store, "backup-suspect", detail, why, taking.ports)
     return made
 
 

@@ -55,8 +55,7 @@ def findings(workspace: Workspace, app: str, ports: Ports) -> Iterator[Finding]:
         return
     name, past = InstanceName(app, STORE, spec.to), ports.catalogue.verifications(app)
     for one in core.damaged(past):
-        detail = f"the backups of {one.slice}: {one.detail}; it touches {', '.join(one.touched[:3]) or 'no file'}"
-        yield Finding("backup-damaged", "critical", spec.to, detail, name)
+        yield Finding("backup-damaged", "critical", spec.to, core.told(one), name)
     first = min(one.started for one in ports.catalogue.backups(app) if one.holds_data)
     if why := core.late(found, first, ports.clock.now()):
         yield Finding("backup-unverified", "warning", spec.to, why, name)
@@ -108,7 +107,5 @@ def _paged(done: Verification, past: list[Verification], ports: Ports) -> bool:
     """Call a human once for damage that stands; return whether one knows of it."""
     if any(one.paged and one.slice == done.slice for one in core.damaged(past)):
         return True
-    detail = f"the backups of {done.slice}: {done.detail}"
-    return call(
-        done.app, "backup-damaged", detail, "what is stored is damaged; nothing was removed", ports, done.touched
-    )
+    why = "what is stored is damaged; nothing was removed"
+    return call(done.app, done.slice, "backup-damaged", core.told(done), why, ports)

@@ -131,6 +131,11 @@ def damaged(past: Sequence[Verification]) -> tuple[Verification, ...]:
     return tuple(standing.values())
 
 
+def told(one: Verification) -> str:
+    """Given a verification that found damage, return it in a few words."""
+    return f"the backups of {one.slice}: {one.detail}; it touches {', '.join(one.touched[:3]) or 'no file'}"
+
+
 def repositories(backups: Sequence[Backup]) -> dict[str, set[str]]:
     """Given the backups of an app, return the snapshots that its repositories must have, by slice."""
     found: dict[str, set[str]] = {}
