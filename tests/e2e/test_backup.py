@@ -306,6 +306,7 @@ def test_bit_rot_is_found_told_once_and_names_what_it_touches(backed: RunningLab
     assert state["apps"][0]["backup"]["verified"]["payload"] < 300
 
 
+@pytest.mark.long
 def test_what_shrank_is_suspect_until_a_person_accepts_it(backed: RunningLab) -> None:
     """A human is called at the first one alone; accepted, it is the new normal; and what is held is kept."""
     files = f"{DATA}/files"
