@@ -3,6 +3,7 @@
 import shutil
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ pytestmark = [pytest.mark.lab, pytest.mark.faults]
 RELAY = Path(__file__).parents[1] / "relay"
 FLEET = 12
 ROUNDS = 20
-PATIENT = 240.0  # seconds within which a service that flaps has met the end of its ladder
+REMEDIES = ("restart", "redeploy", "rollback", "rebuild")
+PATIENT = 330.0  # seconds within which a service that flaps has met the end of its ladder
 SHIPPED = '[page]\ncommand = ["./page"]\n'
 CHAT = """\
 app: chat
@@ -112,20 +114,20 @@ def test_the_owner_says_stop(grounds: Callable[[str], Ground], noted: Callable[[
 
 @pytest.mark.group(name="flapping")
 def test_a_service_that_flaps(lab_ground: Path, noted: Callable[[Row], Any]) -> None:
-    """Killed whenever it serves, with the budgets as they are shipped: a few tries, one call, and then it is left alone."""
+    """Killed whenever it serves, with the budgets as they are shipped: two tries of each rung at most, a call, and then it is left alone."""
     row_of = Row("restraint", "a service that is killed whenever it serves", "files/web")
-    with noted(row_of) as row, an_example("files", lab_ground / "flap") as ground, in_time(420.0):
+    with noted(row_of) as row, an_example("files", lab_ground / "flap") as ground, in_time(600.0):
         (ground.lab.workspace / "tfheal.toml").write_text(SHIPPED)
         over = threading.Event()
         with counted(ground, row) as load, HealLoop(ground.lab) as loop:
             flapper = threading.Thread(target=kill_whenever_it_serves, args=(ground, load, over))
             flapper.start()
             end = time.monotonic() + PATIENT
-            while not ground.pages() and time.monotonic() < end:
+            while time.monotonic() < end and not given_up(ground, loop):
                 time.sleep(1.0)
-            called = time.monotonic()
+            left = time.monotonic()
             time.sleep(35.0)
-            after = [action for one in loop.since(called) for action in one.actions]
+            after = [action for one in loop.since(left) for action in one.actions]
             over.set()
             flapper.join()
             (ground.lab.workspace / "tfheal.toml").write_text(FORGETFUL)
@@ -136,12 +138,19 @@ def test_a_service_that_flaps(lab_ground: Path, noted: Callable[[Row], Any]) -> 
             sorted({*(c for r in loop.rounds for c in r.causes)}),
         )
         row.ended = "paged" if row.pages else "no call"
-        row.missed += [f"{row.pages} calls for a human"] if row.pages != 1 else []
-        row.missed += [f"after the call: {action}" for action in after]
-        tries = [rung.partition(" ")[0] for rung in row.rungs]
-        row.missed += [f"{tries.count(rung)} times {rung}" for rung in ("restart", "redeploy") if tries.count(rung) > 2]
+        # One as it is chronic, if so many of its heals worked, and one at the end of the ladder.
+        row.missed += [f"{row.pages} calls for a human"] if row.pages not in {1, 2} else []
+        row.missed += [f"after it was given up: {action}" for action in after]
+        tries = Counter(rung.partition(" ")[0] for rung in row.rungs)
+        row.missed += [f"{tries[rung]} times {rung}" for rung in REMEDIES if tries[rung] > 2]
         row.missed += [f"{row.lost} writes lost"] if row.lost else []
     assert row.missed == []
+
+
+def given_up(ground: Ground, loop: HealLoop) -> bool:
+    """Return whether a human was called and the last two rounds did nothing."""
+    last = loop.rounds[-2:]
+    return bool(ground.pages()) and len(last) == 2 and not any(one.actions for one in last)
 
 
 def kill_whenever_it_serves(ground: Ground, load: Load, over: threading.Event) -> None:

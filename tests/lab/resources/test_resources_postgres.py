@@ -125,6 +125,18 @@ def test_a_server_that_does_not_run_is_unknown_and_started_by_an_apply(ours: OnS
     ours.done(step)
 
 
+def test_a_start_that_never_ends_is_begun_anew(ours: OnSlice) -> None:
+    """Its processes are gone, and a systemd that is told of no empty group waits for them: an apply has the server up."""
+    unit, drop_in = "postgresql@17-main.service", "/run/systemd/system/postgresql@17-main.service.d"
+    ours.do(f"""systemctl stop {unit} && mkdir -p {drop_in}
+printf '[Service]\\nExecStart=\\nExecStart=/bin/sh -c "sleep 1 & :"\\n' >{drop_in}/none.conf
+systemctl daemon-reload && systemctl start --no-block {unit} && sleep 2
+rm -r {drop_in} && systemctl daemon-reload
+[ "$(systemctl show -P ActiveState {unit})" != active ]""")
+    ours.done(a_database("::/0"))
+    assert ours.do(asks("notes", "require")) == "notes\n"
+
+
 def test_the_last_one_leaves_the_server_as_it_was(server: OnSlice) -> None:
     """Another database stays reachable; with the last the server listens as before, and its files are the package's."""
     assert server.remove(a_database()) == Answer(0, "")

@@ -73,6 +73,12 @@ sql() {
         -v role="$role" -v database="$database" -v written="${written-0}" -f - 2>&1)
 }
 answers() { echo 'SELECT 1;' | sql >/dev/null; }
+# A start whose processes were killed never ends, as Debian's unit has no time-out for it: whoever starts it waits with it.
+started() {
+    now() { systemctl show -P "$1" -- "$unit"; }
+    [ "$(now ActiveState) $(now MainPID) $(now ControlPID)" != 'activating 0 0' ] || systemctl stop "$unit"
+    systemctl start "$unit"
+}
 """
 _CHECK: Final = f"""{COMPARE}{_SQL}
 [ -x "$psql" ] || unknown "$psql is missing: the playbook's packages name postgresql-${{cluster%/*}}"
@@ -92,7 +98,7 @@ verdict
 """
 _APPLY: Final = f"""{PLACE}{NOTE_MADE}{_SQL}
 [ -x "$psql" ] || fail "$psql is missing: the playbook's packages name postgresql-${{cluster%/*}}"
-answers || systemctl start "$unit" || fail "$unit does not start: $(journalctl -u "$unit" -n 5 --no-pager -o cat)"
+answers || started || fail "$unit does not start: $(journalctl -u "$unit" -n 5 --no-pager -o cat)"
 for moment in 1 2 3 4 5 6 7 8 9 10; do answers && break || sleep 1; done
 answers || fail "the server does not answer: $(echo 'SELECT 1;' | sql || :)"
 there=$(printf %s "$existence" | sql)
@@ -119,7 +125,7 @@ fi
 """
 _REMOVE: Final = f"""{PLACE}{_SQL}
 if [ -x "$psql" ]; then
-    answers || systemctl start "$unit" || fail "$unit does not run: the database $database cannot be dropped"
+    answers || started || fail "$unit does not run: the database $database cannot be dropped"
     printf %s "$statements" | sql || fail "the database stays"
 fi
 rm -rf -- "$rules" "${{rules%/*}}/.tfheal-new-${{rules##*/}}" "${{listen%/*}}/.tfheal-new-${{listen##*/}}"

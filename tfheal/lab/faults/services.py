@@ -9,7 +9,12 @@ STATE: Final = '$(systemctl show -P ActiveState "$unit") ($(systemctl show -P Re
 _ENABLED: Final = '"$(systemctl show -P UnitFileState "$unit")"'
 _FOLDER: Final = "/etc/systemd/system"
 _FILE: Final = f'"{_FOLDER}/$unit"'
-START: Final = 'systemctl reset-failed "$unit" 2>/dev/null || true\nsystemctl start "$unit"\n'
+# A start whose processes were killed never ends where systemd has no time-out for it.
+START: Final = """systemctl reset-failed "$unit" 2>/dev/null || true
+now() { systemctl show -P "$1" -- "$unit"; }
+[ "$(now ActiveState) $(now MainPID) $(now ControlPID)" != 'activating 0 0' ] || systemctl stop "$unit"
+systemctl start "$unit"
+"""
 
 STOP_SERVICE: Final = of_scripts(
     FaultKind(
