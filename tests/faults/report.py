@@ -70,18 +70,19 @@ def goals(found: Rows) -> str:
     """Return what was aimed for, and whether it was met, in words."""
     faults = [row for row in found if row["table"] in {"each", "two"}]
     healed = sorted(row["seconds"] for row in faults if row["ended"] == "healed" and row["seconds"] is not None)
-    lost = sum(row["lost"] or 0 for row in found)
-    unread = [row["name"] for row in found if row["lost"] is None and row["written"]]
+    mine = [row for row in found if ours(row)]
+    lost = sum(row["lost"] or 0 for row in mine)
+    unread = [row["name"] for row in mine if row["lost"] is None and row["written"]]
     wrong = [f"{row['name']} on {row['where']}: {deed}" for row in faults for deed in row["wrong"]]
     missed = [
         f"{row['name']} on {row['where']} ({'; '.join(row['missed'])})" for row in found if row["missed"] and ours(row)
     ]
     middle = f"{median(healed):.1f} s (of {len(healed)})" if healed else "unknown"
     met = healed and median(healed) < _GOAL
-    right = len([row for row in found if ours(row)]) - len(missed)
+    right = len(mine) - len(missed)
     lines = [
         f"- as expected, {right} rows of {right + len(missed)}: " + _verdict(missed),
-        f"- no acknowledged write lost, of {sum(row['written'] for row in found):,}: "
+        f"- no acknowledged write lost, of {sum(row['written'] for row in mine):,}: "
         + (
             "met"
             if not lost and not unread
