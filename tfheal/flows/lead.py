@@ -20,6 +20,7 @@ from tfheal.model.record import LeaseHolder
 
 _LONGEST: Final = 86_400.0  # seconds; no run is meant to take that long
 _CAP: Final = 4 << 20  # a word every two seconds for a day, and more
+_FIRST: Final = SILENCE + 5.0  # seconds until its first word, which may have to wait for a holder who is silent
 _PARTING: Final = 2.0  # seconds that a vigil may take to let go; without it the slice sees to that
 
 
@@ -75,14 +76,24 @@ class _Among:
         self._lock = threading.Lock()
 
     def lead(self) -> str:
-        """Have one on each slice, by name; return who was at work until just now; raise Refused if another is."""
+        """Have one on each slice; return who was at work until just now; raise Refused if another is.
+
+        By name until one is held, and then the others at once: of two who begin together one has the first, and goes on.
+        """
         with self._lock:
-            for target in self._slices():
-                word = self._kept(target)
-                if word and word.state == "busy":
-                    raise Refused(f"another run is at work on {self._app}", where=target.name, why=word.who)
-                if word and word.state == "late":
-                    return word.who
+            wanted = [target for target in self._slices() if self._is_wanted(target)]
+            while wanted:
+                together = wanted if self._holds_one() else wanted[:1]
+                begun = {target.name: _Vigil(target, self._who, self._app, self._ports) for target in together}
+                self._vigils.update(begun)
+                words = {name: vigil.first() for name, vigil in begun.items()}
+                self._vigils.update({name: vigil if words[name] else None for name, vigil in begun.items()})
+                for name, word in words.items():
+                    if word and word.state == "busy":
+                        raise Refused(f"another run is at work on {self._app}", where=name, why=word.who)
+                if late := next((word for word in words.values() if word and word.state == "late"), None):
+                    return late.who
+                wanted = wanted[len(together) :]
         return ""
 
     def let_go(self) -> None:
@@ -93,14 +104,13 @@ class _Among:
         for vigil in vigils:
             vigil.join()
 
-    def _kept(self, target: Slice) -> lease.Word | None:
-        """Return what a slice said when it was asked for its lock just now; None if it is ours, or out of reach."""
-        if target.name in self._vigils and ((vigil := self._vigils[target.name]) is None or vigil.stands()):
-            return None
-        vigil = _Vigil(target, self._who, self._app, self._ports)
-        word = vigil.first()
-        self._vigils[target.name] = vigil if word else None
-        return word
+    def _is_wanted(self, target: Slice) -> bool:
+        """Return whether a slice is to be asked: its lock is not ours, or not any more, and it was not out of reach."""
+        vigil = self._vigils.get(target.name)
+        return not vigil.stands() if vigil else target.name not in self._vigils
+
+    def _holds_one(self) -> bool:
+        return any(vigil and vigil.stands() for vigil in self._vigils.values())
 
     def _slices(self) -> list[Slice]:
         names = {item.instance.slice for item in self._ports.journal.deployed(self._app)}
@@ -134,8 +144,10 @@ class _Vigil:
         self._thread.start()
 
     def first(self) -> lease.Word | None:
-        """Wait for its first word and return it; None if there is none, as the slice cannot be reached."""
-        self._told.wait()
+        """Wait for its first word and return it; None if there is none: out of reach, or what it says cannot be read."""
+        self._told.wait(_FIRST)
+        if self._word is None:
+            self.end()
         return self._word
 
     def stands(self) -> bool:
