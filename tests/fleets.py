@@ -290,6 +290,7 @@ def _rescues(
             pending=pending,
             pinned=pinned,
             spares=Spares(entries, used, seen),
+            returns={an_instance(one): _return(back) for one, back in words.get("returns", {}).items()},
         )
         for name in used
     }

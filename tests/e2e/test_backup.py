@@ -10,7 +10,7 @@ from pathlib import Path
 import pyrage
 import pytest
 from customer import Customer
-from documents import document, findings
+from documents import actions, document, findings
 from running_lab import RunningLab
 
 from tfheal.core.stores import key_name, password_name
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.lab
 DATA = "/srv/tfheal/files/web"
 UNIT = "tfheal-files-web.service"
 OWN_HEAL = "heal: {reflex: off}\n"
-HEAL = "heal: {reflex: off, allow: [restart, free-disk, redeploy, rollback, rebuild, restore, page]}\n"
+HEAL = "heal: {reflex: off, allow: [restart, free-disk, redeploy, rollback, rebuild, recreate, restore, page]}\n"
 KEPT = "/srv/tfheal/files/store/s1/snapshots"
 SEALED = "/srv/tfheal/files/store/catalogue.age"
 OWNERS = "/root/owner"  # on s2
@@ -137,6 +137,24 @@ def test_what_is_lost_comes_back(backed: RunningLab, shelf: Customer) -> None:
         "s1", f"grep -rlF '{word}' /run /etc /var /root /tmp 2>/dev/null; journalctl -b | grep -cF '{word}'", check=None
     )
     assert found == "0\n", "what opens the repository stays in memory"
+
+
+def test_a_wiped_slice_comes_back_with_its_data(backed: RunningLab, shelf: Customer) -> None:
+    """Another machine answers there: it is made anew, waits for its data, and serves it; what is lost is said before."""
+    shelf.put("three", b"written before\n" * 1_000)
+    last = taken(backed)
+    backed.do("break", "s1", "wipe-slice")
+    lost = f"files/web@s1: from backup {last['id']}; what was written since {last['started']}"
+    (planned,) = document(backed, "heal", "--plan", check=3)["plan"]
+    assert planned["rung"] == "recreate"
+    assert lost in planned["why"]
+    healed = document(backed, "heal", "--auto")
+    assert actions(healed) == [("recreate", "done"), ("restore", "done")], healed
+    (anew,) = [one for one in document(backed, "history")["actions"] if one["what"] == "recreate"]
+    assert lost in anew["why"]
+    assert shelf.get("three") == b"written before\n" * 1_000
+    assert backed.on("s1", f"systemctl is-enabled {UNIT}") == "enabled\n"
+    assert document(backed, "status")["health"] == "healthy"
 
 
 def test_a_slice_that_was_broken_into_deletes_nothing(backed: RunningLab) -> None:

@@ -242,7 +242,9 @@ def _standings(release: Release, order: Order) -> str:
     noted = f'printf "%s\\n" {good} >"$state/good.new" && mv -T "$state/good.new" "$state/good"\n' if order.good else ""
     lifted = f'[ ! -e "$state/held" ] || sed -i "/^{release.id}\\$/d" "$state/held"\n' if order.remembers else ""
     held = f'printf "%s\\n" {sh.quote(order.holds)} >>"$state/held"\n' if order.holds else ""
-    return noted + lifted + held
+    # Who deploys says what is to be there: what waited for its data waits no longer.
+    waits = f'rm -f "$state/{paths.AWAITS}"\n' if order.verb == "deploy" else ""
+    return noted + lifted + held + waits
 
 
 def _identified(order: Order) -> str:

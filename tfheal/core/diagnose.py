@@ -174,6 +174,9 @@ def _wiped(item: Expected, machine: Machine, facts: InstanceFacts) -> Finding | 
     if item.reached and isinstance(machine.identity, Known) and machine.identity.value is None:
         why = "the marker of identity is gone: this is not the machine that was deployed to"
         return _finding(item.release, "slice-wiped", why)
+    if item.deployed.phase == "restoring":
+        why = "it was put onto another machine, and the owner's data has not come back yet"
+        return replace(_finding(item.release, "data-missing", why), entry="restore")
     if not (gone := _missing_data(item, facts)):
         return None
     told = f"the owner's data is gone: {', '.join(gone)}"
@@ -216,7 +219,7 @@ def _written(state: SliceState) -> str:
 def _state_findings(item: Expected, facts: InstanceFacts) -> tuple[Finding, ...]:
     release = item.release
     if item.deployed.phase != "deployed":
-        verb = "deploy" if item.deployed.phase == "deploying" else "remove"
+        verb = "remove" if item.deployed.phase == "removing" else "deploy"
         interrupted = _finding(release, "interrupted", f"a {verb} did not come to its end")
         return (replace(interrupted, entry="redeploy"),)
     different = drifted(release, facts)
@@ -319,7 +322,7 @@ def _held_back(finding: Finding, item: Expected, full: Collection[str], waits_fo
     """Return a finding with nothing to act on while its disk is full, or what a deploy was to put there needs another first."""
     if finding.slice in full:
         return replace(finding, entry=None)
-    if waits_for and finding.cause == "interrupted" and item.deployed.phase == "deploying":
+    if waits_for and finding.cause == "interrupted" and item.deployed.phase != "removing":
         return replace(finding, entry=None, detail=f"{finding.detail}; it {waits_for}")
     return finding
 

@@ -42,6 +42,7 @@ class Work:
     identity: str | None = None
     holds: str | None = None
     limit: float = math.inf
+    held_back: bool = False  # its service is stopped at the end, until its data is back
 
     @property
     def remembers(self) -> bool:
@@ -153,7 +154,7 @@ def _judged(report: Report, work: Work) -> tuple[Outcome, str]:
         return "failed", f"{first.step}: {first.detail}"
     if not report.complete:
         return "unknown", "the slice did not say how it ended"
-    if report.dead and work.verb in _VERIFIED_ALIVE:
+    if report.dead and work.verb in _VERIFIED_ALIVE and not work.held_back:
         dead = report.dead[0]
         outcome: Outcome = "failed" if dead.verdict == "fail" else "unknown"
         return outcome, f"{dead.check}: {dead.detail}"

@@ -23,6 +23,7 @@ from tfheal.flows.repository import follow, lease_of, replied, run
 from tfheal.model.backup import STORE, Ages, Backup, Keep, Listed, Made, Part, State
 from tfheal.model.inventory import Slice
 from tfheal.model.ports import Ports
+from tfheal.model.record import AWAITING
 from tfheal.model.release import InstanceName
 from tfheal.model.workspace import Workspace
 
@@ -140,7 +141,7 @@ def _taking(workspace: Workspace, app: str, ports: Ports, begun: Backup | None =
     items = expected((app,), ports)
     spec = workspace.apps[app].backup
     store = [item.release.slice for item in items if item.release.component == STORE]
-    ready = [item for item in items if item.reached]
+    ready = [item for item in items if item.reached and item.deployed.phase not in AWAITING]
     if spec is None or store != [spec.to] or len(ready) != len(items):
         raise Refused("it is not deployed as its spec says", where=app, hint=f"first: tfheal deploy {app}")
     releases = by_slice(item.release for item in items if item.release.component != STORE)

@@ -20,7 +20,7 @@ from tfheal.model.facts import Observation, Unasked
 from tfheal.model.inventory import Slice
 from tfheal.model.plan import InstancePlan
 from tfheal.model.ports import Ports
-from tfheal.model.record import Deployed, Phase
+from tfheal.model.record import AWAITING, Deployed, Phase
 from tfheal.model.release import InstanceName
 from tfheal.model.results import AppResult, InstanceOutcome, InstanceResult
 from tfheal.model.workspace import Workspace
@@ -163,6 +163,9 @@ def _refusal(trip: _Trip, plans: Mapping[InstanceName, InstancePlan], options: D
         return (
             f"{wiped[0].instance}: {wiped[0].detail} (its data is gone from there; --onto-empty starts with empty data)"
         )
+    awaiting = [name for name in acts if name in trip.known and trip.known[name].phase in AWAITING]
+    if awaiting and not options.onto_empty:
+        return f"{awaiting[0]}: its data has not come back yet (tfheal heal or restore; --onto-empty starts without it)"
     due = [trip.items[name].release for name, plan in plans.items() if plan.acts and not options.again]
     told = [f"{one.instance}: {why}" for one in due if (why := held(one, trip.seen.get(one.slice), trip.ports))]
     return "; ".join(told)

@@ -143,7 +143,7 @@ def _plan(run: HealRun, found: Look, diagnosis: Diagnosis, storm: Storm | None) 
         storm=storm,
         retired=frozenset(item.instance.slice for item in retired(run.ports))
         - {item.release.slice for item in everywhere(run.ports)},
-        rescues=rescues(run, diagnosis),
+        rescues=rescues(run, found, diagnosis),
         ways_back=ways_back(run.workspace, found.meant, run.ports),
         returns=returns(run.workspace, _empty(diagnosis), run.ports),
     )

@@ -8,15 +8,17 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from tfheal.base import untrusted
-from tfheal.base.errors import ActionFailed, HostKeyMismatch, TfhealError, Unreachable
+from tfheal.base.errors import ActionFailed, HostKeyMismatch, Refused, TfhealError, Unreachable
 from tfheal.core import provision
+from tfheal.core.heal.rescue import holds_data
 from tfheal.flows.pauses import check
+from tfheal.flows.read_back import read_on_store
 from tfheal.flows.redeploy import Because, redeploy
 from tfheal.flows.releases import expected
 from tfheal.flows.rungs import HealRun
 from tfheal.model.inventory import Provisioner
 from tfheal.model.plan import Action
-from tfheal.model.record import ActionRecord, Expected, Outcome
+from tfheal.model.record import ActionRecord, Expected, Outcome, Phase
 from tfheal.model.results import Taken
 from tfheal.model.ssh import fingerprint
 
@@ -43,9 +45,7 @@ def recreate(run: HealRun, action: Action) -> Taken:
     run.ports.reporter.say(f"{action.slice}  recreate: {action.why}")
     begun = clock.now()
     records = intended(run, action, here)
-    for item in here:
-        journal.set_deployed(replace(item.deployed, phase="deploying", at=begun))
-    made = _made_anew(run, action.slice)
+    made = _unreadable(run, here) or _replaced(run, action.slice, here)
     for record in records:
         journal.conclude(record.id, made.outcome, made.detail, clock.now())
     detail = made.detail
@@ -56,6 +56,29 @@ def recreate(run: HealRun, action: Action) -> Taken:
             name, why = next(iter(failed.items()))
             made, detail = replace(made, outcome="failed"), f"made anew, but {name}: {why}"
     return Taken(action, made.outcome, detail, (clock.now() - begun).total_seconds())
+
+
+def _unreadable(run: HealRun, here: tuple[Expected, ...]) -> _Made | None:
+    """Read on its store what is to come back, to its end; return why it would not, if so: then nothing is given up."""
+    try:
+        for item in here:
+            if holds_data(item.release):
+                read_on_store(run, item.release.instance)
+    except Refused as refusal:
+        return _Made("refused", str(refusal))
+    except TfhealError as error:
+        return _Made("failed", f"nothing was given up, as its backup cannot be read: {error}")
+    return None
+
+
+def _replaced(run: HealRun, name: str, here: tuple[Expected, ...]) -> _Made:
+    """Note everything on a slice as being deployed there anew, that with data as waiting for it, and have it made anew."""
+    now = run.ports.clock.now()
+    phases: dict[bool, Phase] = {True: "remaking", False: "deploying"}
+    run.ports.journal.set_deployed(
+        *(replace(one.deployed, phase=phases[holds_data(one.release)], at=now) for one in here)
+    )
+    return _made_anew(run, name)
 
 
 def contract(run: HealRun, name: str) -> str:

@@ -1,13 +1,14 @@
 """Putting kept releases onto slices anew, in the order of their needs: after a slice was made anew, or an app was moved."""
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import zip_longest
 
 from tfheal.core.deploy import liveness
 from tfheal.core.order import stages
 from tfheal.core.resources import steps
-from tfheal.flows.act import Done, Work, act, act_everywhere
+from tfheal.flows.act import Done, Work, act_everywhere
+from tfheal.flows.put import put
 from tfheal.flows.releases import by_slice, secret_values
 from tfheal.flows.rungs import HealRun
 from tfheal.model.inventory import Slice
@@ -53,11 +54,11 @@ def _together(run: HealRun, due: dict[InstanceName, Expected], because: Because)
     slices = by_slice(item.release for item in due.values())
     targets = [run.workspace.inventory.slice(name) for name in slices]
 
-    def put(target: Slice) -> dict[InstanceName, Done]:
+    def there(target: Slice) -> dict[InstanceName, Done]:
         return {one.instance: _put(run, due[one.instance], target, because) for one in slices[target.name]}
 
     undone: dict[InstanceName, Done] = {}
-    for name, dones in act_everywhere(targets, put, run.limits).items():
+    for name, dones in act_everywhere(targets, there, run.limits).items():
         for release in slices[name]:
             done = dones[release.instance] if isinstance(dones, dict) else Done("", "refused", str(dones), 0.0)
             undone |= {release.instance: done} if done.outcome != "done" else {}
@@ -79,8 +80,4 @@ def _put(run: HealRun, item: Expected, target: Slice, because: Because) -> Done:
         identity=None if item.reached else f"{release.slice} {run.ports.marker()}",
         limit=run.workspace.provider.heal.act_timeout,
     )
-    done = act(work, target, run.ports)
-    if done.outcome == "done":
-        deployed = replace(item.deployed, phase="deployed", at=run.ports.clock.now())
-        run.ports.journal.set_deployed(deployed)
-    return done
+    return put(work, item, target, run.ports)

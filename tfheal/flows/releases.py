@@ -82,7 +82,7 @@ def everywhere(ports: Ports) -> tuple[Expected, ...]:
 
 def reached(deployed: Deployed, ports: Ports) -> bool:
     """Return whether anything ever came to its end on the slice of an instance since it was deployed first."""
-    if deployed.phase != "deploying":
+    if deployed.phase not in {"deploying", "remaking"}:
         return True
     done = [
         action.verb

@@ -3,8 +3,9 @@
 from functools import partial
 
 from tfheal.base.errors import Refused
-from tfheal.core.heal.rescue import Lost, Spares, lost, rescue
-from tfheal.core.heal.situation import Rescue
+from tfheal.core.heal.rescue import Lost, Spares, holds_data, lost, rescue
+from tfheal.core.heal.situation import Rescue, Return
+from tfheal.flows.bring_back import returns
 from tfheal.flows.look import Look, judged
 from tfheal.flows.observe import observed
 from tfheal.flows.pauses import standing
@@ -13,8 +14,12 @@ from tfheal.flows.recreate import contract, recreate
 from tfheal.flows.rehome import rehome
 from tfheal.flows.releases import everywhere
 from tfheal.flows.rungs import HealRun
+from tfheal.model.backup import STORE
+from tfheal.model.facts import SliceFacts
 from tfheal.model.findings import Diagnosis
 from tfheal.model.plan import Action
+from tfheal.model.record import Expected
+from tfheal.model.release import InstanceName
 from tfheal.model.results import Taken
 
 
@@ -25,18 +30,18 @@ def judgement(run: HealRun, found: Look) -> Diagnosis:
     return lost(diagnosis, ports.journal.silences(), run.workspace.provider.heal.gone_after, ports.clock.now())
 
 
-def rescues(run: HealRun, diagnosis: Diagnosis) -> dict[str, Rescue]:
-    """Given the confirmed judgement, return what may be done about each lost slice."""
+def rescues(run: HealRun, found: Look, diagnosis: Diagnosis) -> dict[str, Rescue]:
+    """Given what was found and the confirmed judgement, return what may be done about each lost slice."""
     silences = run.ports.journal.silences()
     names = {finding.slice for finding in diagnosis.findings if finding.entry == "recreate"}
-    found = {}
+    ways = {}
     spares = _spares(run) if names else Spares({})
     pending = [app for app in run.apps if names and is_pending(run.workspace, app, run.ports)]
     for name in sorted(names & run.workspace.inventory.slices.keys()):
         silence = silences.get(name)
         of_slice = Lost(
             entry=run.workspace.inventory.slices[name],
-            here=tuple(item for item in everywhere(run.ports) if item.release.slice == name),
+            here=(here := tuple(item for item in everywhere(run.ports) if item.release.slice == name)),
             specs=run.workspace.apps,
             held=run.apps,
             paused=silence is not None and silence.paused,
@@ -46,9 +51,25 @@ def rescues(run: HealRun, diagnosis: Diagnosis) -> dict[str, Rescue]:
                 app: placed.pinned for app in run.apps if (placed := last_move(run.workspace, app, run.ports.journal))
             },
             spares=spares,
+            returns=_returns(run, here, found),
         )
-        found[name] = rescue(of_slice, partial(contract, run, name))
-    return found
+        ways[name] = rescue(of_slice, partial(contract, run, name))
+    return ways
+
+
+def _returns(run: HealRun, here: tuple[Expected, ...], found: Look) -> dict[InstanceName, Return]:
+    """Return what would come back of the data on a slice; from a store that does not answer, nothing does."""
+    back = {}
+    for item in here:
+        name, spec = item.release.instance, run.workspace.apps.get(item.release.app)
+        if not holds_data(item.release) or name.component == STORE or spec is None:
+            continue
+        store = spec.place.get(STORE, ("",))[0]
+        if store and not isinstance(found.seen.get(store), SliceFacts):
+            back[name] = Return(why=f"its store {store} does not answer")
+        else:
+            back |= returns(run.workspace, [name], run.ports)
+    return back
 
 
 def _spares(run: HealRun) -> Spares:

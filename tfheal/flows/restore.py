@@ -4,7 +4,7 @@ What is lost by that is said before. A service that is not well with what was re
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tfheal.base.errors import Refused, TfhealError, UsageError
@@ -170,7 +170,8 @@ def _wanted(stage: _Stage, slice_name: str, meant: Mapping[InstanceName, Expecte
 
 def _chosen(stage: _Stage, item: Expected) -> core.Chosen:
     name = item.release.instance
-    return core.Chosen(item.release, stage.plan.folders.get(name, ()), stage.plan.dumps.get(name, ()))
+    awaited = item.deployed.phase == "restoring"
+    return core.Chosen(item.release, stage.plan.folders.get(name, ()), stage.plan.dumps.get(name, ()), awaited)
 
 
 def _everywhere(stage: _Stage, names: list[str], tasks: Callable[[str], tuple[Task, ...]]) -> dict[str, str]:
@@ -206,4 +207,6 @@ def _switched(stage: _Stage, item: Expected) -> str:
         generation=item.deployed.generation,
     )
     done = act(work, stage.workspace.inventory.slice(release.slice), ports)
+    if done.outcome == "done" and item.deployed.phase == "restoring":
+        ports.journal.set_deployed(replace(item.deployed, phase="deployed", at=ports.clock.now()))
     return "done" if done.outcome == "done" else f"{done.outcome}: {done.detail}"

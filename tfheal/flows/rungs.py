@@ -14,12 +14,13 @@ from tfheal.core.resources.step import Step
 from tfheal.flows import standing
 from tfheal.flows.act import Done, Work, act
 from tfheal.flows.fleet import Limits
+from tfheal.flows.put import put
 from tfheal.flows.releases import secret_values
 from tfheal.flows.remove import finish_removal
 from tfheal.model.inventory import Slice
 from tfheal.model.plan import Action
 from tfheal.model.ports import Ports
-from tfheal.model.record import ActionRecord, Expected, Incident, Outcome
+from tfheal.model.record import ActionRecord, Expected, Incident, Outcome, Phase
 from tfheal.model.release import InstanceName, Release
 from tfheal.model.results import Taken
 from tfheal.model.workspace import Workspace
@@ -48,10 +49,10 @@ def take(run: HealRun, action: Action, have: Mapping[InstanceName, Expected], ta
         done = finish_removal(item, target, run.ports, run.run, action.incident)
     elif action.rung == "rollback":
         done = _roll_back(run, action, item, target)
+    elif action.rung in _WHOLE:
+        done = put(_work(run, action, item), item, target, run.ports)
     else:
         done = act(_work(run, action, item), target, run.ports)
-        if done.outcome == "done" and action.rung in _WHOLE and item.deployed.phase == "deploying":
-            run.ports.journal.set_deployed(replace(item.deployed, phase="deployed", at=run.ports.clock.now()))
     return Taken(action, done.outcome, done.detail, done.seconds)
 
 
@@ -62,14 +63,13 @@ def _roll_back(run: HealRun, action: Action, item: Expected, target: Slice) -> D
     if release is None:
         raise Refused("nothing to go back to", where=str(before.instance), why=f"release {action.release} is not kept")
     now = run.ports.clock.now()
-    older = replace(before, release=str(action.release), version=release.version, phase="deploying", at=now)
+    phase: Phase = "remaking" if before.phase == "remaking" else "deploying"
+    older = replace(before, release=str(action.release), version=release.version, phase=phase, at=now)
     work = replace(_work(run, action, Expected(older, release)), holds=before.release)
     standing.hold(before, _failure(run, action), run.ports)
     journal.set_deployed(older)
-    done = act(work, target, run.ports)
-    if done.outcome == "done":
-        journal.set_deployed(replace(older, phase="deployed", at=run.ports.clock.now()))
-    elif done.outcome == "refused":
+    done = put(work, Expected(older, release), target, run.ports)
+    if done.outcome == "refused":
         journal.set_deployed(before)
         standing.lift(before.instance, before.release, run.ports)
     return done

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from tfheal.model.findings import Cause, Health
 from tfheal.model.playbook import Rung
@@ -26,7 +26,9 @@ Verb = Literal[
 Place = Mapping[str, tuple[str, ...]]
 Outcome = Literal["done", "failed", "refused", "undone", "unknown"]
 IncidentState = Literal["open", "watching", "resolved", "refused"]
-Phase = Literal["deploying", "deployed", "removing", "retired"]
+# `remaking` is a deploy onto a slice without its data, `restoring` waits for that data to come back.
+Phase = Literal["deploying", "deployed", "remaking", "restoring", "removing", "retired"]
+AWAITING: Final[frozenset[Phase]] = frozenset({"remaking", "restoring"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tfheal.base import sh
+from tfheal.core import awaiting
 from tfheal.core.apply import Secrets, wait_script
 from tfheal.core.backup import dumps
 from tfheal.core.backup.job import OPEN, REACH, Task
@@ -20,6 +21,7 @@ from tfheal.model.backup import FOLDERS, Part
 from tfheal.model.release import Release
 
 BESIDE: Final = "beside"
+READ_BACK: Final = "read back"
 _SPARE: Final = 64 << 20  # bytes that stay free beside what is restored
 _READY_PATIENCE: Final = 30  # seconds until a service that is alive has to be ready
 # `restore` of 0.18 says 0 when what was asked for is not in the snapshot: so what came is counted.
@@ -49,6 +51,9 @@ exchange() {
 serves() { case $unit in postgresql*) ;; *) return 1 ;; esac; }
 stop() { [ -z "$unit" ] || { serves && [ -z "$moves" ]; } || systemctl stop -- "$unit"; }
 start() { [ -z "$unit" ] || systemctl start -- "$unit"; }
+# Where the data is awaited, a service that is not well with it waits on.
+start_again() { [ -e "$awaited" ] && ! serves || start; }
+serve() { [ -z "$unit" ] || [ ! -e "$awaited" ] || serves || systemctl --quiet enable -- "$unit" 2>/dev/null; [ -z "$awaited" ] || rm -f -- "$awaited"; }
 server_up() { ! serves || start; }
 aside() { echo "$1.before-$id"; }
 into() {
@@ -63,11 +68,12 @@ journals() { for tail in -wal -shm -journal; do [ ! -f "$1$tail" ] || mv -T -- "
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What of one release is restored: its folders, and the names of its dumps."""
+    """What of one release is restored: its folders, and the names of its dumps; `awaited` if it has no data until then."""
 
     release: Release
     folders: tuple[str, ...]
     dumps: tuple[str, ...] = ()
+    awaited: bool = False
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -92,6 +98,13 @@ def beside_tasks(parts: Iterable[Part], wanted: Iterable[Chosen], restore: str) 
     # What is left of one that was killed would be in the way.
     opening = f"{_cleaner(chosen, restore)}clean >/dev/null 2>&1\nspare={_SPARE} wanted={size + _SPARE}\n"
     return (REACH, OPEN, Task(BESIDE, opening + _RESTORE.replace("PLACES", places) + lines, needed=True))
+
+
+def read_tasks(parts: Iterable[Part]) -> tuple[Task, ...]:
+    """Given parts of one slice, return the tasks that read all of them on their store; restic compares each hash."""
+    lines = "".join(f"r --no-lock dump --archive tar {part.snapshot} / >/dev/null || return\n" for part in parts)
+    open_it = Task("open", "r --no-lock cat config >/dev/null", needed=True)
+    return (REACH, open_it, Task(READ_BACK, lines, needed=True))
 
 
 def cleared_tasks(wanted: Iterable[Chosen], restore: str) -> tuple[Task, ...]:
@@ -187,18 +200,22 @@ def switch(chosen: Chosen, restore: str, secrets: Secrets) -> Step:
     """Given what of a release was restored beside, return the step that puts it in place, or all of it back."""
     release, paths_in = chosen.release, (*chosen.folders, *chosen.files)
     pairs = [(path, f"{beside(path, restore)}{path}") for path in paths_in]
-    done = f"{paths.state(release.app, release.component)}/restored-{restore}"
+    folder, kept = paths.state(release.app, release.component), awaiting.mark(release)
+    done = f"{folder}/restored-{restore}"
     fails = f"|| {{ {_drops_all(chosen, restore)}exit 1; }}"
     apply = (
-        f"unit={sh.quote(release.unit or '')} id={restore} moves={'yes' if pairs else ''}\n{dumps.POSTGRES}{_SWITCH}"
+        f"unit={sh.quote(release.unit or '')} awaited={sh.quote(kept) if chosen.awaited else ''} id={restore} moves={'yes' if pairs else ''}\n{dumps.POSTGRES}{_SWITCH}"
         f"undo= switched=0\nstop {fails}\n{_ins(chosen, pairs)}server_up\n{_databases_in(chosen, restore)}"
         f'[ -n "$undo" ] || {{ start; said=$( ( {wait_script(release, secrets)} ) 2>&1 ) || undo=$said; }}\n'
         f'[ -n "$undo" ] || {{ said=$( ( {_ready(release, secrets)} ) 2>&1 ) || undo=$said; }}\n'
         f'if [ -n "$undo" ]; then {_undone(chosen, pairs, restore)}; echo "undone: $undo"; exit 1; fi\n'
-        f"{_clean(pairs, restore)}\nrm -f {paths.state(release.app, release.component)}/restored-*\n: >{sh.quote(done)}\n"
+        f"{_clean(pairs, restore)}\nrm -f {folder}/restored-*\n: >{sh.quote(done)}\nserve\n"
     )
     longest = 2 * release.stop_timeout + 2 * release.start_timeout + _READY_PATIENCE + 120
-    return Step(f"data:{release.component}", f"[ -e {sh.quote(done)} ]", apply, None, timeout=longest)
+    check = f"[ -e {sh.quote(done)} ]"
+    if chosen.awaited:  # what a run put in place that was killed right then is not put there twice
+        check += f" || {{ [ ! -e {sh.quote(kept)} ] && ls {folder}/restored-* >/dev/null 2>&1; }}"
+    return Step(f"data:{release.component}", check, apply, None, timeout=longest)
 
 
 def _ins(chosen: Chosen, pairs: list[tuple[str, str]]) -> str:
@@ -232,7 +249,7 @@ def _undone(chosen: Chosen, pairs: list[tuple[str, str]], restore: str) -> str:
         + (f'journals "$(aside {sh.quote(live)})" {sh.quote(live)}; ' if live in chosen.files else "")
         for count, (live, _) in enumerate(pairs, start=1)
     )
-    return f"stop; server_up; {databases or ':'}; stop; {outs}{_clean(pairs, restore)}; start"
+    return f"stop; server_up; {databases or ':'}; stop; {outs}{_clean(pairs, restore)}; start_again"
 
 
 def _clean(pairs: list[tuple[str, str]], restore: str) -> str:

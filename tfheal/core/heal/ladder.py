@@ -184,17 +184,18 @@ def _backoff(incident: Incident, tries: int, policy: HealPolicy) -> timedelta:
 
 
 def _action(incident: Incident, rung: Rung, situation: Situation) -> Action:
-    rescue = situation.rescues.get(incident.slice) if rung == "rehome" else None
+    rescue = situation.rescues.get(incident.slice) if rung in RESCUES else None
     release = situation.releases.get(incident.instance) if incident.instance else None
     back = situation.ways_back.get(incident.instance) if incident.instance and rung == "rollback" else None
     comes = situation.returns.get(incident.instance, Return()) if incident.instance and rung == "restore" else Return()
+    words = comes.words or (rescue.loses if rescue else "")
     return Action(
         rung=rung,
         incident=incident.id,
         app=incident.app,
         slice=incident.slice,
         instance=incident.instance,
-        why=f"{incident.cause}: {incident.detail}"[:500] + (f"; {comes.words}" if comes.words else ""),
+        why=f"{incident.cause}: {incident.detail}"[:500] + (f"; {words}" if words else ""),
         release=back.release if back else release.id if release else None,
-        moves=rescue.moves if rescue else {},
+        moves=rescue.moves if rescue and rung == "rehome" else {},
     )

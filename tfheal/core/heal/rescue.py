@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from tfheal.core.heal.incidents import FOR_HUMANS
-from tfheal.core.heal.situation import Rescue
+from tfheal.core.heal.situation import Rescue, Return
 from tfheal.model.app import AppSpec
 from tfheal.model.facts import Known, Observation, SliceFacts
 from tfheal.model.findings import Diagnosis, Finding
@@ -18,7 +18,7 @@ from tfheal.model.inventory import SliceEntry, SliceSize
 from tfheal.model.pause import Pause
 from tfheal.model.playbook import Rung
 from tfheal.model.record import Expected, Silence
-from tfheal.model.release import Release
+from tfheal.model.release import InstanceName, Release
 from tfheal.model.resources import Directory, Postgres
 
 ENTRY: Final[Rung] = "recreate"
@@ -40,7 +40,8 @@ class Lost:
     """A lost slice: how it is listed, what was deployed there, the specs of these apps, and which of them this run holds.
 
     `paused` is that its owner had said hands off before it fell silent; `pauses` are those of people; `pending` names the
-    apps that ask for more than is deployed, `pinned` the components that a person placed.
+    apps that ask for more than is deployed, `pinned` the components that a person placed. `returns` says what would come
+    back of the data that is there.
     """
 
     entry: SliceEntry
@@ -52,6 +53,7 @@ class Lost:
     pending: Collection[str] = ()
     pinned: Mapping[str, Collection[str]] = field(default_factory=dict)
     spares: Spares = field(default_factory=lambda: Spares({}))
+    returns: Mapping[InstanceName, Return] = field(default_factory=dict)
 
 
 def lost(diagnosis: Diagnosis, silences: Mapping[str, Silence], gone_after: float, now: datetime) -> Diagnosis:
@@ -98,6 +100,7 @@ def rescue(lost: Lost, contract: Callable[[], str]) -> Rescue:
         rehome=rehome or next(iter(homeless), ""),
         pause=provisioner.backoff if provisioner else 0.0,
         moves={app: spare for app, (spare, _) in moves.items()},
+        loses="; ".join(f"{name}: {back.words}" for name, back in lost.returns.items() if back.words),
     )
 
 
@@ -159,10 +162,22 @@ def _forbidden(lost: Lost, rung: Rung) -> Iterator[str]:
             yield f"not in heal: allow: of {app}"
         elif rung not in item.release.ladder:
             yield f"not in the ladder of {item.release.component}"
-        elif holds_data(item.release):
-            yield f"{item.release.instance} holds data, which nothing brings back yet"
         elif item.deployed.phase == "removing":
             yield f"{item.release.instance} is being removed"
+        elif holds_data(item.release) and (why := _irrecoverable(lost, item.release, rung)):
+            yield f"{item.release.instance} holds data, {why}"
+
+
+def _irrecoverable(lost: Lost, release: Release, rung: Rung) -> str:
+    """Return why the data of a release would not come back; nothing if a restore brings it."""
+    if rung == "rehome":
+        return "which nothing moves yet"
+    if "restore" not in lost.specs[release.app].heal.allow:
+        return f"and restore is not in heal: allow: of {release.app}"
+    if "restore" not in release.ladder:
+        return f"and restore is not in the ladder of {release.component}"
+    back = lost.returns.get(release.instance)
+    return (back.why and f"which cannot come back: {back.why}") if back else "and nothing is known of its backups"
 
 
 def holds_data(release: Release) -> bool:

@@ -23,6 +23,7 @@ class Rescue:
     rehome: str
     pause: float = 0.0  # seconds between two recreates, the provisioner's own back-off
     moves: Mapping[str, str] = field(default_factory=dict)  # the spare that each app on it would move to
+    loses: str = ""  # of the data there: what comes back, and what does not, in words
 
     def hindrance(self, rung: Rung) -> str:
         """Return why a rung may not be taken; empty: it may."""
