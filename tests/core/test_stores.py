@@ -6,7 +6,7 @@ import pytest
 from workspaces import write_workspace
 
 from tfheal.core.release import Blueprint, releases
-from tfheal.core.stores import public_name, sources
+from tfheal.core.stores import keeper, public_name, sources, url
 from tfheal.edge.files import WorkspaceFiles
 from tfheal.edge.templates import JinjaTemplates
 from tfheal.model.release import Release
@@ -20,6 +20,19 @@ version: "1.20.26"
 place: {web: [a1, a2]}
 backup: {to: a3}
 """
+
+
+def test_an_address_is_no_component(tmp_path: Path) -> None:
+    """Nothing of ours is placed there, and what is said of such backups is said of where the data is."""
+    root = write_workspace(tmp_path)
+    (root / "apps" / "shelf.yaml").write_text(SPEC.replace("to: a3", "to: 's3:keeps.example/b', secrets: [aws_key]"))
+    workspace = WorkspaceFiles(root).load()
+    playbook = workspace.folder("shelf").playbook
+    assert set(playbook.components) == set(workspace.apps["shelf"].place) == {"web"}
+    assert "restic" in playbook.components["web"].packages
+    assert "aws_key" in playbook.secrets
+    assert str(keeper(workspace, "shelf")) == "shelf/store@a1"
+    assert url("s3:keeps.example/b/", "shelf", "a1") == "s3:keeps.example/b/shelf/a1"
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 On the store slice each slice with data of the app has a key and a folder of its own. The key opens no shell and no port:
 it starts `rclone serve restic --append-only` on that folder and nothing else, so a slice that was broken into can add to
-its own repository, and can neither delete from it nor see another.
+its own repository, and can neither delete from it nor see another. What is no slice but an address of restic is nobody's
+component: its owner runs it, and each slice has a repository below it.
 """
 
 from collections.abc import Iterator
@@ -12,8 +13,9 @@ from typing import Final
 from tfheal.base import sh
 from tfheal.model import paths
 from tfheal.model.app import AppSpec
-from tfheal.model.backup import STORE
+from tfheal.model.backup import STORE, AppBackup
 from tfheal.model.playbook import Check, Component, Playbook, SecretSpec
+from tfheal.model.release import InstanceName
 from tfheal.model.resources import Directory, File, Packages, Resource, User
 from tfheal.model.workspace import PlaybookFolder, Workspace
 
@@ -46,6 +48,19 @@ def repository(app: str, slice_name: str) -> str:
     return f"{paths.data(app, STORE)}/{slice_name}"
 
 
+def url(address: str, app: str, slice_name: str) -> str:
+    """Return the repository of an app on one of its slices, below an address that is no slice."""
+    return f"{address.rstrip('/')}/{app}/{slice_name}"
+
+
+def keeper(workspace: Workspace, app: str) -> InstanceName:
+    """Return the instance that what is said of the backups of an app is said of: its store, else where its data is."""
+    spec = workspace.apps[app]
+    elsewhere = spec.backup is None or spec.backup.address
+    place = sources(spec, workspace.folder(app).playbook) if elsewhere else spec.place[STORE]
+    return InstanceName(app, STORE, place[0])
+
+
 def holds_data(component: Component) -> bool:
     """Return whether there is anything in a component that a backup would take."""
     folders = (one for one in component.resources if isinstance(one, Directory) and one.data)
@@ -63,32 +78,35 @@ def with_stores(workspace: Workspace) -> Workspace:
     apps, joined = dict(workspace.apps), {}
     for name, spec in workspace.apps.items():
         if spec.backup is not None:
-            joined[name] = _joined(spec, workspace.playbooks[spec.playbook])
-            apps[name] = spec.model_copy(update={"place": {**spec.place, STORE: (spec.backup.to,)}})
+            joined[name] = _joined(spec, spec.backup, workspace.playbooks[spec.playbook])
+            if not spec.backup.address:
+                apps[name] = spec.model_copy(update={"place": {**spec.place, STORE: (spec.backup.to,)}})
     return replace(workspace, apps=apps, joined=joined)
 
 
-def _joined(spec: AppSpec, folder: PlaybookFolder) -> PlaybookFolder:
+def _joined(spec: AppSpec, backup: AppBackup, folder: PlaybookFolder) -> PlaybookFolder:
     playbook = folder.playbook
     clients = sources(spec, playbook)
+    needed = (*NEEDED, "rclone") if backup.to.startswith("rclone:") else NEEDED
     components = {
-        name: _able(component) if holds_data(component) else component
+        name: _able(component, needed) if holds_data(component) else component
         for name, component in playbook.components.items()
     }
     secrets = {
         public_name(client): SecretSpec(length=12, description=f"the public SSH key of {client} for backups")
         for client in clients
     }
-    update = {
-        "components": {**components, STORE: _store(clients)},
-        "secrets": {**playbook.secrets, **secrets},
-    }
+    if backup.address:
+        secrets = {name: SecretSpec(length=12, description=f"what {backup.to} needs") for name in backup.secrets}
+    else:
+        components[STORE] = _store(clients)
+    update = {"components": components, "secrets": {**playbook.secrets, **secrets}}
     return replace(folder, playbook=playbook.model_copy(update=update))
 
 
-def _able(component: Component) -> Component:
+def _able(component: Component, needed: tuple[str, ...]) -> Component:
     """Return a component with data and what its backups need."""
-    needed = (*NEEDED, "sqlite3") if any(dump.sqlite for dump in component.dumps) else NEEDED
+    needed = (*needed, "sqlite3") if any(dump.sqlite for dump in component.dumps) else needed
     missing = tuple(name for name in needed if name not in component.packages)
     return component.model_copy(update={"packages": (*component.packages, *missing)})
 

@@ -124,6 +124,10 @@ def _of_backup(app: Written[AppSpec], playbook: Playbook) -> Iterator[Mistake]:
         yield document.mistake(
             ("backup", "to"), what, "a backup that is lost with its data is none: name another slice"
         )
+    for name in spec.backup.secrets:
+        if name in playbook.secrets:
+            what = f"names {name}, which is made for {playbook.playbook}"
+            yield document.mistake(("backup", "secrets"), what, "name it otherwise: it is given, not made")
     if not any(holds_data(component) for component in playbook.components.values()):
         what = f"is of no use: {playbook.playbook} says of nothing that it is data"
         yield document.mistake(("backup",), what, "its playbook needs `data` or `dumps`")
@@ -152,7 +156,7 @@ def _uses(app: Written[AppSpec]) -> Iterator[_Placed]:
             yield _Placed(app.value.app, component, name, app.document, ("place", component, index))
     for index, name in enumerate(app.value.spares):
         yield _Placed(app.value.app, "", name, app.document, ("spares", index))
-    if app.value.backup is not None:
+    if app.value.backup is not None and not app.value.backup.address:
         yield _Placed(app.value.app, STORE, app.value.backup.to, app.document, ("backup", "to"))
 
 

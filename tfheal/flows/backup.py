@@ -102,7 +102,7 @@ def due(workspace: Workspace, ports: Ports) -> tuple[str, ...]:
         app
         for app, spec in workspace.apps.items()
         if spec.backup
-        and any(item.instance.component == STORE for item in in_use(ports.journal.deployed(app)))
+        and any(spec.backup.address or item.instance.component == STORE for item in in_use(ports.journal.deployed(app)))
         and ages.is_due(ports.catalogue.backups(app), spec.backup.every, now)
     )
 
@@ -142,7 +142,8 @@ def _taking(workspace: Workspace, app: str, ports: Ports, begun: Backup | None =
     spec = workspace.apps[app].backup
     store = [item.release.slice for item in items if item.release.component == STORE]
     ready = [item for item in items if item.reached and item.deployed.phase not in AWAITING]
-    if spec is None or store != [spec.to] or len(ready) != len(items):
+    there = spec is not None and items and (spec.address or store == [spec.to])
+    if spec is None or not there or len(ready) != len(items):
         raise Refused("it is not deployed as its spec says", where=app, hint=f"first: tfheal deploy {app}")
     releases = by_slice(item.release for item in items if item.release.component != STORE)
     sources = {name: found for name, ours in releases.items() if (found := capture.sources(ours))}

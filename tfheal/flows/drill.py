@@ -14,16 +14,16 @@ from tfheal.core.backup import practice
 from tfheal.core.backup.drill import Rehearsal
 from tfheal.core.backup.job import Job, TaskReply
 from tfheal.core.backup.restore import folders_of
+from tfheal.core.stores import keeper
 from tfheal.flows.act import act_everywhere
 from tfheal.flows.fleet import Limits
 from tfheal.flows.releases import expected, in_use, secret_values
-from tfheal.flows.repository import lease_of, run
+from tfheal.flows.repository import lease_of, run, stored
 from tfheal.model.backup import STORE, Backup
 from tfheal.model.drill import Drill, DrillState, Practice
 from tfheal.model.findings import Finding
 from tfheal.model.inventory import Slice
 from tfheal.model.ports import Ports
-from tfheal.model.release import InstanceName
 from tfheal.model.workspace import Workspace
 
 _LONGEST: Final = 6 * 3_600.0
@@ -38,7 +38,7 @@ def drill(workspace: Workspace, apps: tuple[str, ...], ports: Ports, limits: Lim
         begun = Drill(ports.journal.new_id(), app, "", ports.clock.now(), "refused")
         try:
             with ports.leases.hold(lease_of(app), "backup drill", record):
-                results.append(_drilled(workspace, begun, newest_good(app, ports), ports, limits))
+                results.append(_drilled(workspace, begun, newest_good(workspace, app, ports), ports, limits))
         except Refused as refusal:
             results.append(replace(begun, detail=str(refusal)))
     ports.journal.end_run(record, int(winning(result.exit for result in results)), ports.clock.now())
@@ -60,7 +60,7 @@ def due(workspace: Workspace, ports: Ports) -> tuple[str, ...]:
         for app, spec in workspace.apps.items()
         if spec.backup
         and in_use(ports.journal.deployed(app))
-        and practice.is_due(ports.catalogue.drills(app), ports.catalogue.backups(app), spec.backup.drill, now)
+        and practice.is_due(ports.catalogue.drills(app), stored(workspace, app, ports), spec.backup.drill, now)
     )
 
 
@@ -79,16 +79,16 @@ def findings(workspace: Workspace, app: str, ports: Ports) -> tuple[Finding, ...
     if found is None or spec is None:
         return ()
     since = min(item.at for item in in_use(ports.journal.deployed(app)))
-    name = InstanceName(app, STORE, spec.to)
+    name = keeper(workspace, app)
     return tuple(
-        Finding(cause, "critical" if cause == "drill-failed" else "warning", spec.to, words, name)
+        Finding(cause, "critical" if cause == "drill-failed" else "warning", name.slice, words, name)
         for cause, words in practice.wrong(found, since, ports.clock.now())
     )
 
 
-def newest_good(app: str, ports: Ports) -> Backup:
+def newest_good(workspace: Workspace, app: str, ports: Ports) -> Backup:
     """Given an app, return its newest good backup; raise Refused if there is none."""
-    good = [backup for backup in ports.catalogue.backups(app) if backup.state == "good"]
+    good = [backup for backup in stored(workspace, app, ports) if backup.state == "good"]
     if not good:
         raise Refused("it has no good backup", where=app, hint=f"first: tfheal backup run {app}")
     return max(good, key=lambda backup: backup.received or backup.started)

@@ -8,7 +8,7 @@ from tfheal.base.errors import Refused, TfhealError, UsageError
 from tfheal.base.exits import winning
 from tfheal.core.backup import capture, ledger
 from tfheal.core.backup.job import Job
-from tfheal.core.stores import sources
+from tfheal.core.stores import keeper, sources
 from tfheal.flows.repository import lease_of, replied, run_on_store
 from tfheal.model.backup import STORE, Rescanned, Unknown
 from tfheal.model.ports import Exec, Ports
@@ -19,7 +19,12 @@ _LONGEST = 300.0
 
 
 def keep(workspace: Workspace, app: str, ports: Ports) -> None:
-    """Given an app whose catalogue changed, keep it on its store too; what fails there is said, and mended by the next."""
+    """Given an app whose catalogue changed, keep it on its store too; what fails there is said, and mended by the next.
+
+    A store that is no slice of ours keeps repositories and nothing else.
+    """
+    if STORE not in workspace.apps[app].place:
+        return
     try:
         aside = ""
         try:
@@ -49,15 +54,15 @@ def rescan(workspace: Workspace, apps: tuple[str, ...], ports: Ports) -> tuple[R
 
 
 def _rescanned(workspace: Workspace, app: str, ports: Ports) -> Rescanned:
-    learned = _learn(workspace, app, ports)
-    known = ports.catalogue.backups(app)
     spec = workspace.apps[app]
+    learned = _learn(workspace, app, ports) if STORE in spec.place else 0
+    known = ports.catalogue.backups(app)
     found: list[Unknown] = []
     for name in sources(spec, workspace.folder(app).playbook):
         job = Job(ports.journal.new_id(), app, ports.writer, ledger.snapshot_tasks(), longest=_LONGEST)
         replies = run_on_store(workspace, job, name, ports)
         if replies["open"].status != capture.NO_REPOSITORY:
-            out = replied(replies, ledger.SNAPSHOTS, spec.place[STORE][0]).out
+            out = replied(replies, ledger.SNAPSHOTS, keeper(workspace, app).slice).out
             found += ledger.unknown(name, out, known)
     return Rescanned(app, learned, len(known), tuple(found))
 

@@ -5,13 +5,14 @@ process. The sheet is encrypted to the owner, when it is known to which key.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from tfheal.base.errors import Refused, UsageError
 from tfheal.core.backup import capture, keys
 from tfheal.core.backup.capture import Source
 from tfheal.core.backup.job import Job, Task
-from tfheal.core.backup.sheet import Chest, Facts, location, sheet
-from tfheal.core.stores import repository
+from tfheal.core.backup.sheet import Chest, Facts, place, sheet
+from tfheal.core.stores import keeper, repository, url
 from tfheal.flows.releases import by_slice, expected
 from tfheal.flows.repository import lease_of, replied, run_on_store
 from tfheal.model.backup import STORE, Handover
@@ -60,24 +61,32 @@ def _former(workspace: Workspace, app: str, name: str, ports: Ports) -> tuple[st
     replies = run_on_store(workspace, _job(app, keys.list_tasks(), ports), name, ports)
     if replies["reach"].status or replies["open"].status == capture.NO_REPOSITORY:
         raise Refused("nothing was backed up yet", where=f"{app} on {name}", hint=f"first: tfheal backup run {app}")
-    return keys.owners(replied(replies, keys.LIST, workspace.apps[app].place[STORE][0]).out)
+    return keys.owners(replied(replies, keys.LIST, keeper(workspace, app).slice).out)
 
 
 def _made(workspace: Workspace, app: str, name: str, former: tuple[str, ...], ports: Ports) -> Chest:
     password = ports.vault.password().reveal()
     replies = run_on_store(workspace, _job(app, keys.add_tasks(app, former), ports), name, ports, password)
-    replied(replies, keys.PROVE, workspace.apps[app].place[STORE][0])
-    return Chest(name, repository(app, name), password, _sources(workspace, app, ports)[name])
+    replied(replies, keys.PROVE, keeper(workspace, app).slice)
+    spec = workspace.apps[app].backup
+    folder = url(spec.address, app, name) if spec and spec.address else repository(app, name)
+    return Chest(name, folder, password, _sources(workspace, app, ports)[name])
 
 
 def _handed_over(
     workspace: Workspace, app: str, recipient: str | None, chests: tuple[Chest, ...], ports: Ports
 ) -> Handover:
     spec = workspace.apps[app]
-    store = workspace.inventory.slice(spec.place[STORE][0])
+    store = workspace.inventory.slice(keeper(workspace, app).slice)
     facts = Facts(app, spec.owner, ports.writer, ports.clock.now(), store, ports.keys.pinned(store.name), chests)
+    if spec.backup and spec.backup.address:
+        pins, needs = (
+            (spec.backup.host_key or "",),
+            (*spec.backup.variables, *(name.upper() for name in spec.backup.secrets)),
+        )
+        facts = replace(facts, pins=pins if spec.backup.host_key else (), address=spec.backup.address, needs=needs)
     text = sheet(facts)
-    places = {one.slice: location(store, one.folder) for one in chests}
+    places = {one.slice: place(facts, one) for one in chests}
     return Handover(
         app, spec.owner, recipient or "", places, ports.vault.sealed(text, recipient) if recipient else text
     )

@@ -25,8 +25,10 @@ def wanted(workspace: Workspace, app: str, ports: Ports) -> tuple[Release, ...]:
 def make_secrets(workspace: Workspace, app: str, ports: Ports) -> None:
     """Given the name of an app, make those of its secrets that do not exist yet."""
     make_backup_keys(workspace, app, ports)
+    spec = workspace.apps[app].backup
+    given = spec.secrets if spec else ()
     for name, secret in workspace.folder(app).playbook.secrets.items():
-        if not ports.vault.latest(app, name):
+        if name not in given and not ports.vault.latest(app, name):
             ports.vault.make(app, name, secret.length)
 
 

@@ -1,21 +1,29 @@
 """Running a job of restic on a slice: the way to its repository is put together here, and its progress is told."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from tfheal.base.errors import ActionFailed, Refused
 from tfheal.core.backup import capture
 from tfheal.core.backup import job as jobs
 from tfheal.core.backup.capture import messages
 from tfheal.core.backup.job import Job, TaskReply
-from tfheal.core.stores import key_name, password_name, repository
+from tfheal.core.stores import key_name, password_name, repository, url
 from tfheal.flows.pauses import check
 from tfheal.model import paths
-from tfheal.model.backup import STORE, Repository
+from tfheal.model.backup import STORE, AppBackup, Backup, Repository
 from tfheal.model.inventory import Slice
 from tfheal.model.ports import Exec, Ports
 from tfheal.model.workspace import Workspace
 
+_SHORTEST = 8  # characters of a secret; what is shorter, a user name say, goes under `variables`
 _SLACK = 120.0  # seconds that a trip may last longer than its job
+
+
+def stored(workspace: Workspace, app: str, ports: Ports) -> list[Backup]:
+    """Given an app, return its backups that lie where its spec says now, oldest first: those of another store are not there."""
+    spec = workspace.apps[app].backup
+    return [backup for backup in ports.catalogue.backups(app) if spec is None or backup.store == spec.to]
 
 
 def lease_of(app: str) -> str:
@@ -33,15 +41,20 @@ def run_on_store(
 ) -> Mapping[str, TaskReply]:
     """Given a job for the repository of a slice, run it on the store itself, which no slice can lie about.
 
+    Where the store is no slice of ours, the slice itself runs it, and its word is all that there is.
     `owner` is the password of a key that the job makes for the owner; `version` is which of our passwords opens it, else
     the newest. Raise Refused with the reason.
     """
     spec = workspace.apps[job.app].backup
-    if spec is None or not ports.vault.latest(job.app, password_name(source)):
-        raise Refused("it has no repository there", where=f"{job.app} on {source}", hint=f"tfheal deploy {job.app}")
-    store = workspace.inventory.slice(spec.to)
     name = password_name(source)
+    if spec is None or not ports.vault.latest(job.app, name):
+        raise Refused("it has no repository there", where=f"{job.app} on {source}", hint=f"tfheal deploy {job.app}")
     password = ports.vault.get(job.app, name, version or ports.vault.latest(job.app, name)).reveal()
+    if spec.address:  # nothing of ours runs there
+        there = workspace.inventory.slice(source)
+        way = replace(_repository(workspace, job.app, there, ports), password=password, owner=owner)
+        return _begun(job, there, way, ports)
+    store = workspace.inventory.slice(spec.to)
     folder = repository(job.app, source)
     near = Repository(store.address, store.port or 22, paths.user(job.app, STORE), (), "", password, folder, owner)
     return _begun(job, store, near, ports)
@@ -82,6 +95,8 @@ def _repository(workspace: Workspace, app: str, target: Slice, ports: Ports) -> 
     spec = workspace.apps[app].backup
     if spec is None or not ports.vault.latest(app, key_name(target.name)):
         raise Refused("it has no repository there", where=f"{app} on {target.name}", hint=f"tfheal deploy {app}")
+    if spec.address:
+        return _elsewhere(spec, app, target.name, ports)
     store = workspace.inventory.slice(spec.to)
     return Repository(
         address=store.address,
@@ -91,6 +106,31 @@ def _repository(workspace: Workspace, app: str, target: Slice, ports: Ports) -> 
         key=_newest(app, key_name(target.name), ports),
         password=_newest(app, password_name(target.name), ports),
     )
+
+
+def _elsewhere(spec: AppBackup, app: str, slice_name: str, ports: Ports) -> Repository:
+    secrets = tuple((name.upper(), _given(app, name, ports)) for name in spec.secrets)
+    return Repository(
+        address="",
+        port=22,
+        user="",
+        host_keys=(spec.host_key,) if spec.host_key else (),
+        key=_newest(app, key_name(slice_name), ports),
+        password=_newest(app, password_name(slice_name), ports),
+        folder=spec.address if spec.address.startswith("/") else "",
+        url=url(spec.address, app, slice_name),
+        variables=(*spec.variables.items(), *secrets),
+    )
+
+
+def _given(app: str, name: str, ports: Ports) -> str:
+    """Return a secret that a person gave; raise Refused if there is none, or one that cannot be used."""
+    value = _newest(app, name, ports) if ports.vault.latest(app, name) else ""
+    if len(value) < _SHORTEST or "\n" in value:
+        what = f"the secret {name} {'cannot be used' if value else 'was not given yet'}"
+        why = f"it is a line of {_SHORTEST} characters or more: a shorter one would be masked in all that restic says"
+        raise Refused(what, where=app, why=why if value else "", hint=f"tfheal secret set {app} {name}")
+    return value
 
 
 def _newest(app: str, name: str, ports: Ports) -> str:

@@ -15,7 +15,7 @@ from tfheal.flows.act import Work, act, act_everywhere
 from tfheal.flows.backup import one
 from tfheal.flows.fleet import Limits
 from tfheal.flows.releases import expected, secret_values
-from tfheal.flows.repository import lease_of, replied, run
+from tfheal.flows.repository import lease_of, replied, run, stored
 from tfheal.model.backup import STORE, Backup, Part, Planned, Restored
 from tfheal.model.inventory import Slice
 from tfheal.model.ports import Ports
@@ -49,7 +49,7 @@ def planned(workspace: Workspace, app: str, wish: Wish, ports: Ports) -> Planned
         raise UsageError("--at and --snapshot exclude each other", why="both say which backup is meant")
     if wish.path and not wish.scratch:
         raise UsageError("--path needs --scratch", why="a part of the data is not put in the place of all of it")
-    backup = _meant(app, wish, ports)
+    backup = _meant(workspace, app, wish, ports)
     items = [item for item in expected((app,), ports) if item.release.component != STORE]
     chosen = [
         item
@@ -102,13 +102,13 @@ class _Stage:
         return self.run
 
 
-def _meant(app: str, wish: Wish, ports: Ports) -> Backup:
+def _meant(workspace: Workspace, app: str, wish: Wish, ports: Ports) -> Backup:
     if wish.backup is not None:
         found = one(wish.backup, ports)
         if found.app != app or not found.holds_data:
             raise UsageError(f"{found.id} holds nothing of {app}", why=f"it is a {found.state} backup of {found.app}")
         return found
-    good = [backup for backup in ports.catalogue.backups(app) if backup.state == "good"]
+    good = [backup for backup in stored(workspace, app, ports) if backup.state == "good"]
     if good and wish.at:
         oldest, at = min(backup.started for backup in good), wish.at
         # What was written while a backup was made may be in it: it is of a time before only if it began and ended before.

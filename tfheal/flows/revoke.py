@@ -20,6 +20,10 @@ def revoke_provider(workspace: Workspace, app: str, ports: Ports) -> Revoked:
     """
     if app not in workspace.apps or workspace.apps[app].backup is None:
         raise UsageError(f"{app} has no backups", hint="tfheal backup list shows which apps have")
+    if STORE not in workspace.apps[app].place:
+        why = "no way to it is ours alone: where its owner takes back what was given to us, we get in no more"
+        hint = "the owner copies all of it with `restic copy` into a new repository, by a password of the owner's"
+        raise Refused("its store is no slice", where=app, why=why, hint=hint)
     names = [name for name in workspace.inventory.slices if ports.vault.latest(app, password_name(name))]
     if not names:
         raise Refused("we hold no password of it", where=app, why="it was revoked before, or never deployed")

@@ -1,7 +1,7 @@
 """The stories of `tfheal secret`: a value is given, shown or made anew; none takes effect before the next deploy."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from tfheal.base.errors import UsageError
@@ -28,6 +28,9 @@ def rotate_secret(workspace: Workspace, vault: Vault, app: str, name: str) -> in
     """Make a new version of a secret as its playbook says, and return its number."""
     if (app, name) == PING_SECRET:
         raise UsageError(f"{name} is given by the service that is pinged", hint=f"tfheal secret set {app} {name}")
+    spec = workspace.apps[app].backup if app in workspace.apps else None
+    if spec and name in spec.secrets:
+        raise UsageError(f"{name} is given by whoever runs {spec.to}", hint=f"tfheal secret set {app} {name}")
     return vault.make(app, name, declared(workspace, app, name).length)
 
 
@@ -56,10 +59,18 @@ def declared(workspace: Workspace, app: str, name: str) -> SecretSpec:
         return SecretSpec(description="the address that `tfheal tick` pings")
     if app not in workspace.apps:
         raise _unknown(f"there is no app {app}", app, workspace.apps, "the apps")
-    specs = workspace.playbooks[workspace.apps[app].playbook].playbook.secrets
+    specs = _specs(workspace, app)
     if name not in specs:
         raise _unknown(f"{app} has no secret {name}", name, specs, "its secrets")
     return specs[name]
+
+
+def _specs(workspace: Workspace, app: str) -> Mapping[str, SecretSpec]:
+    """Return the secrets of an app that people have to do with: those of its playbook, and what the address of its backups needs."""
+    spec, every = workspace.apps[app], workspace.folder(app).playbook.secrets
+    own = workspace.playbooks[spec.playbook].playbook.secrets
+    given = spec.backup.secrets if spec.backup else ()
+    return {name: every[name] for name in (*own, *given)}
 
 
 def _unknown(what: str, word: str, words: Iterable[str], group: str) -> UsageError:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tfheal.core.diagnose import dated
+from tfheal.core.stores import keeper
 from tfheal.flows import verify as verification
 from tfheal.flows.backup import ages_of, lateness
 from tfheal.flows.drill import findings as drill_findings
@@ -15,7 +16,6 @@ from tfheal.flows.place import listed
 from tfheal.flows.reflex import note_reflex
 from tfheal.flows.releases import wanted
 from tfheal.flows.standing import held, note
-from tfheal.model.backup import STORE
 from tfheal.model.findings import Finding
 from tfheal.model.ports import Ports
 from tfheal.model.release import InstanceName
@@ -53,7 +53,8 @@ def _late(workspace: Workspace, app: str, ports: Ports) -> Finding | None:
     spec = workspace.apps[app].backup
     if spec is None or not (why := lateness(workspace, app, ports)):
         return None
-    return Finding("backup-late", "warning", spec.to, why, InstanceName(app, STORE, spec.to))
+    name = keeper(workspace, app)
+    return Finding("backup-late", "warning", name.slice, why, name)
 
 
 def _moved(placed: Placed) -> Iterator[Finding]:

@@ -7,12 +7,11 @@ from tfheal.base.errors import Refused, TfhealError
 from tfheal.base.exits import Exit, winning
 from tfheal.core.backup import verify as core
 from tfheal.core.backup.job import Job
+from tfheal.core.stores import keeper
 from tfheal.flows.calls import call
-from tfheal.flows.repository import lease_of, replied, run_on_store
-from tfheal.model.backup import STORE
+from tfheal.flows.repository import lease_of, replied, run_on_store, stored
 from tfheal.model.findings import Finding
 from tfheal.model.ports import Ports
-from tfheal.model.release import InstanceName
 from tfheal.model.verification import WHOLE, Proof, Verification, Verified
 from tfheal.model.workspace import Workspace
 
@@ -41,7 +40,7 @@ def due(workspace: Workspace, ports: Ports) -> tuple[str, ...]:
 def proof_of(workspace: Workspace, app: str, ports: Ports) -> Proof | None:
     """Given an app, return how long ago all that it has stored was read, None if nothing is stored."""
     spec = workspace.apps[app]
-    slices = core.repositories(ports.catalogue.backups(app))
+    slices = core.repositories(stored(workspace, app, ports))
     if spec.backup is None or not slices:
         return None
     limit = workspace.provider.levels[spec.service_level].verified
@@ -53,27 +52,27 @@ def findings(workspace: Workspace, app: str, ports: Ports) -> Iterator[Finding]:
     spec, found = workspace.apps[app].backup, proof_of(workspace, app, ports)
     if spec is None or found is None:
         return
-    name, past = InstanceName(app, STORE, spec.to), ports.catalogue.verifications(app)
+    name, past = keeper(workspace, app), ports.catalogue.verifications(app)
     for one in core.damaged(past):
-        yield Finding("backup-damaged", "critical", spec.to, core.told(one), name)
-    first = min(one.started for one in ports.catalogue.backups(app) if one.holds_data)
+        yield Finding("backup-damaged", "critical", name.slice, core.told(one), name)
+    first = min(one.started for one in stored(workspace, app, ports) if one.holds_data)
     if why := core.late(found, first, ports.clock.now()):
-        yield Finding("backup-unverified", "warning", spec.to, why, name)
+        yield Finding("backup-unverified", "warning", name.slice, why, name)
     for one in {one.slice: one for one in past}.values():
         if one.unknown:
             detail = f"{one.unknown} snapshots of {one.slice} are not in our catalogue: none of ours, or cut before it was told"
-            yield Finding("backup-unknown", "warning", spec.to, detail, name)
+            yield Finding("backup-unknown", "warning", name.slice, detail, name)
 
 
 def _due_slices(workspace: Workspace, app: str, ports: Ports) -> tuple[str, ...]:
     limit = workspace.provider.levels[workspace.apps[app].service_level].verified
     past, now = ports.catalogue.verifications(app), ports.clock.now()
-    slices = core.repositories(ports.catalogue.backups(app))
+    slices = core.repositories(stored(workspace, app, ports))
     return tuple(name for name in slices if core.is_due(past, name, limit, now))
 
 
 def _of_app(workspace: Workspace, app: str, ports: Ports, *, full: bool, only_due: bool) -> Iterator[Verified]:
-    backups = ports.catalogue.backups(app)
+    backups = stored(workspace, app, ports)
     slices = tuple(core.repositories(backups))
     if not slices:
         raise Refused("nothing was backed up yet", where=app, hint=f"first: tfheal backup run {app}")
@@ -88,7 +87,7 @@ def _of_app(workspace: Workspace, app: str, ports: Ports, *, full: bool, only_du
 
 
 def _of_repository(workspace: Workspace, app: str, name: str, ports: Ports, *, full: bool) -> Verification:
-    past, backups = ports.catalogue.verifications(app), ports.catalogue.backups(app)
+    past, backups = ports.catalogue.verifications(app), stored(workspace, app, ports)
     share = WHOLE if full else core.next_share(past, name)
     job = Job(ports.journal.new_id(), app, ports.writer, core.tasks(share))
     begun = Verification(app, name, ports.clock.now(), share, sound=False)

@@ -4,20 +4,40 @@ A *backup* of an app is all its data at one time: one restic snapshot for the fo
 for each dump. Its id is ours and so is its receipt time: what a slice says of times and names decides nothing.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
 from tfheal.base.exits import Exit
-from tfheal.model.names import Duration, Name, Size, Strict
+from tfheal.model.names import NAME_PATTERN, Duration, Size, Strict
+from tfheal.model.playbook import SettingName
 from tfheal.model.release import InstanceName
 
 STORE: Final = "store"  # the component that an app with backups has on its store slice
 FOLDERS: Final = "folders"  # what the snapshot of the folders is called; a dump is called as its playbook calls it
 State = Literal["running", "good", "partial", "suspect", "failed"]
+_ELSEWHERE: Final = r"^(/|sftp:|rest:|s3:|b2:|azure:|gs:|swift:|rclone:)[!-~]+$"
+_PASSWORD: Final = re.compile(r"//[^/@]*:[^/@]*@")
+
+
+def _target(written: str) -> str:
+    if not re.fullmatch(NAME_PATTERN, written) and not re.fullmatch(_ELSEWHERE, written):
+        msg = "a store is a slice, an absolute path, or an address of restic: sftp:, rest:, s3:, b2:, azure:, gs:, swift:, rclone:"
+        raise ValueError(msg)
+    return written
+
+
+Target = Annotated[
+    str,
+    AfterValidator(_target),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": pattern} for pattern in (NAME_PATTERN, _ELSEWHERE)]}),
+]
+Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Line = Annotated[str, StringConstraints(pattern=r"^[^\r\n]{0,1000}$")]
 
 
 class Keep(Strict):
@@ -32,7 +52,23 @@ class Keep(Strict):
 class AppBackup(Strict):
     """Where the backups of an app go, and how often."""
 
-    to: Name = Field(description="the store: another slice of the same owner, on which nothing of this app runs")
+    to: Target = Field(
+        description="the store: another slice of the same owner, on which nothing of this app runs; or a disk at a path of "
+        "each slice with data, or any address of restic"
+    )
+    variables: dict[Variable, Line] = Field(
+        default_factory=dict, description="what restic has to find in its environment for an address, and is no secret"
+    )
+    secrets: tuple[SettingName, ...] = Field(
+        default=(),
+        description="and what is one, given by `tfheal secret set`: restic finds each by its name in capitals",
+    )
+    host_key: str | None = Field(
+        default=None, pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/=]+$", description="of an sftp server, as `TYPE KEY`"
+    )
+    may_delete: bool = Field(
+        default=False, description="whether the owner lets us delete what is no longer kept, where `to` is no slice"
+    )
     every: Duration = Field(default=86_400.0, ge=60, description="how often `tfheal tick` makes one")
     keep: Keep = Field(default=Keep(), description="which ones are worth keeping; `backup list` shows why")
     drill: Duration = Field(
@@ -41,6 +77,24 @@ class AppBackup(Strict):
     upload_limit: Size | None = Field(
         default=None, description="the most bytes a second that go to the store; none: no limit"
     )
+
+    @property
+    def address(self) -> str:
+        """Return where it is if it is no slice, empty if it is one."""
+        return "" if re.fullmatch(NAME_PATTERN, self.to) else self.to
+
+    @model_validator(mode="after")
+    def _of_an_address(self) -> "AppBackup":
+        if _PASSWORD.search(self.to):
+            msg = "a password in the address is seen by all who read this file: name it under `secrets`"
+            raise ValueError(msg)
+        if not self.address and (self.variables or self.secrets or self.host_key or self.may_delete):
+            msg = "variables, secrets, host_key and may_delete are of a store that is no slice"
+            raise ValueError(msg)
+        if (self.host_key is None) == self.to.startswith("sftp:"):
+            msg = "an sftp server has a host_key, so that nobody stands between, and nothing else has one"
+            raise ValueError(msg)
+        return self
 
 
 class ServiceLevel(Strict):
@@ -128,6 +182,7 @@ class Repository:
 
     `host_keys` are the pinned ones of the store, each as `TYPE KEY`; key and password are plain text and go to nobody else.
     On the store itself it is a `folder`, and needs no way. `owner` is the password of a key that is made for the owner.
+    What is no slice of ours has an `url`, and perhaps `variables` that restic finds in its environment.
     """
 
     address: str
@@ -138,6 +193,8 @@ class Repository:
     password: str
     folder: str = ""
     owner: str = ""
+    url: str = ""
+    variables: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,27 @@ def test_secrets_are_in_no_argument() -> None:
     assert "LoadCredential=password:" in script
 
 
+def test_what_an_address_needs_is_in_no_argument() -> None:
+    """Variables travel as a credential of the unit, and are read there as they are, whatever is in them."""
+    value = """it's "$HOME" `id`"""
+    away = Repository(
+        "", 22, "", (), "k", "p", url="rest:http://[::1]:8000/x", variables=(("RESTIC_REST_PASSWORD", value),)
+    )
+    script = jobs.started(JOB, away, MARKER)
+    assert value not in script
+    assert "LoadCredential=variables:" in script
+    (line,) = (line for line in script.splitlines() if packed(f"RESTIC_REST_PASSWORD={value}\n") in line)
+    assert line.startswith("printf %s ")
+    reads = next(line for line in jobs._work(JOB, away).splitlines() if "read -r variable" in line)
+    reads = reads.replace('"$CREDENTIALS_DIRECTORY/variables"', "/dev/stdin")
+    shown = f"{reads}\nprintenv RESTIC_REST_PASSWORD"
+    for shell in ("dash", "bash"):
+        ran = subprocess.run(
+            [shell, "-c", shown], input=f"RESTIC_REST_PASSWORD={value}\n", capture_output=True, text=True, check=True
+        )
+        assert ran.stdout == f"{value}\n"
+
+
 @pytest.mark.parametrize("shell", ["dash", "bash"])
 def test_the_script_is_one_that_a_shell_reads(shell: str) -> None:
     """Both scripts, and what the unit runs, are sh; one that is cut anywhere does nothing."""

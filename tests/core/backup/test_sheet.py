@@ -50,6 +50,17 @@ def test_the_store_is_known_by_its_pins() -> None:
     )
 
 
+def test_an_address_is_taken_as_it_is() -> None:
+    """What is no slice is named as its owner wrote it, with what restic needs to be told, and without folders."""
+    there = Chest("acme-1", "s3:keeps.example/bucket/crm/acme-1", "hunter2", SOURCES)
+    away = replace(FACTS, pins=(), chests=(there,), address="s3:keeps.example/bucket", needs=("AWS_ACCESS_KEY_ID",))
+    text = sheet(away)
+    assert "RESTIC_REPOSITORY=s3:keeps.example/bucket/crm/acme-1\n" in text
+    assert "by `export`: AWS_ACCESS_KEY_ID." in text
+    assert "2001:db8" not in text
+    assert subprocess.run(["sh", "-n"], input="\n".join(commands(text)), text=True, check=True).returncode == 0
+
+
 def test_a_password_is_in_no_argument() -> None:
     """It is written by a builtin of the shell into a file that only the owner reads."""
     (line,) = (line for line in commands(sheet(FACTS)) if "hunter2" in line)

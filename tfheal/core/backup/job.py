@@ -17,7 +17,7 @@ from tfheal.model import paths
 from tfheal.model.backup import Repository
 
 REPLY_CAP: Final = 8 << 20
-_CREDENTIALS: Final = ("password", "owner", "key", "known_hosts")
+_CREDENTIALS: Final = ("password", "owner", "key", "known_hosts", "variables")
 LONGEST: Final = 12 * 3_600.0  # seconds; what takes longer does not fit into a night
 _CLEANED: Final = 900.0  # seconds for what runs after a job: many small files take long to delete
 _ERRORS: Final = 4_000  # bytes of a task's stderr
@@ -48,6 +48,29 @@ _NEAR: Final = """\
 r() { restic -r "$repository" --no-cache --json "$@"; }
 reach() { [ -d "$repository" ] || { printf '%s\\n' "$repository is not there" >&2; return 1; }; }
 owned() { chown -R --reference="$repository" "$repository/$1"; }
+"""
+# A dead address is tried by restic for a quarter of an hour, in silence. Below a path that is no disk of its own nothing is
+# made: it would go onto the very disk that the data is on, where a disk is not mounted.
+_AWAY: Final = """\
+way="-F /dev/null -i $CREDENTIALS_DIRECTORY/key -o UserKnownHostsFile=$CREDENTIALS_DIRECTORY/known_hosts"
+way="$way -o HostKeyAlias=store -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -o BatchMode=yes -o LogLevel=ERROR"
+way="$way -o ServerAliveInterval=15 -o ServerAliveCountMax=4 -o ConnectTimeout=3"
+case $repository in sftp:*) ;; *) way= ;; esac
+while IFS= read -r variable; do export "$variable"; done <"$CREDENTIALS_DIRECTORY/variables"
+r() { restic -r "$repository" ${way:+-o "sftp.args=$way"} --json "$@"; }
+disk() {
+  [ -d "$base" ] && [ "$(stat -c %d "$base")" != "$(stat -c %d /)" ] && return
+  printf '%s\n' "$base is no disk of its own: it is not there, or not mounted" >&2
+  return 1
+}
+reach() {
+  case $repository in /*) disk; return ;; esac
+  said=$(timeout 20 restic -r "$repository" ${way:+-o "sftp.args=$way"} --json --no-lock cat config 2>&1 >/dev/null)
+  case $? in 0 | 10 | 11 | 12) return 0 ;; 124) said="it does not answer within 20 s" ;; esac
+  printf '%s\n' "$said" >&2
+  return 1
+}
+owned() { :; }
 """
 _WORK: Final = """\
 export RESTIC_PASSWORD_FILE="$CREDENTIALS_DIRECTORY/password" RESTIC_PROGRESS_FPS=1 HOME=/nonexistent
@@ -139,6 +162,7 @@ def started(job: Job, repository: Repository, marker: str) -> str:
         "owner": repository.owner,
         "key": repository.key,
         "known_hosts": "".join(f"store {key}\n" for key in repository.host_keys),
+        "variables": "".join(f"{name}={value}\n" for name, value in repository.variables),
         "work": _work(job, repository),
         "id": f"{job.id}\n",
         "who": f"{untrusted.line(job.who, 200)}\n",
@@ -218,9 +242,9 @@ def _work(job: Job, repository: Repository) -> str:
     runs = "".join(f"run {index} {'needed' if task.needed else 'goes-on'}\n" for index, task in enumerate(job.tasks))
     login = f"{repository.user}@{repository.address}"
     values = f"folder={_folder(job.app)} port={repository.port} login={sh.quote(login)}\n"
-    values += f"repository={sh.quote(repository.folder)}\n"
+    values += f"repository={sh.quote(repository.url or repository.folder)} base={sh.quote(repository.folder)}\n"
     cache = f"export RESTIC_CACHE_DIR=/var/cache/tfheal/{job.app}\n"
-    way = _NEAR if repository.folder else _FAR
+    way = _AWAY if repository.url else _NEAR if repository.folder else _FAR
     return PRELUDE + values + cache + way + _WORK + functions + runs
 
 

@@ -22,13 +22,13 @@ RECOVERY SHEET of the app {app}, for its owner {owner}
 made {made} by {provider}
 
 Keep it where neither the provider nor your machines can lose it. Who has it, and a way to the store, reads all your data.
-The backups are ordinary restic repositories on {store}, a machine of yours. Each opens by the password below, which
+The backups are ordinary restic repositories {kept}. Each opens by the password below, which
 the provider does not keep. tfheal is not needed.
 
-Do this on any Linux machine whose root may log in as root on {store} by SSH, in an empty folder with enough room.
+Do this on any Linux machine {machine}, in an empty folder with enough room.
 The indented lines are commands of a shell; the text between them is for you.
 
-1. restic 0.17 or newer (Debian 13 has it), the host key of {store}, and how it is reached.
+1. restic 0.17 or newer (Debian 13 has it), and how {store} is reached.{needs}
 
     command -v restic >/dev/null || apt-get install -y restic
     umask 077
@@ -48,8 +48,7 @@ Good to know
   into, look at the list and write the id of a snapshot in place of `latest`.
 - As root, files come back with their owners by number. Put them where they were, at the paths under ./restored/SLICE.
 - `restic -o "$store" check --read-data` reads everything that is stored and says whether it is whole.
-- On {store} itself the repositories are the folders {folders}.
-- The provider has keys of its own to the same repositories. A key that is removed may have been copied before: whoever
+{folders}- The provider has keys of its own to the same repositories. A key that is removed may have been copied before: whoever
   wants the provider out for good copies everything into a new repository: `tfheal backup revoke-provider` says how.
 - A lost or shown password: `tfheal backup owner-key {app} --new` makes another, and this one opens nothing any more.
 """
@@ -67,7 +66,10 @@ class Chest:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a sheet is about: the app, its store with the pinned host keys, and the repositories there."""
+    """What a sheet is about: the app, its store with the pinned host keys, and the repositories there.
+
+    Where the store is no slice it has an `address`, and `needs` variables that its owner has.
+    """
 
     app: str
     owner: str
@@ -76,15 +78,38 @@ class Facts:
     store: Slice
     pins: tuple[str, ...]
     chests: tuple[Chest, ...]
+    address: str = ""
+    needs: tuple[str, ...] = ()
 
 
 def sheet(facts: Facts) -> str:
     """Given what it is about, return the sheet: text whose lines with four spaces in front are commands."""
-    words = {"app": facts.app, "owner": facts.owner, "provider": facts.provider, "store": facts.store.name}
+    store = facts.address or facts.store.name
+    words = {"app": facts.app, "owner": facts.owner, "provider": facts.provider, "store": store}
     pins = sh.join(*(f"{STORE} {pin}" for pin in facts.pins))
-    parts = [_HEAD.format(made=rfc3339(facts.made), pins=pins, sftp=SFTP, **words)]
+    parts = [_HEAD.format(made=rfc3339(facts.made), pins=pins, sftp=SFTP, **words, **_whereabouts(facts, store))]
     parts += ["".join(_chest(facts, number, one)) for number, one in enumerate(facts.chests, start=2)]
-    return "".join([*parts, _TAIL.format(folders=", ".join(one.folder for one in facts.chests), **words)])
+    folders = ", ".join(one.folder for one in facts.chests)
+    where = "" if facts.address else f"- On {store} itself the repositories are the folders {folders}.\n"
+    return "".join([*parts, _TAIL.format(folders=where, **words)])
+
+
+def _whereabouts(facts: Facts, store: str) -> dict[str, str]:
+    """Return how a sheet says where the repositories are, from where they are reached, and what that needs."""
+    if not facts.address:
+        machine = f"whose root may log in as root on {store} by SSH"
+        return {"kept": f"on {store}, a machine of yours", "machine": machine, "needs": ""}
+    needs = (
+        f"\n   First tell restic what you were given for it, by `export`: {', '.join(facts.needs)}."
+        if facts.needs
+        else ""
+    )
+    return {"kept": f"at {store}", "machine": "from which that is reached", "needs": needs}
+
+
+def place(facts: Facts, chest: Chest) -> str:
+    """Given what a sheet is about and one of its repositories, return restic's address of it, as its owner reaches it."""
+    return chest.folder if facts.address else location(facts.store, chest.folder)
 
 
 def location(store: Slice, folder: str) -> str:
@@ -99,7 +124,7 @@ def _chest(facts: Facts, number: int, chest: Chest) -> Iterator[str]:
         number=number,
         slice=chest.slice,
         password=sh.quote(chest.password),
-        url=sh.quote(location(facts.store, chest.folder)),
+        url=sh.quote(place(facts, chest)),
     )
     for source in chest.sources:
         which = sh.join(*(word for path in source.paths for word in ("--path", path)))
