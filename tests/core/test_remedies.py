@@ -30,7 +30,8 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def freed(machine: Path, app: str = "notes") -> str:
     """Free the disk, in a place of its own, and return which programs were called."""
     (step,) = remedies.free_disk(app, 0.95)
-    script = step.apply.replace("/opt/tfheal/", f"{machine}/opt/")
+    script = step.apply.replace("/opt/tfheal/", f"{machine}/opt/").replace("PATH=/usr", f"PATH={machine}/bin:/usr")
+    script = script.replace("/etc/containers/systemd", f"{machine}/units")
     assert ran(f"PATH={machine}/bin:$PATH\n{script}").returncode == 0
     return (machine / "counted").read_text()
 
@@ -69,6 +70,30 @@ def test_the_newest_that_is_known_good_stays(machine: Path) -> None:
     (machine / "state/notes/web/good").write_text("good\nolder\n")
     freed(machine)
     assert sorted(path.name for path in ours.iterdir()) == ["good", "now"]
+
+
+def test_images_that_no_unit_names_and_no_release_goes_back_to_are_removed(machine: Path) -> None:
+    """Of those that we made: another app's while its lock is held, and a stranger's, are left alone."""
+    records = machine / "state/site/web/images/tfheal-site-web"
+    records.mkdir(parents=True)
+    for tag in ("now", "good", "older", "old"):
+        (records / tag).write_text("sha256:1\n")
+    (machine / "state/site/web/good").write_text("tree good\nolder\n")
+    (machine / "units").mkdir()
+    (machine / "units/tfheal-site-web.container").write_text("[Container]\nImage=localhost/tfheal-site-web:now\n")
+    podman = machine / "bin/podman"
+    podman.write_text(f'#!/bin/sh\necho "podman $*" >>{machine}/counted\n')
+    podman.chmod(0o755)
+    with (machine / "run/site.lock").open("w") as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        freed(machine)
+        assert sorted(path.name for path in records.iterdir()) == ["good", "now", "old", "older"]
+    freed(machine)
+    assert sorted(path.name for path in records.iterdir()) == ["good", "now"]
+    removed = [
+        line for line in (machine / "counted").read_text().splitlines() if line.startswith("podman rmi localhost")
+    ]
+    assert removed == ["podman rmi localhost/tfheal-site-web:old", "podman rmi localhost/tfheal-site-web:older"]
 
 
 def test_what_a_run_is_just_putting_there_stays(machine: Path) -> None:

@@ -112,6 +112,7 @@ def test_a_container_whose_unit_is_in_disorder_is_healed(site: RunningLab) -> No
     named = f"podman images --format '{{{{.Repository}}}}:{{{{.Tag}}}}' | grep -F {UNIT}"
     other = f"was=$({named}); tar -c -C /etc hostname | podman import --quiet - other && podman tag other $was"
     is_healed(site, other, "drift", "redeploy")
+    site.on("s1", "podman rmi other")
 
 
 @pytest.mark.long
@@ -223,3 +224,39 @@ def test_an_image_is_built_in_stages_and_by_commands(site: RunningLab) -> None:
     site.run("remove", "stages", "--yes")
     site.on("s1", "podman rmi base")
     (site.workspace / "apps/stages.yaml").unlink()
+
+
+@pytest.mark.long
+def test_faults_of_a_container_s_unit_land_and_are_healed(site: RunningLab) -> None:
+    """Its unit is made by a generator, from a file elsewhere: that one is masked, spoiled and deleted; to disable is nothing."""
+    site.run("deploy", "site")
+    site.on("s1", f"echo 'a page of the owner' >{PAGES}/kept.html")
+    assert "not enabled" in site.do("break", "s1", "disable-service", "--app", "site", check=5)["error"]["why"]
+    for fault in ("mask-service", "corrupt-unit", "delete-unit"):
+        assert UNIT in site.do("break", "s1", fault, "--app", "site")["detail"]
+        is_healed(site, ":", "drift", "redeploy")
+        site.do("mend", "s1")
+        assert document(site, "status")["health"] == "healthy"
+        site.do("break", "s1", fault, "--app", "site")
+        site.do("mend", "s1")
+        assert document(site, "status")["health"] == "healthy"
+
+
+@pytest.mark.long
+def test_a_full_disk_is_freed_of_images_that_nobody_needs(site: RunningLab) -> None:
+    """An older one that no release goes back to; the one that runs, and what a stranger keeps, with and without a name, stay."""
+    site.run("deploy", "site")
+    site.on("s1", f"echo 'a page of the owner' >{PAGES}/kept.html")
+    running = site.on("s1", f"podman images --quiet --no-trunc localhost/{UNIT}")
+    made = "tar -c -C /etc {} | podman import --quiet -"
+    records = f"/var/lib/tfheal/site/web/images/{UNIT}"
+    site.on("s1", f"{made.format('hostname')} localhost/{UNIT}:old >{records}/old")
+    site.on("s1", f"{made.format('hosts')}; {made.format('passwd')} localhost/stranger")
+    assert len(site.on("s1", "podman images --all --quiet").split()) == 4
+    site.do("break", "s1", "fill-disk")
+    assert actions(document(site, "heal", "--auto")) == [("free-disk", "done")]
+    site.do("mend", "s1")
+    assert site.on("s1", f"podman images --quiet --no-trunc localhost/{UNIT}") == running
+    assert len(site.on("s1", "podman images --all --quiet").split()) == 3
+    site.on("s1", "podman rmi stranger; podman image prune --force")
+    assert actions(document(site, "heal", "--auto")) == []

@@ -50,7 +50,7 @@ def discard(release: Release) -> tuple[Step, ...]:
 
 
 def free_disk(app: str, full_share: float) -> tuple[Step, ...]:
-    """Given the app that acts and the used share that counts as full, return the step that frees caches, journals and old releases.
+    """Given the app that acts and the used share that counts as full, return the step that frees caches, journals, old releases and images.
 
     The owner's data is never touched, nor what another run is just putting there.
     """
@@ -86,6 +86,8 @@ for home in /opt/tfheal/*/*/; do
     done
   ) 8>>"{paths.RUN}/$other.lock"
 done
+( {container.freed(app)}
+) 2>&1 | tail -n 3
 exit 0
 """
     step = Step(id="free-disk", check=check, apply=apply, remove=None, timeout=120, check_timeout=10, effect="nothing")

@@ -141,6 +141,31 @@ command -v podman >/dev/null || exit 0
 podman rm --force --ignore "$stem" >/dev/null || :
 podman rmi --force "$family:$tag" >/dev/null 2>&1 || :
 """
+# Of what we made, all but the image that the unit names and those of the newest release that is known good.
+_FREED: Final = f"""{_FORGET}
+cd "$states" 2>/dev/null && command -v podman >/dev/null || exit 0
+for unit in */*/images/*/; do
+    [ -d "$unit" ] || continue
+    stem=${{unit%/}} stem=${{stem##*/}} home=${{unit%/images/*}} other=${{unit%%/*}} records=${{unit%/}}
+    (
+        [ "$other" = "$app" ] || flock -n 8 || exit 0
+        now=$(sed -n 's/^Image=//p' "$folder/$stem.container" 2>/dev/null) || :
+        [ -n "$now" ] || exit 0
+        family=${{now%:*}} good=$(head -n 1 "$home/good" 2>/dev/null) || :
+        for tag in "$records"/*; do
+            tag=${{tag##*/}}
+            [ "$tag" != "${{now##*:}}" ] || continue
+            case " $good " in *" $tag "*) continue ;; esac
+            [ ! -f "$records/$tag" ] || forget "$tag"
+        done
+    ) 8>>"$locks/$other.lock"
+done
+"""
+
+
+def freed(app: str) -> str:
+    """Given the app that acts, return sh that removes images that no container uses and no release goes back to."""
+    return apply_script(_FREED, app=app, states=paths.STATE, folder=_FOLDER, locks=paths.RUN)
 
 
 def step(container: Container, release: Release) -> Step:

@@ -50,9 +50,15 @@ systemctl --quiet disable "$unit"
     ),
 )
 
-_SAVE_UNIT: Final = f'[ -f {_FILE} ] || {{ echo "no unit file {_FILE}" >&2; exit 1; }}\ntar -C {_FOLDER} -cf - "$unit"'
-_PUT_UNIT_BACK: Final = f"""rm -f {_FILE}
-tar -C {_FOLDER} -xpf -
+# The unit of a container is made by systemd's generators from a file elsewhere, which is then what is spoiled.
+_FIND: Final = f"""file={_FILE}
+[ -e "$file" ] || [ -L "$file" ] || file=/etc/containers/systemd/${{unit%.service}}.container
+"""
+_SAVE_UNIT: Final = f"""{_FIND}[ -f "$file" ] || {{ echo "no unit file {_FOLDER}/$unit" >&2; exit 1; }}
+tar -C / -cf - "${{file#/}}"
+"""
+_PUT_UNIT_BACK: Final = """rm -f "$file"
+tar -C / -xpf -
 systemctl daemon-reload
 """
 
@@ -73,7 +79,7 @@ ln -sf /dev/null {_FILE}
 systemctl daemon-reload
 """,
         seen=f'[ "$(systemctl show -P LoadState "$unit")" = masked ] && echo "$unit is masked, and {STATE}"',
-        mend=f"""[ "$(readlink {_FILE})" = /dev/null ] || exit 0
+        mend=f"""{_FIND}[ "$(readlink "$file")" = /dev/null ] || exit 0
 {_PUT_UNIT_BACK}{START}""",
     ),
 )
@@ -90,15 +96,15 @@ CORRUPT_UNIT: Final = of_scripts(
     ),
     Scripts(
         save=_SAVE_UNIT,
-        put=f"""systemctl kill --signal=KILL "$unit" 2>/dev/null || true
-printf '[Service]\nExecStart={_GARBAGE}\n' > {_FILE}
+        put=f"""{_FIND}systemctl kill --signal=KILL "$unit" 2>/dev/null || true
+printf '[Service]\nExecStart={_GARBAGE}\n' > "$file"
 systemctl daemon-reload
 systemctl stop "$unit" 2>/dev/null || true
 """,
-        seen=f"""grep -qsF '{_GARBAGE}' {_FILE} && [ "$(systemctl show -P SubState "$unit")" != running ] &&
+        seen=f"""{_FIND}grep -qsF '{_GARBAGE}' "$file" && [ "$(systemctl show -P SubState "$unit")" != running ] &&
 echo "$unit is $(systemctl show -P LoadState "$unit"), and {STATE}"
 """,
-        mend=f"""grep -qsF '{_GARBAGE}' {_FILE} || exit 0
+        mend=f"""{_FIND}grep -qsF '{_GARBAGE}' "$file" || exit 0
 {_PUT_UNIT_BACK}{START}""",
     ),
 )
@@ -114,13 +120,13 @@ DELETE_UNIT: Final = of_scripts(
     ),
     Scripts(
         save=_SAVE_UNIT,
-        put=f"""systemctl stop "$unit"
-rm -f {_FILE}
+        put=f"""{_FIND}systemctl stop "$unit"
+rm -f "$file"
 systemctl daemon-reload
 """,
-        seen=f"""[ ! -e {_FILE} ] && [ "$(systemctl show -P LoadState "$unit")" = not-found ] && echo "$unit is not found"
+        seen=f"""{_FIND}[ ! -e "$file" ] && [ "$(systemctl show -P LoadState "$unit")" = not-found ] && echo "$unit is not found"
 """,
-        mend=f"""[ ! -e {_FILE} ] || exit 0
+        mend=f"""{_FIND}[ ! -e "$file" ] || exit 0
 {_PUT_UNIT_BACK}{START}""",
     ),
 )
