@@ -15,6 +15,9 @@ BackupId = Annotated[str, typer.Argument(metavar="BACKUP", help="Its id, or the 
 def run(
     selectors: Selectors = None,
     excluded: Except = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Read every file again, also those that look as they did the last time.")
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
     workspace: Folder = None,
@@ -29,7 +32,7 @@ def run(
     with wiring.wired(workspace, quiet=quiet or json) as hands:
         names = selected(hands.workspace, selectors or (), excluded or ())
         apps = flow.with_backups(hands.workspace, names, named=bool(selectors))
-        results = flow.backup(hands.workspace, apps, hands.ports, hands.limits)
+        results = flow.backup(hands.workspace, apps, hands.ports, hands.limits, full=full)
         code = int(winning(result.exit for result in results))
         document = made_document(results, hands.trips.total)
         output.give("backup-run", document, lambda _: made_words(results), as_json=json, code=code)

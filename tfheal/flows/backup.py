@@ -37,6 +37,7 @@ class _Taking:
     backup: Backup
     sources: Mapping[str, tuple[Source, ...]]
     history: tuple[Backup, ...]
+    full: bool = False
 
 
 def with_backups(workspace: Workspace, apps: tuple[str, ...], *, named: bool) -> tuple[str, ...]:
@@ -49,15 +50,21 @@ def with_backups(workspace: Workspace, apps: tuple[str, ...], *, named: bool) ->
     return wanted
 
 
-def backup(workspace: Workspace, apps: tuple[str, ...], ports: Ports, limits: Limits) -> tuple[Made, ...]:
-    """Given apps that want backups, make one of each; what an earlier run left under way is read to its end first."""
+def backup(
+    workspace: Workspace, apps: tuple[str, ...], ports: Ports, limits: Limits, *, full: bool = False
+) -> tuple[Made, ...]:
+    """Given apps that want backups, make one of each; what an earlier run left under way is read to its end first.
+
+    `full` reads every file again, whatever is known of it.
+    """
     record = ports.journal.begin_run("backup " + " ".join(apps), ports.clock.now()).id
     results = []
     for app in apps:
         try:
             with ports.leases.hold(lease_of(app), "backup run", record):
                 _collect(workspace, app, ports, limits)
-                results.append(Made(app, _taken(_taking(workspace, app, ports), limits)))
+                taking = replace(_taking(workspace, app, ports), full=full)
+                results.append(Made(app, _taken(taking, limits)))
                 keep(workspace, app, ports)
         except Refused as refusal:
             results.append(Made(app, refused=str(refusal)))
@@ -203,7 +210,7 @@ def _job(taking: _Taking, name: str) -> Job:
     spec = taking.workspace.apps[taking.backup.app].backup
     limit = spec.upload_limit if spec else None
     tags = {"app": taking.backup.app, "backup": taking.backup.id}
-    tasks = capture.tasks(taking.sources[name], name, tags, limit)
+    tasks = capture.tasks(taking.sources[name], name, tags, limit, full=taking.full)
     return Job(taking.backup.id, taking.backup.app, taking.ports.writer, tasks)
 
 

@@ -2,10 +2,10 @@
 
 from tfheal.core.backup import restore as core
 from tfheal.core.backup.job import Job
+from tfheal.core.stores import keeper
 from tfheal.flows.repository import lease_of, replied, run_on_store
 from tfheal.flows.restore import Wish, planned
 from tfheal.flows.rungs import HealRun
-from tfheal.model.backup import STORE
 from tfheal.model.release import InstanceName
 
 _LONGEST = 12 * 3_600.0
@@ -20,4 +20,4 @@ def read_on_store(run: HealRun, name: InstanceName) -> None:
     job = Job(ports.journal.new_id(), app, ports.writer, core.read_tasks(parts), longest=_LONGEST)
     with ports.leases.hold(lease_of(app), "heal", run.run):
         replies = run_on_store(run.workspace, job, name.slice, ports)
-    replied(replies, core.READ_BACK, run.workspace.apps[app].place[STORE][0])
+    replied(replies, core.READ_BACK, keeper(run.workspace, app).slice)

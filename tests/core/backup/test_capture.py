@@ -125,3 +125,10 @@ def test_a_dump_that_is_cut_in_a_pipe_fails() -> None:
     assert "--stdin-from-command -- bash -e -o pipefail -c 'dump | gzip'" in task.script
     with pytest.raises(UsageError, match="holds a secret"):
         capture.tasks([Source("db/all", command="dump -p⟦secret:word:1⟧")], "s1", {})
+
+
+def test_a_full_one_reads_every_file() -> None:
+    """Restic is told to look into files that seem unchanged only where that is asked for."""
+    usual, full = (capture.tasks([FILES], "s1", {}, full=asked)[-1].script for asked in (False, True))
+    assert "--force" not in usual
+    assert " --force /srv/tfheal/files/web" in full

@@ -84,15 +84,22 @@ def sources(releases: Iterable[Release]) -> tuple[Source, ...]:
 
 
 def tasks(
-    found: Iterable[Source], slice_name: str, tags: Mapping[str, str], upload_limit: int | None = None
+    found: Iterable[Source],
+    slice_name: str,
+    tags: Mapping[str, str],
+    upload_limit: int | None = None,
+    *,
+    full: bool = False,
 ) -> tuple[Task, ...]:
     """Given what to take on a slice, the tags of its snapshots and the most bytes a second, return the tasks of the job.
 
+    `full` reads every file again, also one whose size and times are those of the last backup.
     Raise UsageError for a dump whose command holds a secret: it would be in the list of processes.
     """
     options = [word for key, value in tags.items() for word in ("--tag", f"{key}={value}")]
     options += ["--host", slice_name, "--retry-lock", "10m"]
     options += ["--limit-upload", str(max(1, upload_limit // 1024))] if upload_limit else []
+    options += ["--force"] if full else []
     return (
         REACH,
         Task(INIT, _INIT, needed=True),
