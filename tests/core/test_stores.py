@@ -6,7 +6,7 @@ import pytest
 from workspaces import write_workspace
 
 from tfheal.core.release import Blueprint, releases
-from tfheal.core.stores import keeper, public_name, sources, url
+from tfheal.core.stores import guarded, keeper, public_name, sources, url
 from tfheal.edge.files import WorkspaceFiles
 from tfheal.edge.templates import JinjaTemplates
 from tfheal.model.release import Release
@@ -64,8 +64,11 @@ def test_a_key_opens_one_folder_and_nothing_else(made: dict[str, Release]) -> No
     keys = next(one for one in made["shelf/store@a3"].resources if isinstance(one, File))
     lines = (keys.content or "").splitlines()
     for line, name in zip(lines, ("a1", "a2"), strict=True):
-        assert line.startswith('restrict,command="exec /usr/bin/rclone serve restic --stdio --append-only ')
-        assert f'/srv/tfheal/shelf/store/{name}" ' in line
+        folder = f"/srv/tfheal/shelf/store/{name}"
+        assert line.startswith(
+            f'restrict,command="{guarded(folder)}/usr/bin/rclone serve restic --stdio --append-only '
+        )
+        assert f'{folder}" ' in line
 
 
 def test_slices_with_data_get_what_backups_need(made: dict[str, Release]) -> None:

@@ -170,6 +170,55 @@ def accept(backup: BackupId, json: Json = False, workspace: Folder = None) -> No
 
 
 @backup_app.command()
+def prune(
+    selectors: Selectors = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Only say what would be deleted.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Answer the question with yes.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    workspace: Folder = None,
+) -> int:
+    """Delete, on the store, the backups that no rule keeps any more; never where what is stored is damaged."""
+    from tfheal.cli import asking, output, wiring
+    from tfheal.core.select import selected
+    from tfheal.flows import backup
+    from tfheal.flows import prune as flow
+    from tfheal.render import prune as words
+
+    with wiring.wired(workspace, quiet=quiet or json) as hands:
+        names = selected(hands.workspace, selectors or ())
+        apps = backup.with_backups(hands.workspace, names, named=bool(selectors))
+        results = flow.planned(hands.workspace, apps, hands.ports)
+        told = words.planned_words(results)
+        if not plan:
+            asking.agreed(f"{told}\ndelete what may go?", yes=yes or not flow.code(results))
+            results = flow.prune(hands.workspace, apps, hands.ports)
+        document, code = words.pruned_document(results, hands.trips.total), flow.code(results)
+        output.give("backup-prune", document, lambda _: words.pruned_words(results, plan=plan), as_json=json, code=code)
+    return code
+
+
+@backup_app.command()
+def forget(
+    backup: BackupId,
+    why: Annotated[str, typer.Option("--why", metavar="TEXT", help="Why; it goes into the owner's journal too.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Answer the question with yes.")] = False,
+    json: Json = False,
+    workspace: Folder = None,
+) -> None:
+    """Erase a backup for its owner: from now on it is not used, and the next prune deletes what only it holds."""
+    from tfheal.cli import asking, output, wiring
+    from tfheal.flows import prune as flow
+    from tfheal.flows.backup import one
+    from tfheal.render.backup import backup_document, backup_words
+
+    with wiring.wired(workspace, quiet=json) as hands:
+        asking.agreed(f"erase {one(backup, hands.ports).id}? it does not come back", yes=yes)
+        found = flow.forget(hands.workspace, backup, why, hands.ports)
+        output.give("backup-forget", backup_document(found), lambda _: backup_words(found), as_json=json, code=0)
+
+
+@backup_app.command()
 def owner_key(
     app: Annotated[str, typer.Argument(metavar="APP", help="The app.")],
     new: Annotated[bool, typer.Option("--new", help="Another key; the former one opens nothing any more.")] = False,

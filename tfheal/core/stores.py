@@ -2,8 +2,9 @@
 
 On the store slice each slice with data of the app has a key and a folder of its own. The key opens no shell and no port:
 it starts `rclone serve restic --append-only` on that folder and nothing else, so a slice that was broken into can add to
-its own repository, and can neither delete from it nor see another. What is no slice but an address of restic is nobody's
-component: its owner runs it, and each slice has a repository below it.
+its own repository, and can neither delete from it nor see another. Whatever serves a folder holds a shared lock on it: who
+takes the exclusive one shuts the key out for that time, and the kernel lets it in again however that ends. What is no slice
+but an address of restic is nobody's component: its owner runs it, and each slice has a repository below it.
 """
 
 from collections.abc import Iterator
@@ -20,7 +21,8 @@ from tfheal.model.resources import Directory, File, Packages, Resource, User
 from tfheal.model.workspace import PlaybookFolder, Workspace
 
 NEEDED: Final = ("restic", "openssh-client")  # on a slice with data
-_SERVES: Final = "exec /usr/bin/rclone serve restic --stdio --append-only --config= --cache-dir=/nonexistent"
+SHUT_OUT: Final = 75  # what a key gets that is shut out (EX_TEMPFAIL of sysexits.h)
+_SERVES: Final = "/usr/bin/rclone serve restic --stdio --append-only --config= --cache-dir=/nonexistent"
 _READY: Final = """\
 said=$(rclone version 2>&1) || { printf '%s\\n' "$said" | tail -n 1; exit 1; }
 [ -d {{ data }} ] || { echo 'the folder of the repositories is gone'; exit 1; }
@@ -59,6 +61,11 @@ def keeper(workspace: Workspace, app: str) -> InstanceName:
     elsewhere = spec.backup is None or spec.backup.address
     place = sources(spec, workspace.folder(app).playbook) if elsewhere else spec.place[STORE]
     return InstanceName(app, STORE, place[0])
+
+
+def guarded(folder: str) -> str:
+    """Given a repository's folder, return how its command begins where its key can be shut out."""
+    return f"exec /usr/bin/flock --shared --nonblock --no-fork --conflict-exit-code {SHUT_OUT} {folder} "
 
 
 def holds_data(component: Component) -> bool:
@@ -133,7 +140,8 @@ def _resources(clients: tuple[str, ...]) -> Iterator[Resource]:
 
 def _line(client: str) -> str:
     """Return the line that lets the key of a slice in, for one command on one folder."""
-    return f'restrict,command="{_SERVES} {{{{ data }}}}/{sh.quote(client)}" {{{{ secrets.{public_name(client)} }}}}'
+    folder = f"{{{{ data }}}}/{sh.quote(client)}"
+    return f'restrict,command="{guarded(folder)}{_SERVES} {folder}" {{{{ secrets.{public_name(client)} }}}}'
 
 
 def _plain(slice_name: str) -> str:

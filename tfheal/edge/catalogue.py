@@ -9,6 +9,7 @@ from tfheal.edge.journal import SqliteJournal
 from tfheal.edge.rows import moment, moment_or_none, written, written_or_none
 from tfheal.model.backup import Backup, Part
 from tfheal.model.drill import Drill, DrillStep
+from tfheal.model.pruning import Pruning
 from tfheal.model.verification import Verification
 
 
@@ -33,6 +34,7 @@ class JournalCatalogue:
                 held=int(backup.held),
                 drilled=written_or_none(backup.drilled),
                 detail=untrusted.text(backup.detail),
+                let_go=written_or_none(backup.let_go),
             )
             self._database.change("drop_backup_parts", backup=backup.id)
             for position, part in enumerate(backup.parts):
@@ -86,6 +88,25 @@ class JournalCatalogue:
         """Return what reading the repositories (of one app) came to, oldest first."""
         return [_verification(row) for row in self._database.rows("verifications", app=app)]
 
+    def put_pruning(self, pruning: Pruning) -> None:
+        """Add a run that deletes backups, or replace what is known of the one with its id."""
+        with self._database.atomic():
+            self._database.change(
+                "put_pruning",
+                id=pruning.id,
+                app=pruning.app,
+                at=written(pruning.at),
+                state=pruning.state,
+                backups=json.dumps(pruning.backups),
+                freed=pruning.freed,
+                detail=untrusted.text(pruning.detail),
+            )
+
+    def last_pruning(self, app: str) -> Pruning | None:
+        """Return the last run that was to delete backups of an app, None if there was none."""
+        rows = self._database.rows("last_pruning", app=app)
+        return next((_pruning(row) for row in rows), None)
+
 
 def _drill(row: Row) -> Drill:
     steps = tuple(DrillStep(**step) for step in json.loads(row["steps"]))
@@ -112,6 +133,18 @@ def _verification(row: Row) -> Verification:
         unknown=row["unknown"],
         detail=row["detail"],
         touched=tuple(json.loads(row["touched"])),
+    )
+
+
+def _pruning(row: Row) -> Pruning:
+    return Pruning(
+        id=row["id"],
+        app=row["app"],
+        at=moment(row["at"]),
+        state=row["state"],
+        backups=tuple(json.loads(row["backups"])),
+        freed=row["freed"],
+        detail=row["detail"],
     )
 
 
@@ -155,4 +188,5 @@ def _backup(row: Row, parts: tuple[Part, ...]) -> Backup:
         held=bool(row["held"]),
         drilled=moment_or_none(row["drilled"]),
         detail=row["detail"],
+        let_go=moment_or_none(row["let_go"]),
     )

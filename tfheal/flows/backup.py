@@ -20,7 +20,7 @@ from tfheal.flows.ledger import keep
 from tfheal.flows.pauses import check
 from tfheal.flows.releases import by_slice, expected, in_use
 from tfheal.flows.repository import follow, lease_of, replied, run
-from tfheal.model.backup import STORE, Ages, Backup, Keep, Listed, Made, Part, State
+from tfheal.model.backup import GONE, STORE, Ages, Backup, Keep, Listed, Made, Part, State
 from tfheal.model.inventory import Slice
 from tfheal.model.ports import Ports
 from tfheal.model.record import AWAITING
@@ -73,11 +73,11 @@ def backup(
 
 
 def listed(workspace: Workspace, apps: tuple[str, ...], ports: Ports) -> Listed:
-    """Given apps, return their backups, newest first, and why each is kept."""
+    """Given apps, return their backups, newest first, and why each is kept; of one that was erased nothing is left."""
     found: list[Backup] = []
     reasons: dict[str, tuple[str, ...]] = {}
     for app in apps:
-        of_app = ports.catalogue.backups(app)
+        of_app = [backup for backup in ports.catalogue.backups(app) if backup.state != "erased"]
         spec = workspace.apps[app].backup
         found += of_app
         reasons |= kept(of_app, spec.keep if spec else Keep())
@@ -130,6 +130,8 @@ def entries(
     workspace: Workspace, found: Backup, path: str, ports: Ports, limits: Limits
 ) -> dict[str, tuple[Entry, ...]]:
     """Given a backup and a folder, return what is right in that folder, by the part of the backup that has it."""
+    if found.state in GONE:
+        raise Refused("nothing of it can be seen any more", where=found.id, why=f"it is {found.state}: {found.detail}")
     parts = [part for part in found.parts if part.snapshot]
     result: dict[str, tuple[Entry, ...]] = {}
     for part in parts:

@@ -6,7 +6,7 @@ What the store knows is taken over before anything is written there: a colleague
 
 from tfheal.base.errors import Refused, TfhealError, UsageError
 from tfheal.base.exits import winning
-from tfheal.core.backup import capture, ledger
+from tfheal.core.backup import capture, ledger, prune
 from tfheal.core.backup.job import Job
 from tfheal.core.stores import keeper, sources
 from tfheal.flows.repository import lease_of, replied, run_on_store
@@ -23,6 +23,7 @@ def keep(workspace: Workspace, app: str, ports: Ports) -> None:
 
     A store that is no slice of ours keeps repositories and nothing else.
     """
+    mark(workspace, app, ports)
     if STORE not in workspace.apps[app].place:
         return
     try:
@@ -37,6 +38,13 @@ def keep(workspace: Workspace, app: str, ports: Ports) -> None:
         _trip(workspace, app, ledger.keep_script(app, sealed, marker, aside), marker, ports)
     except TfhealError as error:
         ports.reporter.say(f"{app}: the catalogue is not on the store yet: {error}")
+
+
+def mark(workspace: Workspace, app: str, ports: Ports) -> None:
+    """Given an app, note since when no rule keeps its backups: from then on they stay for the grace."""
+    if spec := workspace.apps[app].backup:
+        for backup in prune.marked(ports.catalogue.backups(app), spec.keep, ports.clock.now()):
+            ports.catalogue.put(backup)
 
 
 def rescan(workspace: Workspace, apps: tuple[str, ...], ports: Ports) -> tuple[Rescanned, ...]:
@@ -56,7 +64,7 @@ def rescan(workspace: Workspace, apps: tuple[str, ...], ports: Ports) -> tuple[R
 def _rescanned(workspace: Workspace, app: str, ports: Ports) -> Rescanned:
     spec = workspace.apps[app]
     learned = _learn(workspace, app, ports) if STORE in spec.place else 0
-    known = ports.catalogue.backups(app)
+    known = [backup for backup in ports.catalogue.backups(app) if backup.state != "erased"]
     found: list[Unknown] = []
     for name in sources(spec, workspace.folder(app).playbook):
         job = Job(ports.journal.new_id(), app, ports.writer, ledger.snapshot_tasks(), longest=_LONGEST)

@@ -152,9 +152,18 @@ def _remove_one(item: Expected, target: Slice, ports: Ports, order: _Order) -> D
     if done.outcome == "done":
         ports.journal.drop_deployed(release.instance)
         close_incidents(release.instance, ports)
+        if options.backups and release.component == STORE:
+            _erased(release.app, ports)
     elif done.outcome == "refused":
         ports.journal.set_deployed(item.deployed)
     return done
+
+
+def _erased(app: str, ports: Ports) -> None:
+    """Note that what the backups of an app held is gone, so that nobody looks for it."""
+    for backup in ports.catalogue.backups(app):
+        if backup.snapshots and backup.state != "erased":
+            ports.catalogue.put(replace(backup, state="erased", detail="its repository was removed"))
 
 
 def _result(item: Expected, done: Done | TfhealError) -> Removed:

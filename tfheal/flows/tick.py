@@ -9,6 +9,7 @@ from tfheal.base.errors import Refused, TfhealError
 from tfheal.base.exits import winning
 from tfheal.flows import backup as backups
 from tfheal.flows import drill as drills
+from tfheal.flows import prune as pruning
 from tfheal.flows import verify as verification
 from tfheal.flows.fleet import Limits
 from tfheal.flows.heal import HealOptions, heal
@@ -28,6 +29,8 @@ def due(workspace: Workspace, ports: Ports, limits: Limits) -> dict[str, Callabl
         jobs["backup"] = lambda: _backed_up(workspace, ports, limits)
     if drills.due(workspace, ports):
         jobs["drill"] = lambda: _drilled(workspace, ports, limits)
+    if pruning.due(workspace, ports):
+        jobs["prune"] = lambda: _pruned(workspace, ports)
     if verification.due(workspace, ports):
         jobs["verify"] = lambda: _verified(workspace, ports)
     return jobs
@@ -102,6 +105,14 @@ def _backed_up(workspace: Workspace, ports: Ports, limits: Limits) -> Part:
 def _drilled(workspace: Workspace, ports: Ports, limits: Limits) -> Part:
     done = drills.drill(workspace, drills.due(workspace, ports), ports, limits)
     told = [f"{one.app}: drill of backup {one.backup or '(none)'} {one.state}" for one in done]
+    return Part(winning(one.exit for one in done), "\n".join(told), acted=True)
+
+
+def _pruned(workspace: Workspace, ports: Ports) -> Part:
+    done = pruning.prune(workspace, pruning.due(workspace, ports), ports)
+    told = [
+        f"{one.app}: prune {one.pruning.state if one.pruning else 'refused' if one.refused else 'idle'}" for one in done
+    ]
     return Part(winning(one.exit for one in done), "\n".join(told), acted=True)
 
 

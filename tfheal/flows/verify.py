@@ -78,6 +78,8 @@ def _of_app(workspace: Workspace, app: str, ports: Ports, *, full: bool, only_du
         raise Refused("nothing was backed up yet", where=app, hint=f"first: tfheal backup run {app}")
     if any(one.state == "running" for one in backups):
         raise Refused("a backup is under way", where=app, hint=f"tfheal backup run {app} reads how it ended")
+    if (last := ports.catalogue.last_pruning(app)) and last.state == "running":
+        raise Refused("a prune did not come to its end", where=app, hint=f"tfheal backup prune {app} finishes it")
     for name in _due_slices(workspace, app, ports) if only_due else slices:
         try:
             done = _of_repository(workspace, app, name, ports, full=full)
@@ -94,10 +96,13 @@ def _of_repository(workspace: Workspace, app: str, name: str, ports: Ports, *, f
     replies = dict(run_on_store(workspace, job, name, ports))
     opened = {task: replies[task] for task in ("reach", "open")}
     replied(opened, "open", f"{app} on {name}")
-    ours = core.repositories(backups)[name]
-    done = core.judged(begun, replies, ours, ours)
+    return told(core.judged(begun, replies, core.repositories(backups)[name], core.known(backups)), ports)
+
+
+def told(done: Verification, ports: Ports) -> Verification:
+    """Given what reading a repository came to, keep it, call a human once for damage that stands, and return it."""
     if not done.sound:
-        done = replace(done, paged=_paged(done, past, ports))
+        done = replace(done, paged=_paged(done, ports.catalogue.verifications(done.app), ports))
     ports.catalogue.verified(done)
     return done
 

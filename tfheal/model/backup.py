@@ -19,7 +19,8 @@ from tfheal.model.release import InstanceName
 
 STORE: Final = "store"  # the component that an app with backups has on its store slice
 FOLDERS: Final = "folders"  # what the snapshot of the folders is called; a dump is called as its playbook calls it
-State = Literal["running", "good", "partial", "suspect", "failed"]
+State = Literal["running", "good", "partial", "suspect", "failed", "forgotten", "erased"]
+GONE: Final[frozenset[State]] = frozenset({"forgotten", "erased"})
 _ELSEWHERE: Final = r"^(/|sftp:|rest:|s3:|b2:|azure:|gs:|swift:|rclone:)[!-~]+$"
 _PASSWORD: Final = re.compile(r"//[^/@]*:[^/@]*@")
 
@@ -73,6 +74,12 @@ class AppBackup(Strict):
     keep: Keep = Field(default=Keep(), description="which ones are worth keeping; `backup list` shows why")
     drill: Duration = Field(
         default=604_800.0, ge=3_600, description="how often `tfheal tick` restores the newest good one for practice"
+    )
+    grace: Duration = Field(
+        default=604_800.0, ge=0, description="how long one that no rule keeps any more is kept all the same"
+    )
+    prune: Duration = Field(
+        default=604_800.0, ge=3_600, description="how often `tfheal tick` deletes those that may go"
     )
     upload_limit: Size | None = Field(
         default=None, description="the most bytes a second that go to the store; none: no limit"
@@ -147,7 +154,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """One line of the catalogue; `received` is when we heard of its end, by our clock."""
+    """One line of the catalogue; `received` is when we heard of its end, by our clock.
+
+    `let_go` is since when no rule keeps it. A forgotten one is never used again, and the next prune erases what it held.
+    """
 
     id: str
     app: str
@@ -159,6 +169,7 @@ class Backup:
     held: bool = False
     drilled: datetime | None = None
     detail: str = ""
+    let_go: datetime | None = None
 
     @property
     def bytes(self) -> int:
@@ -173,7 +184,12 @@ class Backup:
     @property
     def holds_data(self) -> bool:
         """Return whether anything can be restored from it."""
-        return any(part.snapshot for part in self.parts)
+        return self.state not in GONE and any(part.snapshot for part in self.parts)
+
+    @property
+    def snapshots(self) -> dict[str, str]:
+        """Return the slice of each of its snapshots."""
+        return {part.snapshot: part.slice for part in self.parts if part.snapshot}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Protocol
 
 from tfheal.base.secret import Secret
-from tfheal.model.backup import Backup, KeyPair
-from tfheal.model.drill import Drill
+from tfheal.model.backup import KeyPair
+from tfheal.model.catalogue import Catalogue
 from tfheal.model.findings import Health
 from tfheal.model.inventory import Slice
 from tfheal.model.pause import Pause, PauseKind
@@ -26,7 +26,6 @@ from tfheal.model.record import (
 )
 from tfheal.model.release import InstanceName, Release
 from tfheal.model.tick import Signal
-from tfheal.model.verification import Verification
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,28 +263,6 @@ class Journal(Protocol):
 
     def health_since(self) -> dict[InstanceName, HealthSince]:
         """Return the last recorded health of every instance."""
-
-
-class Catalogue(Protocol):
-    """What is known of backups; every method is one transaction."""
-
-    def put(self, backup: Backup) -> None:
-        """Add a backup, or replace what is known of the one with its id."""
-
-    def backups(self, app: str | None = None) -> list[Backup]:
-        """Return all backups (of one app), oldest first."""
-
-    def put_drill(self, drill: Drill) -> None:
-        """Add a drill; the backup that passed it is marked as drilled in the same transaction."""
-
-    def drills(self, app: str) -> list[Drill]:
-        """Return the drills of an app, oldest first."""
-
-    def verified(self, verification: Verification) -> None:
-        """Add what reading a repository came to."""
-
-    def verifications(self, app: str | None = None) -> list[Verification]:
-        """Return what reading the repositories (of one app) came to, oldest first."""
 
 
 class JournalLeases(Protocol):

@@ -12,7 +12,15 @@ from tfheal.core.backup.listing import Entry
 from tfheal.model.backup import Backup, Handover, Listed, Made, Part, Rescanned, Revoked
 from tfheal.render.words import ago, size, table
 
-_STYLES: Final = {"good": "green", "partial": "yellow", "suspect": "yellow", "failed": "bold red", "running": "cyan"}
+_STYLES: Final = {
+    "good": "green",
+    "partial": "yellow",
+    "suspect": "yellow",
+    "failed": "bold red",
+    "running": "cyan",
+    "forgotten": "dim",
+    "erased": "dim",
+}
 
 
 def made_words(results: Sequence[Made]) -> RenderableType:

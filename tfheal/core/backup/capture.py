@@ -25,13 +25,14 @@ INIT: Final = "init"
 _INIT: Final = "open\nstatus=$?\n[ $status -eq 10 ] || return $status\nr init"
 _MISSING: Final = "missing: "
 NO_REPOSITORY: Final = 10  # restic's exit status
+LOCKED: Final = 11
 _PARTIAL: Final = 3  # restic: a snapshot was made, and something could not be read
 _TRUST: Final = 0.5  # of what came before: less than that is suspect (borgmatic's `spot` check has such a tolerance)
 _LOOK_BACK: Final = 5  # good backups that what comes now is compared with
 _SETTLED: Final = 2  # suspects of one size before this one, after which that size is the new normal
 _CLASSES: Final[Mapping[int, str]] = {
     NO_REPOSITORY: "there is no repository in the store",
-    11: "the repository is locked by another",
+    LOCKED: "the repository is locked by another",
     12: "the password of the repository is wrong",
 }
 
@@ -209,7 +210,7 @@ def why_failed(reply: TaskReply) -> str:
     if reply.status is None:
         return "it did not come to its end"
     if known := _CLASSES.get(reply.status):
-        return known
+        return f"{known}: {_first_error(reply.err)}" if reply.status == LOCKED else known
     return _first_error(reply.err) or f"restic ended with {reply.status} and did not say why"
 
 

@@ -13,6 +13,7 @@ from typing import Final
 from tfheal.base import sh, untrusted
 from tfheal.base.errors import BadReply, Refused
 from tfheal.core.probe.script import PRELUDE, called_once, framed
+from tfheal.core.stores import SHUT_OUT
 from tfheal.model import paths
 from tfheal.model.backup import Repository
 
@@ -36,18 +37,27 @@ reach() {
   until=$((${now%.*} + 14))
   while :; do
     said=$(timeout 6 $way 2>&1 >/dev/null </dev/null)
-    [ $? -eq 255 ] || return 0
+    case $? in 255) ;; SHUT_OUT) said='nothing is taken there for now: what is stored is pruned' ;; *) return 0 ;; esac
     read -r now _ </proc/uptime
     [ "${now%.*}" -lt "$until" ] || { printf '%s\\n' "$said" >&2; return 1; }
     sleep 0.5
   done
 }
-"""
-# On the store root works on the files of another user: that user must be able to read what root adds.
+""".replace("SHUT_OUT", str(SHUT_OUT))
+# On the store root works on the files of another user: by its group that user can read what root adds, also where the job
+# or the machine is killed. A lock on the open folder outlives no process of the job.
 _NEAR: Final = """\
+[ ! -d "$repository" ] || exec 9<"$repository"
+find "$repository" -mindepth 1 -type d ! -perm -2000 -exec chmod g+s {} + 2>/dev/null
 r() { restic -r "$repository" --no-cache --json "$@"; }
 reach() { [ -d "$repository" ] || { printf '%s\\n' "$repository is not there" >&2; return 1; }; }
-owned() { chown -R --reference="$repository" "$repository/$1"; }
+owned() { chown -Rh --reference="$repository" "$repository/$1"; }
+"""
+# What was killed leaves its lock behind, which would stop the next backup for half an hour.
+_TIDY: Final = """\
+[ -n "$(find "$repository" -user root -print -quit 2>/dev/null)" ] || exit 0
+HOME=/nonexistent restic -r "$repository" --no-cache -p "$CREDENTIALS_DIRECTORY/password" unlock
+chown -Rh --reference="$repository" "$repository"
 """
 # A dead address is tried by restic for a quarter of an hour, in silence. Below a path that is no disk of its own nothing is
 # made: it would go onto the very disk that the data is on, where a disk is not mounted.
@@ -166,17 +176,14 @@ def started(job: Job, repository: Repository, marker: str) -> str:
         "work": _work(job, repository),
         "id": f"{job.id}\n",
         "who": f"{untrusted.line(job.who, 200)}\n",
-        **(
-            {"after": f"cd {_folder(job.app)} || exit\n{job.after}rm -f work check databases after\n"}
-            if job.after
-            else {}
-        ),
     }
+    if after := _after(job, repository):
+        files["after"] = after
     puts = "".join(f'{sh.decoded(text.encode())} >"$folder/{name}"\n' for name, text in files.items())
     secret = " ".join(f'"$folder/{name}"' for name in _CREDENTIALS)
     start = (
         f'if alive; then refuse busy "$(head -c 300 "$folder/who")"; return; fi\n{_START}umask 077\n{puts}'
-        f"said=$({_systemd_run(job)} 2>&1)\nstatus=$?\nrm -f {secret}\n"
+        f"said=$({_systemd_run(job, ends=bool(after))} 2>&1)\nstatus=$?\nrm -f {secret}\n"
         '[ "$status" -eq 0 ] || { refuse failed "$said"; return; }\n'
     )
     return _trip(job, marker, _guard() + start)
@@ -248,7 +255,14 @@ def _work(job: Job, repository: Repository) -> str:
     return PRELUDE + values + cache + way + _WORK + functions + runs
 
 
-def _systemd_run(job: Job) -> str:
+def _after(job: Job, repository: Repository) -> str:
+    """Return what runs when all is over, however that came: what the job asks for, and on the store that all is tidy."""
+    if repository.folder and not repository.url:
+        return f"repository={sh.quote(repository.folder)}\n{_TIDY}"
+    return f"cd {_folder(job.app)} || exit\n{job.after}rm -f work check databases after\n" if job.after else ""
+
+
+def _systemd_run(job: Job, *, ends: bool) -> str:
     properties = (
         "Type=exec",
         "Nice=15",
@@ -256,8 +270,8 @@ def _systemd_run(job: Job) -> str:
         f"RuntimeMaxSec={job.longest:g}",
         *(f"LoadCredential={name}:{_folder(job.app)}/{name}" for name in _CREDENTIALS),
     )
-    ends = (f"ExecStopPost=/bin/sh {_folder(job.app)}/after", f"TimeoutStopSec={_CLEANED:g}") if job.after else ()
-    words: Iterable[str] = (f"--property={one}" for one in (*properties, *ends))
+    after = (f"ExecStopPost=/bin/sh {_folder(job.app)}/after", f"TimeoutStopSec={_CLEANED:g}") if ends else ()
+    words: Iterable[str] = (f"--property={one}" for one in (*properties, *after))
     return f'systemd-run --quiet --collect --unit="$unit" {sh.join(*words)} sh {_folder(job.app)}/work </dev/null'
 
 

@@ -12,10 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from tfheal.base import sh, untrusted
 from tfheal.base.errors import BadReply, Refused
+from tfheal.core.backup import verify
 from tfheal.core.backup.job import OPEN, REACH, Task
 from tfheal.core.probe.script import PRELUDE, called_once, framed
 from tfheal.model import paths
-from tfheal.model.backup import STORE, Backup, Unknown
+from tfheal.model.backup import GONE, STORE, Backup, Unknown
 
 SNAPSHOTS: Final = "snapshots"
 CAP: Final = 32 << 20  # bytes of a reply: tens of thousands of backups
@@ -64,12 +65,8 @@ def backups(written: str) -> tuple[Backup, ...]:
 
 def news(ours: Iterable[Backup], theirs: Iterable[Backup]) -> tuple[Backup, ...]:
     """Given what we know and what the store knows, return what is new to us: backups, and the ends of some."""
-    known = {backup.id: backup for backup in ours}
-    return tuple(
-        backup
-        for backup in theirs
-        if backup.id not in known or (known[backup.id].received is None and backup.received is not None)
-    )
+    known = {backup.id: _age(backup) for backup in ours}
+    return tuple(backup for backup in theirs if _age(backup) > known.get(backup.id, -1))
 
 
 def read_script(app: str, marker: str) -> str:
@@ -108,12 +105,19 @@ def unknown(slice_name: str, out: str, known: Iterable[Backup]) -> tuple[Unknown
         found = _SNAPSHOTS.validate_python(json.loads(out))
     except (ValueError, RecursionError, ValidationError) as error:
         raise BadReply("the list of snapshots cannot be read", where=slice_name) from error
-    ours = {part.snapshot for backup in known for part in backup.parts}
+    ours = verify.known(known)
     return tuple(
         Unknown(slice_name, one.id, untrusted.line(one.time), tuple(untrusted.line(path) for path in one.paths[:20]))
         for one in found
         if one.id not in ours
     )
+
+
+def _age(backup: Backup) -> int:
+    """Return how far a backup has come: begun, ended, forgotten, erased. It never goes back."""
+    if backup.state in GONE:
+        return 2 + (backup.state == "erased")
+    return int(backup.received is not None)
 
 
 def _file(app: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Final
 
-from tfheal.model.backup import Backup, Keep
+from tfheal.model.backup import GONE, Backup, Keep
 
 FLOOR: Final = 3  # good backups that no rule lets go
 _BUCKETS: Final[Mapping[str, Callable[[datetime], object]]] = {
@@ -26,6 +26,7 @@ def kept(backups: Iterable[Backup], keep: Keep) -> dict[str, tuple[str, ...]]:
     """
     every = list(backups)
     reasons: dict[str, list[str]] = {backup.id: [] for backup in every}
+    every = [backup for backup in every if backup.state not in GONE]
     for backup, reason in (*_by_rules(every, keep), *_by_state(every)):
         reasons[backup.id].append(reason)
     return {backup: tuple(why) for backup, why in reasons.items()}

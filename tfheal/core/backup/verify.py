@@ -7,7 +7,7 @@ meanwhile, is read once more before it is believed.
 
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
@@ -58,7 +58,7 @@ def tasks(share: int) -> tuple[Task, ...]:
 
 
 def judged(
-    before: Verification, replies: dict[str, TaskReply], ours: Collection[str], known: Collection[str]
+    before: Verification, replies: Mapping[str, TaskReply], ours: Collection[str], known: Collection[str]
 ) -> Verification:
     """Given what is verified, what the tasks said, the snapshots that must be there and all that we know of, judge it.
 
@@ -70,7 +70,7 @@ def judged(
         why = "restic 0.18 or newer is needed" if read.status == 0 else capture.why_failed(read)
         raise ActionFailed("what is stored could not be read", where=f"{before.app} on {before.slice}", why=why)
     missing = sorted(set(ours) - there)
-    unknown = len({one for one in there if _SNAPSHOT.fullmatch(one)} - set(known))
+    unknown = len({one for one in there if _SNAPSHOT.fullmatch(one)}.difference(known))
     if read.status == 0 and summary.get("num_errors") == 0 and not missing:
         return replace(before, sound=True, unknown=unknown)
     touched = [f"snapshot {one[:8]} is gone" for one in missing]
@@ -140,9 +140,17 @@ def told(one: Verification) -> str:
 def repositories(backups: Sequence[Backup]) -> dict[str, set[str]]:
     """Given the backups of an app, return the snapshots that its repositories must have, by slice."""
     found: dict[str, set[str]] = {}
-    for part in (part for backup in backups for part in backup.parts if part.snapshot):
-        found.setdefault(part.slice, set()).add(part.snapshot)
+    for snapshot, name in (pair for backup in backups if backup.holds_data for pair in backup.snapshots.items()):
+        found.setdefault(name, set()).add(snapshot)
     return found
+
+
+def known(backups: Iterable[Backup]) -> set[str]:
+    """Given backups, return the snapshots that may be in a repository; any other one there is a stranger's.
+
+    One that was erased is a stranger if it comes back.
+    """
+    return {snapshot for backup in backups if backup.state != "erased" for snapshot in backup.snapshots}
 
 
 def _touched(out: str) -> Iterator[str]:

@@ -200,11 +200,11 @@ UPDATE pause SET lifted = :lifted WHERE kind = :kind AND name = :name AND lifted
 SELECT * FROM pause WHERE until > :now ORDER BY number;
 
 -- name: put_backup
-INSERT INTO backup (id, app, store, started, received, state, held, drilled, detail)
-VALUES (:id, :app, :store, :started, :received, :state, :held, :drilled, :detail)
+INSERT INTO backup (id, app, store, started, received, state, held, drilled, detail, let_go)
+VALUES (:id, :app, :store, :started, :received, :state, :held, :drilled, :detail, :let_go)
 ON CONFLICT (id) DO UPDATE SET
     received = excluded.received, state = excluded.state, held = excluded.held,
-    drilled = excluded.drilled, detail = excluded.detail;
+    drilled = excluded.drilled, detail = excluded.detail, let_go = excluded.let_go;
 
 -- name: drop_backup_parts
 DELETE FROM backup_part WHERE backup = :backup;
@@ -236,3 +236,11 @@ VALUES (:app, :slice, :at, :share, :sound, :paged, :unknown, :detail, :touched);
 
 -- name: verifications
 SELECT * FROM verification WHERE :app IS NULL OR app = :app ORDER BY number;
+
+-- name: put_pruning
+INSERT INTO pruning (id, app, at, state, backups, freed, detail)
+VALUES (:id, :app, :at, :state, :backups, :freed, :detail)
+ON CONFLICT (id) DO UPDATE SET state = excluded.state, freed = excluded.freed, detail = excluded.detail;
+
+-- name: last_pruning
+SELECT * FROM pruning WHERE app = :app ORDER BY number DESC LIMIT 1;
