@@ -85,7 +85,7 @@ def _learn(workspace: Workspace, app: str, ports: Ports) -> int:
     found = ledger.news(ports.catalogue.backups(app), theirs)
     for backup in found:
         ports.catalogue.put(backup)
-    return len(found)
+    return sum(backup.state != "erased" for backup in found)
 
 
 def _trip(workspace: Workspace, app: str, script: str, marker: str, ports: Ports) -> str:
