@@ -9,7 +9,7 @@ from tfheal.base.exits import winning
 from tfheal.core.backup import capture, ledger, prune
 from tfheal.core.backup.job import Job
 from tfheal.core.stores import keeper, sources
-from tfheal.flows.repository import lease_of, replied, run_on_store
+from tfheal.flows.repository import lease_of, replied, run_on_store, stored
 from tfheal.model.backup import STORE, Rescanned, Unknown
 from tfheal.model.ports import Exec, Ports
 from tfheal.model.workspace import Workspace
@@ -43,7 +43,7 @@ def keep(workspace: Workspace, app: str, ports: Ports) -> None:
 def mark(workspace: Workspace, app: str, ports: Ports) -> None:
     """Given an app, note since when no rule keeps its backups: from then on they stay for the grace."""
     if spec := workspace.apps[app].backup:
-        for backup in prune.marked(ports.catalogue.backups(app), spec.keep, ports.clock.now()):
+        for backup in prune.marked(stored(workspace, app, ports), spec.keep, ports.clock.now()):
             ports.catalogue.put(backup)
 
 

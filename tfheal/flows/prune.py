@@ -15,7 +15,7 @@ from tfheal.core.backup import verify as reading
 from tfheal.core.backup.job import Job, TaskReply
 from tfheal.flows import ledger
 from tfheal.flows.backup import one
-from tfheal.flows.repository import lease_of, replied, run_on_store
+from tfheal.flows.repository import lease_of, replied, run_on_store, stored
 from tfheal.flows.verify import told
 from tfheal.model.backup import Backup
 from tfheal.model.ports import Ports
@@ -97,6 +97,7 @@ def forget(workspace: Workspace, backup_id: str, why: str, ports: Ports) -> Back
         raise Refused("it is held", where=found.id, hint=f"first: tfheal backup hold {found.id} --release")
     if not found.holds_data:
         raise Refused("there is nothing in it to forget", where=found.id, why=f"it is {found.state}")
+    _allowed(workspace, found.app)
     record = ports.journal.begin_run(f"backup forget {found.id}: {why}", ports.clock.now()).id
     with ports.leases.hold(lease_of(found.app), "backup forget", record):
         found = replace(one(found.id, ports), state="forgotten", detail=f"the owner asked: {' '.join(why.split())}")
@@ -106,11 +107,19 @@ def forget(workspace: Workspace, backup_id: str, why: str, ports: Ports) -> Back
     return found
 
 
+def _allowed(workspace: Workspace, app: str) -> None:
+    """Raise Refused where the store is no slice: nothing of ours runs there, and nobody is shut out."""
+    spec = workspace.apps[app].backup
+    if spec is None or spec.address:
+        hint = "the owner deletes there, by restic's `forget --prune`; tfheal backup list shows what may go"
+        raise Refused("nothing is deleted where the store is no slice", where=app, hint=hint)
+
+
 def _going(workspace: Workspace, app: str, ports: Ports) -> tuple[Backup, ...]:
     spec = workspace.apps[app].backup
-    if spec is None:
+    if spec is None or spec.address:
         return ()
-    return core.going(ports.catalogue.backups(app), spec.keep, spec.grace, ports.clock.now())
+    return core.going(stored(workspace, app, ports), spec.keep, spec.grace, ports.clock.now())
 
 
 def _is_due(workspace: Workspace, app: str, ports: Ports) -> bool:
@@ -126,7 +135,8 @@ def _is_due(workspace: Workspace, app: str, ports: Ports) -> bool:
 
 def _pruned(workspace: Workspace, app: str, ports: Ports) -> Pruned:
     ledger.mark(workspace, app, ports)
-    backups, last = ports.catalogue.backups(app), ports.catalogue.last_pruning(app)
+    _allowed(workspace, app)
+    backups, last = stored(workspace, app, ports), ports.catalogue.last_pruning(app)
     if any(each.state == "running" for each in backups):
         raise Refused("a backup is under way", where=app, hint=f"tfheal backup run {app} reads how it ended")
     going = _going(workspace, app, ports)
