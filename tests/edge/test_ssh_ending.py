@@ -167,8 +167,8 @@ def test_large_script_to_a_frozen_slice_does_not_hang(sshd: Sshd) -> None:
     transport.run(sshd.slice(), Exec("true", timeout=5, cap=CAP))
     channel_opened = transport._sessions[sshd.slice()].open_channel
 
-    def open_and_freeze() -> object:
-        channel = channel_opened()
+    def open_and_freeze(**lasting: bool) -> object:
+        channel = channel_opened(**lasting)
         os.kill(_newest_session(sshd), signal.SIGSTOP)
         return channel
 

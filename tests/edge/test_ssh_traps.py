@@ -202,6 +202,25 @@ def test_channels_on_one_connection_are_bounded(make_sshd: Callable[..., Sshd], 
     assert sshd.log().count("Accepted publickey") == 1
 
 
+@pytest.mark.parametrize("permitted", ["1", "2", "10"])
+def test_what_lasts_keeps_no_channel_from_the_others(make_sshd: Callable[..., Sshd], permitted: str) -> None:
+    """While more execs are held for a run than sshd permits sessions, another one is answered, and they end when told."""
+    sshd = make_sshd(MaxSessions=permitted)
+    transport = sshd.transport()
+    over, begun, crowd = threading.Event(), threading.Semaphore(0), 11
+
+    def hold(_number: int) -> bytes:
+        order = Exec("echo held; cat", 60, CAP, on_line=lambda _line: begun.release(), beats=True, over=over.is_set)
+        return transport.run(sshd.slice(), order).stdout
+
+    with ThreadPoolExecutor(crowd) as pool:
+        held = pool.map(hold, range(crowd))
+        assert all(begun.acquire(timeout=20) for _ in range(crowd))
+        assert transport.run(sshd.slice(), Exec("echo x", timeout=9, cap=CAP)).stdout == b"x\n"
+        over.set()
+        assert [said.splitlines()[0] for said in held] == [b"held"] * crowd
+
+
 def test_more_slices_at_once_than_connections(sshd: Sshd) -> None:
     """Slices that have to make room for each other all the time are all answered."""
     names = [f"s{number}" for number in range(1, 7)]

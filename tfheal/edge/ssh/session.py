@@ -100,6 +100,7 @@ class Session:
         self._settings = settings
         self._room = settings.channels
         self._busy = 0
+        self._lasting = 0  # of these, held for a run
         self._retired = False
         self._condition = threading.Condition()
 
@@ -111,19 +112,26 @@ class Session:
         """Return whether the connection looks open from here."""
         return self._transport.is_active()
 
-    def open_channel(self) -> paramiko.Channel:
-        """Return a channel for one exec, to be given back; raise ConnectionLost or ConnectFailed."""
+    def is_held(self) -> bool:
+        """Return whether every channel that there is room for is held for a run: none will come free."""
+        return self._lasting >= self._room
+
+    def open_channel(self, *, lasting: bool = False) -> paramiko.Channel:
+        """Return a channel for one exec, or for one that lasts as long as a run, to be given back.
+
+        Raise ConnectFailed, or ConnectionLost, also if none will come free here.
+        """
         deadline = Deadline(self._settings.patience)
         chances = _LONE_REFUSALS
         while True:
-            self._enter(deadline)
+            self._enter(deadline, lasting=lasting)
             try:
                 with ours("talk", self.endpoint.name):
                     return self._transport.open_session(timeout=min(self._settings.connect_timeout, deadline.left()))
             except BaseException as error:
                 # Refused because others are open: from now on there is room for no more than these. Refused although
                 # none is: the server may still be closing the last one.
-                alone = self._leave()
+                alone = self._leave(lasting=lasting)
                 chances -= alone
                 if not chances or not self._was_refused(error.__cause__):
                     raise
@@ -135,8 +143,8 @@ class Session:
         lost_the_race = isinstance(error, paramiko.SSHException) and "Unable to open channel" in str(error)
         return isinstance(error, ChannelException) or (lost_the_race and self._transport.is_active())
 
-    def close_channel(self, channel: paramiko.Channel) -> None:
-        """Give a channel back."""
+    def close_channel(self, channel: paramiko.Channel, *, lasting: bool = False) -> None:
+        """Give a channel back, and say what it was for."""
         try:
             with ours("talk", self.endpoint.name):
                 channel.close()
@@ -145,6 +153,7 @@ class Session:
         finally:
             with self._condition:
                 self._busy -= 1
+                self._lasting -= lasting
                 over = self._retired and self._busy == 0
                 self._condition.notify()
             if over:
@@ -172,16 +181,20 @@ class Session:
         """Hang up; everybody who waits on one of its channels is woken."""
         hang_up(self._line, self._transport)
 
-    def _enter(self, deadline: Deadline) -> None:
+    def _enter(self, deadline: Deadline, *, lasting: bool) -> None:
         with self._condition:
-            if not self._condition.wait_for(lambda: self._busy < self._room, deadline.left()):
+            if not self._condition.wait_for(lambda: self._busy < self._room or self.is_held(), deadline.left()):
                 raise ConnectFailed("no channel came free", where=self.endpoint.name)
+            if self._busy >= self._room:
+                raise ConnectionLost("its channels are all held for a run", where=self.endpoint.name)
             self._busy += 1
+            self._lasting += lasting
 
-    def _leave(self) -> bool:
+    def _leave(self, *, lasting: bool) -> bool:
         """Give back the room of a channel that was refused; return whether no other is open."""
         with self._condition:
             self._busy -= 1
+            self._lasting -= lasting
             self._room = max(1, min(self._room, self._busy))
             self._condition.notify()
             return self._busy == 0

@@ -47,8 +47,9 @@ class SshTransport:
         """
         user = self._routes.of(target).target.user
         command = bounded_shell(user, order.timeout, self._settings.grace)
-        with self._places.one() as place, self._channel(target, place) as (session, channel):
-            if order.over:  # it does no work, and others wait for a place as long as it lasts
+        lasting = order.over is not None
+        with self._places.one() as place, self._channel(target, place, lasting=lasting) as (session, channel):
+            if lasting:  # it does no work, and others wait for a place as long as it lasts
                 place.leave()
             reply = execute(channel, Call(target.name, command, order), self._settings, session.close)
         if user != "root":
@@ -76,27 +77,33 @@ class SshTransport:
             session.close()
 
     @contextmanager
-    def _channel(self, target: Slice, place: Place) -> Iterator[tuple[Session, paramiko.Channel]]:
-        session, reused = self._session(target, place)
-        place.take()
-        try:
-            channel = session.open_channel()
-        except ConnectionLost:
-            fresh = not reused and session.is_alive()  # else it died while it was kept, or had to make room
-            self._drop(target, session)
-            if fresh:
-                raise
-            place.leave()  # else those who wait for it here, and those who open it, would wait for each other
-            session, _ = self._session(target, place)
-            place.take()
-            channel = session.open_channel()
+    def _channel(self, target: Slice, place: Place, *, lasting: bool) -> Iterator[tuple[Session, paramiko.Channel]]:
+        session, channel = self._opened(target, place, lasting=lasting)
         try:
             yield session, channel
         except ConnectionLost:
             self._drop(target, session)  # whatever is left of this connection is not trusted with a next script
             raise
         finally:
-            session.close_channel(channel)
+            session.close_channel(channel, lasting=lasting)
+
+    def _opened(self, target: Slice, place: Place, *, lasting: bool) -> tuple[Session, paramiko.Channel]:
+        """Return a channel to a slice, on the kept connection or on a new one; raise as a connection does."""
+        renewed = False
+        while True:
+            session, reused = self._session(target, place)
+            place.take()
+            try:
+                return session, session.open_channel(lasting=lasting)
+            except ConnectionLost:
+                held = session.is_held()  # by others: the next connection has channels of its own
+                # Else it died while it was kept, or had to make room: once.
+                fresh = not reused and session.is_alive()
+                self._drop(target, session)
+                if not held and (fresh or renewed):
+                    raise
+                renewed = renewed or not held
+                place.leave()  # else those who wait for it here, and those who open it, would wait for each other
 
     def _session(self, target: Slice, place: Place) -> tuple[Session, bool]:
         """Return the connection to a slice, and whether it was open already."""
