@@ -273,6 +273,7 @@ def _rescues(
     provisioners, contract = words.pop("provisioners", []), words.pop("contract", "")
     apps = sorted({item.release.app for item in expected})
     specs = {app: _spec(app, allow, spares) for app in apps}
+    unfenced = words.pop("unfenced", "")
     held, pending = words.pop("held", apps), words.pop("pending", [])
     pinned = words.pop("pinned", {})
     used = {item.release.slice for item in expected}
@@ -290,6 +291,7 @@ def _rescues(
             pending=pending,
             pinned=pinned,
             spares=Spares(entries, used, seen),
+            unfenced=unfenced,
             returns={an_instance(one): _return(back) for one, back in words.get("returns", {}).items()},
         )
         for name in used

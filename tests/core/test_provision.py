@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfheal.core.provision import command, fingerprints, is_mycelium, obstacle
+from tfheal.core.provision import command, fingerprints, is_destroyed, is_mycelium, obstacle
 from tfheal.model.inventory import SliceEntry
 from tfheal.model.ssh import fingerprint
 
@@ -65,6 +65,22 @@ def test_host_keys_are_found_in_what_is_printed() -> None:
 def test_a_contract_stands_in_the_way_or_not(said: str, status: int, stands: str) -> None:
     """Paused does; and so does a command that fails, because then it is not known."""
     assert obstacle(said, status) == stands
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "certain"),
+    [
+        ("destroyed\n", 0, True),
+        (" Destroyed 2 days ago", 0, True),
+        ("not destroyed", 0, False),
+        ("", 0, False),
+        ("destroyed", 1, False),
+        ("destroyedness", 0, False),
+    ],
+)
+def test_only_a_clear_word_says_that_a_machine_is_gone(said: str, status: int, *, certain: bool) -> None:
+    """It comes first, and from a command that did well: data moves by it."""
+    assert is_destroyed(said, status) is certain
 
 
 def test_only_addresses_of_the_overlay_are_bound_to_a_key() -> None:

@@ -1,7 +1,7 @@
 """The shipped example on a lab of its own: deployed once, broken and healed by every test."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,6 +43,12 @@ def workspace_of(example: str, folder: Path) -> Path:
     (folder / "page").write_text(PAGE)
     (folder / "page").chmod(0o755)
     return folder
+
+
+@pytest.fixture(scope="session")
+def made_workspace() -> Callable[[str, Path], Path]:
+    """Return what makes an example a workspace in a folder."""
+    return workspace_of
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ _PLACE: Final = re.compile(r"\{([a-z][a-z0-9_.-]*)\}")
 _FINGERPRINT: Final = re.compile(r"SHA256:[A-Za-z0-9+/]{43}(?![A-Za-z0-9+/])")
 _KEY: Final = re.compile(r"(?:ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d{3}) [A-Za-z0-9+/]{60,2000}={0,2}")
 _PAUSED: Final = re.compile(r"\bpaused\b", re.IGNORECASE)
+_DESTROYED: Final = re.compile(r"\s*destroyed\b", re.IGNORECASE)
 
 
 def command(template: str, name: str, entry: SliceEntry) -> tuple[str, ...]:
@@ -65,3 +66,8 @@ def obstacle(said: str, status: int) -> str:
     if status != 0:
         return f"its state command failed with status {status}"
     return "its platform says that the contract is paused" if _PAUSED.search(said) else ""
+
+
+def is_destroyed(said: str, status: int) -> bool:
+    """Given what a `state` command said and its exit status, return whether that machine is there no more, for certain."""
+    return status == 0 and _DESTROYED.match(said) is not None

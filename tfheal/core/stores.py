@@ -91,9 +91,20 @@ def with_stores(workspace: Workspace) -> Workspace:
     return replace(workspace, apps=apps, joined=joined)
 
 
-def _joined(spec: AppSpec, backup: AppBackup, folder: PlaybookFolder) -> PlaybookFolder:
+def moved(workspace: Workspace, spec: AppSpec) -> PlaybookFolder | None:
+    """Given an app where it was moved to, return its playbook with a store for where its data is now, and for where it was.
+
+    What is in the repository of a slice that was given up has to come back where the app is now. None: it has no backups.
+    """
+    if spec.backup is None:
+        return None
+    folder = workspace.playbooks[spec.playbook]
+    return _joined(spec, spec.backup, folder, sources(workspace.written(spec.app), folder.playbook))
+
+
+def _joined(spec: AppSpec, backup: AppBackup, folder: PlaybookFolder, former: tuple[str, ...] = ()) -> PlaybookFolder:
     playbook = folder.playbook
-    clients = sources(spec, playbook)
+    clients = tuple(dict.fromkeys((*sources(spec, playbook), *former)))
     needed = (*NEEDED, "rclone") if backup.to.startswith("rclone:") else NEEDED
     components = {
         name: _able(component, needed) if holds_data(component) else component

@@ -19,7 +19,7 @@ from tfheal.flows.fleet import Limits
 from tfheal.flows.ledger import keep
 from tfheal.flows.pauses import check
 from tfheal.flows.releases import by_slice, expected, in_use
-from tfheal.flows.repository import follow, lease_of, replied, run
+from tfheal.flows.repository import follow, lease_of, replied, run, stored
 from tfheal.model.backup import GONE, STORE, Ages, Backup, Keep, Listed, Made, Part, State
 from tfheal.model.inventory import Slice
 from tfheal.model.ports import Ports
@@ -90,7 +90,7 @@ def ages_of(workspace: Workspace, app: str, ports: Ports) -> Ages | None:
     if spec.backup is None or not in_use(ports.journal.deployed(app)):
         return None
     limit = workspace.provider.levels[spec.service_level].rpo
-    return ages.ages(ports.catalogue.backups(app), limit, ports.clock.now())
+    return ages.ages(stored(workspace, app, ports), limit, ports.clock.now())
 
 
 def lateness(workspace: Workspace, app: str, ports: Ports) -> str:
@@ -99,7 +99,7 @@ def lateness(workspace: Workspace, app: str, ports: Ports) -> str:
     if found is None:
         return ""
     deployed = min(item.at for item in in_use(ports.journal.deployed(app)))
-    return ages.late(found, ports.catalogue.backups(app), deployed, ports.clock.now())
+    return ages.late(found, stored(workspace, app, ports), deployed, ports.clock.now())
 
 
 def due(workspace: Workspace, ports: Ports) -> tuple[str, ...]:
@@ -110,7 +110,7 @@ def due(workspace: Workspace, ports: Ports) -> tuple[str, ...]:
         for app, spec in workspace.apps.items()
         if spec.backup
         and any(spec.backup.address or item.instance.component == STORE for item in in_use(ports.journal.deployed(app)))
-        and ages.is_due(ports.catalogue.backups(app), spec.backup.every, now)
+        and ages.is_due(stored(workspace, app, ports), spec.backup.every, now)
     )
 
 

@@ -49,7 +49,7 @@ def _restored(run: HealRun, name: InstanceName) -> tuple[Outcome, str]:
     ports = run.ports
     try:
         plan = _plan(run.workspace, name, ports)
-        drill = drill_of(run.workspace, plan.backup, ports, run.limits, only=name.slice)
+        drill = drill_of(run.workspace, plan, ports, run.limits, only=name.slice)
         if drill.state == "refused" and not drill.steps:  # another is at work there, or it is paused: that passes
             return "refused", drill.detail
         if drill.state != "passed":

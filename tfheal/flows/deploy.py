@@ -16,6 +16,7 @@ from tfheal.flows.recover import close_incidents, close_unfinished
 from tfheal.flows.releases import in_use, make_secrets, reached, wanted
 from tfheal.flows.rungs import HealRun
 from tfheal.flows.standing import held, lift
+from tfheal.flows.store_gone import given_up, leave_behind
 from tfheal.model.facts import Observation, Unasked
 from tfheal.model.inventory import Slice
 from tfheal.model.plan import InstancePlan
@@ -72,6 +73,7 @@ def _deploy(
     workspace: Workspace, app: str, ports: Ports, limits: Limits, run: str, options: DeployOptions
 ) -> AppResult:
     make_secrets(workspace, app, ports)
+    leave_behind(workspace, app, ports)
     trip = _check_trip(workspace, app, ports, limits, run)
     close_unfinished(app, ports)
     fence(HealRun(workspace, (app,), ports, limits, run))
@@ -151,7 +153,8 @@ def _result(trip: _Trip, options: DeployOptions) -> AppResult:
 
 
 def _refusal(trip: _Trip, plans: Mapping[InstanceName, InstancePlan], options: DeployOptions) -> str:
-    gone = sorted(str(name) for name in trip.known if name not in trip.items)
+    left = {item.instance for item in given_up(trip.workspace, trip.app, trip.ports)}
+    gone = sorted(str(name) for name in trip.known if name not in trip.items and name not in left)
     if gone:
         return f"{', '.join(gone)} is deployed, and the app spec no longer places it (tfheal remove {gone[0]})"
     acts = [name for name, plan in plans.items() if plan.acts]

@@ -4,7 +4,7 @@ It holds the lease of backups, never the app's: nothing live is touched, so heal
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tfheal.base.errors import Refused, TfhealError
@@ -19,7 +19,7 @@ from tfheal.flows.act import act_everywhere
 from tfheal.flows.fleet import Limits
 from tfheal.flows.releases import expected, in_use, secret_values
 from tfheal.flows.repository import lease_of, run, stored
-from tfheal.model.backup import STORE, Backup
+from tfheal.model.backup import STORE, Backup, Planned
 from tfheal.model.drill import Drill, DrillState, Practice
 from tfheal.model.findings import Finding
 from tfheal.model.inventory import Slice
@@ -38,18 +38,20 @@ def drill(workspace: Workspace, apps: tuple[str, ...], ports: Ports, limits: Lim
         begun = Drill(ports.journal.new_id(), app, "", ports.clock.now(), "refused")
         try:
             with ports.leases.hold(lease_of(app), "backup drill", record):
-                results.append(_drilled(workspace, begun, newest_good(workspace, app, ports), ports, limits))
+                results.append(_drilled(_Way(workspace, ports), begun, newest_good(workspace, app, ports), limits))
         except Refused as refusal:
             results.append(replace(begun, detail=str(refusal)))
     ports.journal.end_run(record, int(winning(result.exit for result in results)), ports.clock.now())
     return tuple(results)
 
 
-def drill_of(workspace: Workspace, backup: Backup, ports: Ports, limits: Limits, *, only: str) -> Drill:
-    """Given a backup, drill what it holds of `only` one slice, by a run that holds the lease of backups."""
+def drill_of(workspace: Workspace, plan: Planned, ports: Ports, limits: Limits, *, only: str) -> Drill:
+    """Given what is to be restored, drill what of it is for `only` one slice, by a run that holds the lease of backups."""
+    backup = plan.backup
     parts = tuple(part for part in backup.parts if part.slice == only)
     begun = Drill(ports.journal.new_id(), backup.app, backup.id, ports.clock.now(), "refused")
-    return _drilled(workspace, begun, replace(backup, parts=parts), ports, limits)
+    way = _Way(workspace, ports, plan.sources.get(only, ""))
+    return _drilled(way, begun, replace(backup, parts=parts), limits)
 
 
 def due(workspace: Workspace, ports: Ports) -> tuple[str, ...]:
@@ -94,10 +96,19 @@ def newest_good(workspace: Workspace, app: str, ports: Ports) -> Backup:
     return max(good, key=lambda backup: backup.received or backup.started)
 
 
-def _drilled(workspace: Workspace, begun: Drill, backup: Backup, ports: Ports, limits: Limits) -> Drill:
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """The hands of a drill, and the slice whose repository it reads if that is another's."""
+
+    workspace: Workspace
+    ports: Ports
+    source: str = ""
+
+
+def _drilled(way: _Way, begun: Drill, backup: Backup, limits: Limits) -> Drill:
     """Drill on every slice at the same time, and keep what came of it, unless it was a part of the backup."""
-    rehearsals = _rehearsals(backup, ports)
-    targets = [workspace.inventory.slice(name) for name in rehearsals]
+    ports, rehearsals = way.ports, _rehearsals(backup, way.ports)
+    targets = [way.workspace.inventory.slice(name) for name in rehearsals]
     started = ports.clock.monotonic()
 
     def there(target: Slice) -> Mapping[str, TaskReply]:
@@ -110,7 +121,7 @@ def _drilled(workspace: Workspace, begun: Drill, backup: Backup, ports: Ports, l
             longest=_LONGEST,
             after=core.after(rehearsal),
         )
-        return run(workspace, job, target, ports)
+        return run(way.workspace, job, target, ports, way.source)
 
     answers = act_everywhere(targets, there, limits)
     took = ports.clock.monotonic() - started

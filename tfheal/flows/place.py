@@ -4,10 +4,11 @@ A move is decided as a whole, in one transaction: the new placement with a highe
 rendered for it, and the old instance retired. What follows only carries that out, and any later run can go on with it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from tfheal.base.errors import Refused, UsageError
+from tfheal.core import stores
 from tfheal.core.heal.rescue import Spares, holds_data, unfit
 from tfheal.core.mistakes import nearest
 from tfheal.flows.fence import fence
@@ -15,11 +16,12 @@ from tfheal.flows.fleet import Limits
 from tfheal.flows.observe import observed
 from tfheal.flows.pauses import check
 from tfheal.flows.redeploy import Because, redeploy
-from tfheal.flows.releases import everywhere, expected, retired, wanted
+from tfheal.flows.releases import everywhere, expected, in_use, make_backup_keys, retired, wanted
 from tfheal.flows.rungs import HealRun
+from tfheal.model.backup import STORE
 from tfheal.model.ports import Journal, Ports
-from tfheal.model.record import Deployed, Expected, Place, Placement
-from tfheal.model.release import InstanceName
+from tfheal.model.record import Deployed, Expected, Phase, Place, Placement
+from tfheal.model.release import InstanceName, Release
 from tfheal.model.results import ComponentPlace, Placed
 from tfheal.model.workspace import Workspace
 
@@ -27,11 +29,20 @@ from tfheal.model.workspace import Workspace
 def effective(workspace: Workspace, journal: Journal) -> Workspace:
     """Given a workspace, return it with each app placed where it was moved to, unless its spec has changed since."""
     written = workspace.as_written or workspace.apps
-    apps = {}
+    there = replace(workspace, as_written=written)
     for name, spec in written.items():
         moved = last_move(workspace, name, journal)
-        apps[name] = spec.model_copy(update={"place": dict(moved.place)}) if moved else spec
-    return replace(workspace, apps=apps, as_written=written)
+        there = _at(there, name, moved.place if moved else spec.place)
+    return there
+
+
+def _at(workspace: Workspace, app: str, place: Place) -> Workspace:
+    """Return a workspace in which an app is placed so, with a store for the slices that its data is on now, and was on."""
+    written = workspace.written(app)
+    spec = written.model_copy(update={"place": dict(place)})
+    folder = stores.moved(workspace, spec)
+    joined = {**workspace.joined, app: folder} if folder else workspace.joined
+    return replace(workspace, apps={**workspace.apps, app: spec}, joined=joined)
 
 
 def last_move(workspace: Workspace, app: str, journal: Journal) -> Placement | None:
@@ -53,21 +64,29 @@ def is_pending(workspace: Workspace, app: str, ports: Ports) -> bool:
 def move(run: HealRun, app: str, place: Place, pinned: frozenset[str], because: Because) -> dict[InstanceName, str]:
     """Given where an app is to run, bring it there, and return what did not come to be, with the reason.
 
-    What names an address that changed is rendered anew; what is left behind is retired.
+    What names an address that changed is rendered anew; what is left behind is retired. An instance with data that is new
+    waits for that data to come back.
     """
     ports, now = run.ports, run.ports.clock.now()
     ports.leases.check(app, run.run)
-    spec = run.workspace.apps[app].model_copy(update={"place": dict(place)})
-    releases = wanted(replace(run.workspace, apps={**run.workspace.apps, app: spec}), app, ports)
+    there = _at(run.workspace, app, place)
+    make_backup_keys(there, app, ports)
+    releases = wanted(there, app, ports)
     known = ports.journal.deployed(app)
+    here = {item.instance for item in in_use(known)}
     number = max((item.generation for item in known), default=0) + 1
-    new = [Deployed(one.instance, one.id, one.version, number, "deploying", now) for one in releases]
+    new = [Deployed(one.instance, one.id, one.version, number, _phase(one, here), now) for one in releases]
     instances = {item.instance for item in new}
     left = [replace(item, phase="retired", at=now) for item in known if item.instance not in instances]
     for release in releases:
         ports.journal.save_release(release, now)
     ports.journal.move(Placement(app, place, run.workspace.written(app).place, pinned, now), [*new, *left])
-    return redeploy(run, expected((app,), ports), because)
+    return redeploy(replace(run, workspace=there), expected((app,), ports), because)
+
+
+def _phase(release: Release, here: Collection[InstanceName]) -> Phase:
+    awaits = holds_data(release) and release.component != STORE and release.instance not in here
+    return "remaking" if awaits else "deploying"
 
 
 def listed(workspace: Workspace, app: str, ports: Ports) -> Placed:

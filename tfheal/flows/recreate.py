@@ -18,6 +18,7 @@ from tfheal.flows.releases import expected
 from tfheal.flows.rungs import HealRun
 from tfheal.model.inventory import Provisioner
 from tfheal.model.plan import Action
+from tfheal.model.ports import Said
 from tfheal.model.record import ActionRecord, Expected, Outcome, Phase
 from tfheal.model.results import Taken
 from tfheal.model.ssh import fingerprint
@@ -45,7 +46,7 @@ def recreate(run: HealRun, action: Action) -> Taken:
     run.ports.reporter.say(f"{action.slice}  recreate: {action.why}")
     begun = clock.now()
     records = intended(run, action, here)
-    made = _unreadable(run, here) or _replaced(run, action.slice, here)
+    made = unreadable(run, here) or _replaced(run, action.slice, here)
     for record in records:
         journal.conclude(record.id, made.outcome, made.detail, clock.now())
     detail = made.detail
@@ -58,8 +59,8 @@ def recreate(run: HealRun, action: Action) -> Taken:
     return Taken(action, made.outcome, detail, (clock.now() - begun).total_seconds())
 
 
-def _unreadable(run: HealRun, here: tuple[Expected, ...]) -> _Made | None:
-    """Read on its store what is to come back, to its end; return why it would not, if so: then nothing is given up."""
+def unreadable(run: HealRun, here: tuple[Expected, ...]) -> _Made | None:
+    """Given what is on a slice, read on its store what is to come back; return why it would not, if so: then nothing is given up."""
     try:
         for item in here:
             if holds_data(item.release):
@@ -83,14 +84,27 @@ def _replaced(run: HealRun, name: str, here: tuple[Expected, ...]) -> _Made:
 
 def contract(run: HealRun, name: str) -> str:
     """Given a slice, ask its provisioner's `state` command, and return why nothing may be made anew now; empty: it may."""
-    entry = run.workspace.inventory.slices[name]
-    if entry.provisioner is None or entry.provisioner.state is None:
-        return ""
     try:
-        said = run.ports.provisioners.run(provision.command(entry.provisioner.state, name, entry), _STATE_SECONDS)
+        said = _state(run, name)
     except TfhealError as error:
         return f"its state command did not answer: {error}"
-    return provision.obstacle(said.text, said.status)
+    return provision.obstacle(said.text, said.status) if said else ""
+
+
+def is_destroyed(run: HealRun, name: str) -> bool:
+    """Given a slice, ask its provisioner's `state` command, and return whether its machine is there no more, for certain."""
+    try:
+        said = _state(run, name)
+    except TfhealError:
+        return False
+    return said is not None and provision.is_destroyed(said.text, said.status)
+
+
+def _state(run: HealRun, name: str) -> Said | None:
+    entry = run.workspace.inventory.slices[name]
+    if entry.provisioner is None or entry.provisioner.state is None:
+        return None
+    return run.ports.provisioners.run(provision.command(entry.provisioner.state, name, entry), _STATE_SECONDS)
 
 
 def intended(run: HealRun, action: Action, here: tuple[Expected, ...]) -> list[ActionRecord]:

@@ -1,7 +1,7 @@
 """The rung `rehome`: what ran on a lost slice moves to a spare; the slice is retired, and fenced when it comes back."""
 
 from tfheal.flows.place import last_move, move
-from tfheal.flows.recreate import intended
+from tfheal.flows.recreate import intended, unreadable
 from tfheal.flows.redeploy import Because
 from tfheal.flows.releases import expected
 from tfheal.flows.rungs import HealRun
@@ -17,6 +17,10 @@ def rehome(run: HealRun, action: Action) -> Taken:
     begun, moves = clock.now(), action.moves
     here = tuple(item for item in expected(run.apps, run.ports) if item.release.slice == action.slice)
     records = intended(run, action, here)
+    if stays := unreadable(run, here):
+        for record in records:
+            journal.conclude(record.id, stays.outcome, stays.detail, clock.now())
+        return Taken(action, stays.outcome, stays.detail, (clock.now() - begun).total_seconds())
     failed: dict[InstanceName, str] = {}
     for app in dict.fromkeys(item.release.app for item in here):
         spec = run.workspace.apps[app]

@@ -31,9 +31,12 @@ def lease_of(app: str) -> str:
     return f"{app}/backup"
 
 
-def run(workspace: Workspace, job: Job, target: Slice, ports: Ports) -> Mapping[str, TaskReply]:
-    """Given a job and its slice, start it there, follow it, and return what its tasks said; raise Refused with the reason."""
-    return _begun(job, target, _repository(workspace, job.app, target, ports), ports)
+def run(workspace: Workspace, job: Job, target: Slice, ports: Ports, source: str = "") -> Mapping[str, TaskReply]:
+    """Given a job and its slice, start it there, follow it, and return what its tasks said; raise Refused with the reason.
+
+    Its repository is its own, or that of the slice `source` whose data it takes over.
+    """
+    return _begun(job, target, _repository(workspace, job.app, source or target.name, ports), ports)
 
 
 def run_on_store(
@@ -52,7 +55,7 @@ def run_on_store(
     password = ports.vault.get(job.app, name, version or ports.vault.latest(job.app, name)).reveal()
     if spec.address:  # nothing of ours runs there
         there = workspace.inventory.slice(source)
-        way = replace(_repository(workspace, job.app, there, ports), password=password, owner=owner)
+        way = replace(_repository(workspace, job.app, source, ports), password=password, owner=owner)
         return _begun(job, there, way, ports)
     store = workspace.inventory.slice(spec.to)
     folder = repository(job.app, source)
@@ -91,20 +94,20 @@ def _followed(script: str, job: Job, target: Slice, marker: str, ports: Ports) -
     return jobs.replies(reply.stdout, job, marker, hidden)
 
 
-def _repository(workspace: Workspace, app: str, target: Slice, ports: Ports) -> Repository:
+def _repository(workspace: Workspace, app: str, source: str, ports: Ports) -> Repository:
     spec = workspace.apps[app].backup
-    if spec is None or not ports.vault.latest(app, key_name(target.name)):
-        raise Refused("it has no repository there", where=f"{app} on {target.name}", hint=f"tfheal deploy {app}")
+    if spec is None or not ports.vault.latest(app, key_name(source)):
+        raise Refused("it has no repository there", where=f"{app} on {source}", hint=f"tfheal deploy {app}")
     if spec.address:
-        return _elsewhere(spec, app, target.name, ports)
+        return _elsewhere(spec, app, source, ports)
     store = workspace.inventory.slice(spec.to)
     return Repository(
         address=store.address,
         port=store.port or 22,
         user=paths.user(app, STORE),
         host_keys=ports.keys.pinned(store.name),
-        key=_newest(app, key_name(target.name), ports),
-        password=_newest(app, password_name(target.name), ports),
+        key=_newest(app, key_name(source), ports),
+        password=_newest(app, password_name(source), ports),
     )
 
 

@@ -10,12 +10,12 @@ from tfheal.flows.look import Look, judged
 from tfheal.flows.observe import observed
 from tfheal.flows.pauses import standing
 from tfheal.flows.place import is_pending, last_move
-from tfheal.flows.recreate import contract, recreate
+from tfheal.flows.recreate import contract, is_destroyed, recreate
 from tfheal.flows.rehome import rehome
 from tfheal.flows.releases import everywhere
 from tfheal.flows.rungs import HealRun
 from tfheal.model.backup import STORE
-from tfheal.model.facts import SliceFacts
+from tfheal.model.facts import Known, SliceFacts
 from tfheal.model.findings import Diagnosis
 from tfheal.model.plan import Action
 from tfheal.model.record import Expected
@@ -51,10 +51,21 @@ def rescues(run: HealRun, found: Look, diagnosis: Diagnosis) -> dict[str, Rescue
                 app: placed.pinned for app in run.apps if (placed := last_move(run.workspace, app, run.ports.journal))
             },
             spares=spares,
-            returns=_returns(run, here, found),
+            returns=(back := _returns(run, here, found)),
+            unfenced=_unfenced(run, name, found) if back else "",
         )
         ways[name] = rescue(of_slice, partial(contract, run, name))
     return ways
+
+
+def _unfenced(run: HealRun, name: str, found: Look) -> str:
+    """Return why what ran on a lost slice may still run and write: else it came back empty, or is destroyed for certain."""
+    facts = found.seen.get(name)
+    if isinstance(facts, SliceFacts) and facts.machine.identity == Known(None):
+        return ""
+    if is_destroyed(run, name):
+        return ""
+    return "it is not certain that its old machine has stopped (a provisioner's `state` that says `destroyed` is)"
 
 
 def _returns(run: HealRun, here: tuple[Expected, ...], found: Look) -> dict[InstanceName, Return]:
@@ -65,7 +76,9 @@ def _returns(run: HealRun, here: tuple[Expected, ...], found: Look) -> dict[Inst
         if not holds_data(item.release) or name.component == STORE or spec is None:
             continue
         store = spec.place.get(STORE, ("",))[0]
-        if store and not isinstance(found.seen.get(store), SliceFacts):
+        if spec.backup and spec.backup.address:  # it is read before anything is given up, and nobody else can read it
+            back[name] = Return(why=f"{spec.backup.to} is read by the slice alone, which is lost")
+        elif store and not isinstance(found.seen.get(store), SliceFacts):
             back[name] = Return(why=f"its store {store} does not answer")
         else:
             back |= returns(run.workspace, [name], run.ports)

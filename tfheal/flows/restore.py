@@ -49,8 +49,8 @@ def planned(workspace: Workspace, app: str, wish: Wish, ports: Ports) -> Planned
         raise UsageError("--at and --snapshot exclude each other", why="both say which backup is meant")
     if wish.path and not wish.scratch:
         raise UsageError("--path needs --scratch", why="a part of the data is not put in the place of all of it")
-    backup = _meant(workspace, app, wish, ports)
     items = [item for item in expected((app,), ports) if item.release.component != STORE]
+    backup, taken_over = core.relocated(_meant(workspace, app, wish, ports), (item.release for item in items))
     chosen = [
         item
         for item in items
@@ -65,7 +65,7 @@ def planned(workspace: Workspace, app: str, wish: Wish, ports: Ports) -> Planned
     if not folders and not dumps and not (wish.scratch and left):
         hint = "--scratch DIR writes what it holds into a folder" if left else "tfheal backup show tells what it holds"
         raise Refused(f"nothing of backup {backup.id} can be put in place", where=app, hint=hint)
-    return Planned(app, backup, folders, backup.started, wish.scratch, left, dumps, wish.at)
+    return Planned(app, backup, folders, backup.started, wish.scratch, left, dumps, wish.at, taken_over)
 
 
 def restore(workspace: Workspace, plan: Planned, wish: Wish, ports: Ports, limits: Limits) -> Restored:
@@ -180,7 +180,7 @@ def _everywhere(stage: _Stage, names: list[str], tasks: Callable[[str], tuple[Ta
 
     def there(target: Slice) -> Mapping[str, TaskReply]:
         job = Job(stage.id, app, ports.writer, tasks(target.name), longest=_LONGEST)
-        return run(stage.workspace, job, target, ports)
+        return run(stage.workspace, job, target, ports, stage.plan.sources.get(target.name, ""))
 
     failed = {}
     targets = [stage.workspace.inventory.slice(name) for name in names]

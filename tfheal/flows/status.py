@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from tfheal.core.diagnose import dated
 from tfheal.core.stores import keeper
+from tfheal.flows import store_gone
 from tfheal.flows import verify as verification
 from tfheal.flows.backup import ages_of, lateness
 from tfheal.flows.drill import findings as drill_findings
@@ -40,6 +41,7 @@ def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], p
     findings += tuple(finding for app in drills for finding in drill_findings(workspace, app, ports))
     proofs = {app: found_proof for app in apps if (found_proof := verification.proof_of(workspace, app, ports))}
     findings += tuple(finding for app in backups for finding in verification.findings(workspace, app, ports))
+    findings += tuple(one for app in backups for one in store_gone.findings(workspace, app, diagnosis.findings, ports))
     diagnosis = replace(diagnosis, findings=dated(findings, ports.journal.incidents(open_only=True), since))
     healed = {
         action.instance: action.started for action in ports.journal.actions() if action.instance and action.healed

@@ -319,7 +319,10 @@ class Rescanned:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What a restore will do: from which backup, what to which instance; data that came after `lost_since` goes."""
+    """What a restore will do: from which backup, what to which instance; data that came after `lost_since` goes.
+
+    `sources` says of slices from the repository of which other one their data comes.
+    """
 
     app: str
     backup: Backup
@@ -329,6 +332,7 @@ class Planned:
     left: tuple[str, ...] = ()
     dumps: Mapping[InstanceName, tuple[str, ...]] = field(default_factory=dict)
     asked: datetime | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def instances(self) -> tuple[InstanceName, ...]:

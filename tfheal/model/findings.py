@@ -45,6 +45,7 @@ Cause = Literal[
     "backup-unverified",
     "backup-damaged",
     "backup-unknown",
+    "store-gone",
 ]
 
 

@@ -54,7 +54,7 @@ class Provisioner(Strict):
     state: str | None = Field(
         default=None,
         min_length=1,
-        description="a command that says how the contract is; while it says `paused`, or fails, nothing is made anew",
+        description="a command that says how the contract is; while it says `paused`, or fails, nothing is made anew; `destroyed` is what lets data move elsewhere",
     )
     host_key: Literal["output", "first-contact"] = Field(
         default="output",

@@ -5,7 +5,7 @@ What was there before is set aside, never deleted; it comes back when the servic
 
 import posixpath
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tfheal.base import sh
@@ -17,7 +17,7 @@ from tfheal.core.probe import checks
 from tfheal.core.resources.directory import data_paths
 from tfheal.core.resources.step import Step
 from tfheal.model import paths
-from tfheal.model.backup import FOLDERS, Part
+from tfheal.model.backup import FOLDERS, Backup, Part
 from tfheal.model.release import Release
 
 BESIDE: Final = "beside"
@@ -179,6 +179,27 @@ def _filled(values: str, lines: str, places: str) -> Task:
     """Return the task that fills places, and leaves none of them half full."""
     clean = "clean() { rm -rf --one-file-system -- PLACES; }\n"
     return Task(BESIDE, values + (clean + _RESTORE + lines + _COUNT).replace("PLACES", places), needed=True)
+
+
+def relocated(backup: Backup, releases: Iterable[Release]) -> tuple[Backup, dict[str, str]]:
+    """Given a backup and all that is deployed of its app, return it as if it had been made where its data is to be now.
+
+    Data of slices that the app has left is that of the slice with nothing in it that now has a component of such data. Also
+    return which slice takes over from which.
+    """
+    here = list(releases)
+    had = {
+        name: [part for part in backup.parts if part.slice == name] for name in {part.slice for part in backup.parts}
+    }
+    gone = sorted(had.keys() - {release.slice for release in here})
+    empty = [release for release in here if release.slice not in had]
+    taken: dict[str, str] = {}
+    for old in gone:
+        heirs = {one.slice for one in empty if any(dumps_of(one, part) or folders_of(one, part) for part in had[old])}
+        if len(heirs) == 1 and not heirs & set(taken.values()):
+            taken[old] = heirs.pop()
+    parts = tuple(replace(part, slice=taken.get(part.slice, part.slice)) for part in backup.parts)
+    return replace(backup, parts=parts), {new: old for old, new in taken.items()}
 
 
 def dumps_of(release: Release, part: Part) -> tuple[str, ...]:

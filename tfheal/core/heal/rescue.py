@@ -41,7 +41,7 @@ class Lost:
 
     `paused` is that its owner had said hands off before it fell silent; `pauses` are those of people; `pending` names the
     apps that ask for more than is deployed, `pinned` the components that a person placed. `returns` says what would come
-    back of the data that is there.
+    back of the data that is there, `unfenced` why the old machine may still write; empty: it cannot.
     """
 
     entry: SliceEntry
@@ -54,6 +54,7 @@ class Lost:
     pinned: Mapping[str, Collection[str]] = field(default_factory=dict)
     spares: Spares = field(default_factory=lambda: Spares({}))
     returns: Mapping[InstanceName, Return] = field(default_factory=dict)
+    unfenced: str = ""
 
 
 def lost(diagnosis: Diagnosis, silences: Mapping[str, Silence], gone_after: float, now: datetime) -> Diagnosis:
@@ -170,8 +171,8 @@ def _forbidden(lost: Lost, rung: Rung) -> Iterator[str]:
 
 def _irrecoverable(lost: Lost, release: Release, rung: Rung) -> str:
     """Return why the data of a release would not come back; nothing if a restore brings it."""
-    if rung == "rehome":
-        return "which nothing moves yet"
+    if rung == "rehome" and lost.unfenced:
+        return f"and {lost.unfenced}"
     if "restore" not in lost.specs[release.app].heal.allow:
         return f"and restore is not in heal: allow: of {release.app}"
     if "restore" not in release.ladder:
