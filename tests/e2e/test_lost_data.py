@@ -55,6 +55,30 @@ def provides(stored: RunningLab, recreate: str) -> None:
     (stored.workspace / "contract").write_text("running\n")
 
 
+def test_spoilt_data_goes_back_to_when_it_was_right(stored: RunningLab) -> None:
+    """A human is called and told of the times; where the app allows it, the newest backup with which all is right returns."""
+    spec = stored.workspace / "apps" / "files.yaml"
+    stored.on("s1", "echo spoilt >/srv/tfheal/files/web/.tfheal")
+    document(stored, "backup", "run")
+    good, spoilt = reversed(document(stored, "backup", "list")["backups"])
+    assert (good["state"], spoilt["state"]) == ("good", "good")
+    until = time.monotonic() + 120
+    while not (done := actions(document(stored, "heal", "--auto", check=None))) and time.monotonic() < until:
+        time.sleep(1)  # a service that started just now is left to start
+    assert done == [("page", "done")]
+    pages = (stored.workspace / "pages.jsonl").read_text()
+    assert (
+        f"it could go back to backup {spoilt['id']} of {spoilt['started']}, {good['id']} of {good['started']}" in pages
+    )
+    spec.write_text(SPEC.replace("restore,", "restore, restore-logical,"))
+    healed = document(stored, "heal", "--auto")
+    spec.write_text(SPEC)
+    assert actions(healed) == [("restore", "done")], healed
+    assert f"from backup {good['id']}" in healed["incidents"][0]["actions"][0]["detail"]
+    assert Customer.of(stored, "s1").get("kept.txt") == KEPT
+    document(stored, "backup", "run")
+
+
 @pytest.mark.parametrize(
     "at", ["provisioners, run", "keys, pin", "user:", "held back", "files/web@s1  restore", "data:"]
 )

@@ -9,7 +9,7 @@ from tfheal.base.errors import Refused, TfhealError
 from tfheal.core.heal import DAY, Situation, Storm, actionable, only, planned
 from tfheal.core.heal.storm import RESCUES, silent, suspected, told
 from tfheal.flows.act import act_everywhere
-from tfheal.flows.bring_back import brought_back, returns
+from tfheal.flows.bring_back import brought_back, returns, ways_to_earlier
 from tfheal.flows.fence import fence
 from tfheal.flows.fleet import Limits
 from tfheal.flows.look import Look, Scope, look
@@ -22,7 +22,7 @@ from tfheal.flows.rescue import judgement, rescued, rescues
 from tfheal.flows.rungs import HealRun, page, take
 from tfheal.flows.standing import note, ways_back
 from tfheal.model.facts import SliceFacts
-from tfheal.model.findings import Diagnosis
+from tfheal.model.findings import Cause, Diagnosis
 from tfheal.model.inventory import Slice
 from tfheal.model.plan import Action, Plan
 from tfheal.model.ports import Ports
@@ -145,15 +145,16 @@ def _plan(run: HealRun, found: Look, diagnosis: Diagnosis, storm: Storm | None) 
         - {item.release.slice for item in everywhere(run.ports)},
         rescues=rescues(run, found, diagnosis),
         ways_back=ways_back(run.workspace, found.meant, run.ports),
-        returns=returns(run.workspace, _empty(diagnosis), run.ports),
+        returns=returns(run.workspace, _of("data-missing", diagnosis), run.ports)
+        | ways_to_earlier(run.workspace, _of("inconsistent", diagnosis), run.ports),
     )
     asked_slices = [name for name, facts in found.seen.items() if isinstance(facts, SliceFacts)]
     return planned(diagnosis, asked_slices, situation)
 
 
-def _empty(diagnosis: Diagnosis) -> list[InstanceName]:
-    """Return the instances whose data is gone from a slice that is there."""
-    return [one.instance for one in diagnosis.findings if one.cause == "data-missing" and one.instance]
+def _of(cause: Cause, diagnosis: Diagnosis) -> list[InstanceName]:
+    """Return the instances of which something was found."""
+    return [one.instance for one in diagnosis.findings if one.cause == cause and one.instance]
 
 
 def _keep(run: HealRun, incidents: Iterable[Incident]) -> None:

@@ -6,7 +6,7 @@ from pydantic import Field, StringConstraints
 
 from tfheal.model.backup import AppBackup
 from tfheal.model.names import Name, Strict
-from tfheal.model.playbook import Rung, Setting, SettingName
+from tfheal.model.playbook import Permission, Setting, SettingName
 
 Hostname = Annotated[
     str,
@@ -19,9 +19,9 @@ Hostname = Annotated[
 class AppHeal(Strict):
     """What healing may do with this app."""
 
-    allow: tuple[Rung, ...] = Field(
+    allow: tuple[Permission, ...] = Field(
         default=("restart", "free-disk", "redeploy", "rollback", "rebuild", "page"),
-        description="the rungs that healing may use; all others only page",
+        description="the rungs that healing may use, all others only page; and `restore-logical`, a restore of data that is not right",
     )
     reflex: Literal["on", "off"] = Field(
         default="on", description="whether its slice may restart it by itself while we are away"

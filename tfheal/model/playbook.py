@@ -17,6 +17,7 @@ Rung = Literal["restart", "free-disk", "redeploy", "rollback", "rebuild", "recre
 SHIPPED_LADDER: tuple[Rung, ...] = (
     *("restart", "free-disk", "redeploy", "rollback", "rebuild", "recreate", "restore", "rehome", "page"),
 )
+Permission = Literal[Rung, "restore-logical"]  # what an app allows healing to do
 WayBack = Literal["safe", "needs-restore", "forbidden"]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+~-]{0,40}$")]
 Setting = str | int | bool

@@ -24,7 +24,12 @@ _ENDS: Final = frozenset({"redeploy", "remove"})  # what brings to its end what 
 _NOT_TRIED: Final = frozenset({"refused", "undone"})
 # What helps against these causes; and what some rungs are good for, by the family of the cause. A release is not blamed
 # for what others changed on the slice: drift is put back, and the same release stays.
-ONLY: Final[Mapping[Cause, Rung]] = {"disk-full": "free-disk", "not-ready": "rollback", "data-missing": "restore"}
+ONLY: Final[Mapping[Cause, Rung]] = {
+    "disk-full": "free-disk",
+    "not-ready": "rollback",
+    "data-missing": "restore",
+    "inconsistent": "restore",
+}
 HELPS: Final[Mapping[Rung, frozenset[str]]] = {
     "free-disk": frozenset(),
     "rollback": frozenset({"service", "interrupted"}),
@@ -59,12 +64,24 @@ def next_step(incident: Incident, situation: Situation) -> Action | Waiting:
 
 def _hindrance(incident: Incident, rung: Rung, situation: Situation) -> str | None:
     """Return why a rung may not be taken, nothing said where the app does not allow it; None if it may."""
+    if incident.cause == "inconsistent" and rung == "restore":
+        return _spoilt(incident, situation) or None
     if rung not in RESCUES and rung not in situation.allow.get(incident.app, ()):
         return ""
     if rung not in RESCUES:
         return _pointless(incident, rung, situation) or None
     rescue = situation.rescues.get(incident.slice)
     return (rescue.hindrance(rung) or None) if rescue else "nothing is known of its slice"
+
+
+def _spoilt(incident: Incident, situation: Situation) -> str:
+    """Return why data that is not right may not go back to an earlier time, with the times that a person could choose of."""
+    instance = incident.instance
+    comes = situation.returns.get(instance) if instance else None
+    if comes is None or comes.why:
+        return comes.why if comes else "nothing is known of its backups"
+    allowed = "restore-logical" in situation.allow.get(incident.app, ())
+    return "" if allowed else f"restore-logical is not in heal: allow:; {comes.words}"
 
 
 def _call(incident: Incident, forbidden: Sequence[str], situation: Situation) -> Action | Waiting:
@@ -127,6 +144,8 @@ def _start(incident: Incident, situation: Situation) -> Rung:
     ends = [one for one in mine if one.verb in _ENDS and not _is_of_another(one, situation)]
     if incident.cause == "interrupted" and not ends:
         return "redeploy"
+    if incident.cause == "inconsistent" and not any(one.verb == "restore" for one in mine):
+        return "restore"  # it was only forbidden until now
     if incident.cause not in LOST:
         return rung
     tried = {action.verb for action in mine}

@@ -7,7 +7,7 @@ from typing import Final
 
 from tfheal.core.heal.storm import Storm
 from tfheal.model.plan import Back
-from tfheal.model.playbook import Rung
+from tfheal.model.playbook import Permission, Rung
 from tfheal.model.record import ActionRecord, Incident
 from tfheal.model.release import InstanceName, Release
 from tfheal.model.workspace import HealPolicy
@@ -43,7 +43,7 @@ class Situation:
     """What healing knows: the releases, what each app allows, the record, the policy and the time."""
 
     releases: Mapping[InstanceName, Release]
-    allow: Mapping[str, tuple[Rung, ...]]
+    allow: Mapping[str, tuple[Permission, ...]]
     incidents: tuple[Incident, ...]
     actions: tuple[ActionRecord, ...]
     policy: HealPolicy
