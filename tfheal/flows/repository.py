@@ -74,7 +74,7 @@ def replied(replies: Mapping[str, TaskReply], name: str, where: str) -> TaskRepl
     for task, reply in replies.items():
         if reply.status != 0:
             unreached = task == "reach"
-            what = "the store cannot be reached" if unreached else "restic failed"
+            what = "the store cannot be reached" if unreached else "what was to be done there failed"
             raise ActionFailed(what, where=where, why=capture.why_failed(reply))
     return replies[name]
 

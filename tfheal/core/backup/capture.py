@@ -211,7 +211,7 @@ def why_failed(reply: TaskReply) -> str:
         return "it did not come to its end"
     if known := _CLASSES.get(reply.status):
         return f"{known}: {_first_error(reply.err)}" if reply.status == LOCKED else known
-    return _first_error(reply.err) or f"restic ended with {reply.status} and did not say why"
+    return _first_error(reply.err) or f"it ended with {reply.status} and did not say why"
 
 
 def _compared(part: Part, history: list[Part], *, empty: bool) -> Part:
