@@ -277,6 +277,30 @@ def test_marketing_comes_when_it_is_switched_on(crm: RunningLab) -> None:
 
 
 @pytest.mark.long
+def test_what_was_in_the_database_comes_back(crm: RunningLab) -> None:
+    """A party that was written before a backup is there again after its table is dropped, and the web server goes on."""
+    spec = crm.workspace / "apps/crm.yaml"
+    before = spec.read_text()
+    crm.run("remove", f"crm/web@{WEB[1]}", "--yes")
+    spec.write_text(before.replace("web: [s2, s3]", "web: [s2]") + f"backup: {{to: {WEB[1]}}}\n")
+    try:
+        crm.run("deploy", "crm", timeout=2400)
+        user = TrytonUser.admin(crm, WEB[0])
+        (made,) = user.call("model.party.party.create", [{"name": "Kept by a dump"}])
+        (backup,) = document(crm, "backup", "run", "crm")["backups"]
+        assert (backup["state"], [part["what"] for part in backup["parts"]]) == ("good", ["db/database"])
+        crm.on(DATABASE, "cd /; runuser -u postgres -- psql -Xqd crm -c 'DROP TABLE party_party CASCADE'")
+        assert [one["outcome"] for one in document(crm, "restore", "crm", "--yes")["outcomes"]] == ["done"]
+        (read,) = TrytonUser.admin(crm, WEB[0]).call("model.party.party.read", [made], ["name"])
+        assert read["name"] == "Kept by a dump"
+        assert document(crm, "status")["health"] == "healthy"
+    finally:
+        crm.run("remove", f"crm/store@{WEB[1]}", "--backups", "--yes", check=None)
+        spec.write_text(before)
+        crm.run("deploy", "crm", timeout=2400)
+
+
+@pytest.mark.long
 def test_remove_with_data_leaves_nothing(crm: RunningLab) -> None:
     """The database and its role are gone, and nobody is let in any more."""
     crm.run("remove", "crm", "--data", "--yes")
