@@ -45,6 +45,16 @@ def public_name(slice_name: str) -> str:
     return f"backup_public_{_plain(slice_name)}"
 
 
+def copy_key_name(slice_name: str) -> str:
+    """Return the secret of an app that is the private SSH key by which the store copies what it has of a slice."""
+    return f"backup_copy_key_{_plain(slice_name)}"
+
+
+def copy_public_name(slice_name: str) -> str:
+    """Return the secret of an app that is the public half of that key."""
+    return f"backup_copy_public_{_plain(slice_name)}"
+
+
 def repository(app: str, slice_name: str) -> str:
     """Return the folder on the store that is the repository of an app on one of its slices."""
     return f"{paths.data(app, STORE)}/{slice_name}"
@@ -86,8 +96,8 @@ def with_stores(workspace: Workspace) -> Workspace:
     for name, spec in workspace.apps.items():
         if spec.backup is not None:
             joined[name] = _joined(spec, spec.backup, workspace.playbooks[spec.playbook])
-            if not spec.backup.address:
-                apps[name] = spec.model_copy(update={"place": {**spec.place, STORE: (spec.backup.to,)}})
+            if spec.backup.stores:
+                apps[name] = spec.model_copy(update={"place": {**spec.place, STORE: spec.backup.stores}})
     return replace(workspace, apps=apps, joined=joined)
 
 
@@ -114,10 +124,13 @@ def _joined(spec: AppSpec, backup: AppBackup, folder: PlaybookFolder, former: tu
         public_name(client): SecretSpec(length=12, description=f"the public SSH key of {client} for backups")
         for client in clients
     }
+    if backup.copy_to:
+        described = "the public SSH key by which copies of {} are made"
+        secrets |= {copy_public_name(one): SecretSpec(length=12, description=described.format(one)) for one in clients}
     if backup.address:
         secrets = {name: SecretSpec(length=12, description=f"what {backup.to} needs") for name in backup.secrets}
     else:
-        components[STORE] = _store(clients)
+        components[STORE] = _store(clients, backup)
     update = {"components": components, "secrets": {**playbook.secrets, **secrets}}
     return replace(folder, playbook=playbook.model_copy(update=update))
 
@@ -129,30 +142,33 @@ def _able(component: Component, needed: tuple[str, ...]) -> Component:
     return component.model_copy(update={"packages": (*component.packages, *missing)})
 
 
-def _store(clients: tuple[str, ...]) -> Component:
+def _store(clients: tuple[str, ...], backup: AppBackup) -> Component:
     return Component(
-        resources=tuple(_resources(clients)),
+        resources=tuple(_resources(clients, backup)),
         checks=(Check(name="serves", kind="ready", command=_READY),),
         ladder=("free-disk", "redeploy", "page"),
     )
 
 
-def _resources(clients: tuple[str, ...]) -> Iterator[Resource]:
+def _resources(clients: tuple[str, ...], backup: AppBackup) -> Iterator[Resource]:
     yield Packages(kind="packages", names=("rclone", "restic", "openssh-server"))
     yield User(kind="user", name="{{ user }}", home="{{ home }}", login_shell="/bin/sh")
     yield Directory(kind="directory", path="{{ data }}", mode="0711", data=True)
     for client in clients:
         folder = f"{{{{ data }}}}/{client}"
         yield Directory(kind="directory", path=folder, mode="0700", owner="{{ user }}", group="{{ user }}", data=True)
-    lines = "".join(f"{_line(client)}\n" for client in clients)
+    lines = "".join(f"{_line(client, public_name(client))}\n" for client in clients)
+    if backup.copy_to:  # no slice has a way to the copies: what broke into one could forge them too
+        copies = "".join(f"{_line(client, copy_public_name(client))}\n" for client in clients)
+        lines = f"{{% if slice == '{backup.to}' %}}{lines}{{% else %}}{copies}{{% endif %}}"
     keys = "{{ home }}/.ssh/authorized_keys"
     yield File(kind="file", path=keys, content=lines, mode="0640", group="{{ user }}", on_change="nothing")
 
 
-def _line(client: str) -> str:
+def _line(client: str, public: str) -> str:
     """Return the line that lets the key of a slice in, for one command on one folder."""
     folder = f"{{{{ data }}}}/{sh.quote(client)}"
-    return f'restrict,command="{guarded(folder)}{_SERVES} {folder}" {{{{ secrets.{public_name(client)} }}}}'
+    return f'restrict,command="{guarded(folder)}{_SERVES} {folder}" {{{{ secrets.{public} }}}}'
 
 
 def _plain(slice_name: str) -> str:

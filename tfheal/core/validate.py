@@ -118,12 +118,12 @@ def _of_backup(app: Written[AppSpec], playbook: Playbook) -> Iterator[Mistake]:
     if STORE in playbook.components:
         what = f"gives the app a component {STORE}, and {playbook.playbook} has one of that name"
         yield document.mistake(("backup",), what, "rename the one of the playbook")
-    used = [name for name, slices in spec.place.items() if spec.backup.to in slices]
-    if used:
-        what = f"is {spec.backup.to}, on which {used[0]} runs"
-        yield document.mistake(
-            ("backup", "to"), what, "a backup that is lost with its data is none: name another slice"
-        )
+    for key, store in zip(("to", "copy_to"), spec.backup.stores, strict=False):
+        used = [name for name, slices in spec.place.items() if store in slices]
+        if used:
+            what = f"is {store}, on which {used[0]} runs"
+            hint = "a backup that is lost with its data is none: name another slice"
+            yield document.mistake(("backup", key), what, hint)
     for name in spec.backup.secrets:
         if name in playbook.secrets:
             what = f"names {name}, which is made for {playbook.playbook}"
@@ -156,8 +156,9 @@ def _uses(app: Written[AppSpec]) -> Iterator[_Placed]:
             yield _Placed(app.value.app, component, name, app.document, ("place", component, index))
     for index, name in enumerate(app.value.spares):
         yield _Placed(app.value.app, "", name, app.document, ("spares", index))
-    if app.value.backup is not None and not app.value.backup.address:
-        yield _Placed(app.value.app, STORE, app.value.backup.to, app.document, ("backup", "to"))
+    if app.value.backup is not None:
+        for key, store in zip(("to", "copy_to"), app.value.backup.stores, strict=False):
+            yield _Placed(app.value.app, STORE, store, app.document, ("backup", key))
 
 
 def _of_version(app: Written[AppSpec], playbook: Playbook) -> Iterator[Mistake]:

@@ -15,6 +15,7 @@ from tfheal.core.backup.listing import Entry
 from tfheal.core.backup.retention import kept
 from tfheal.flows.act import act_everywhere
 from tfheal.flows.calls import call
+from tfheal.flows.copying import copied
 from tfheal.flows.fleet import Limits
 from tfheal.flows.ledger import keep
 from tfheal.flows.pauses import check
@@ -64,7 +65,8 @@ def backup(
             with ports.leases.hold(lease_of(app), "backup run", record):
                 _collect(workspace, app, ports, limits)
                 taking = replace(_taking(workspace, app, ports), full=full)
-                results.append(Made(app, _taken(taking, limits)))
+                made = _taken(taking, limits)
+                results.append(Made(app, made, uncopied=copied(workspace, app, ports)))
                 keep(workspace, app, ports)
         except Refused as refusal:
             results.append(Made(app, refused=str(refusal)))
@@ -151,7 +153,7 @@ def _taking(workspace: Workspace, app: str, ports: Ports, begun: Backup | None =
     spec = workspace.apps[app].backup
     store = [item.release.slice for item in items if item.release.component == STORE]
     ready = [item for item in items if item.reached and item.deployed.phase not in AWAITING]
-    there = spec is not None and items and (spec.address or store == [spec.to])
+    there = spec is not None and items and (spec.address or set(store) == set(spec.stores))
     if spec is None or not there or len(ready) != len(items):
         raise Refused("it is not deployed as its spec says", where=app, hint=f"first: tfheal deploy {app}")
     releases = by_slice(item.release for item in items if item.release.component != STORE)

@@ -6,7 +6,7 @@ What the store knows is taken over before anything is written there: a colleague
 
 from tfheal.base.errors import Refused, TfhealError, UsageError
 from tfheal.base.exits import winning
-from tfheal.core.backup import capture, ledger, prune
+from tfheal.core.backup import capture, copying, ledger, prune
 from tfheal.core.backup.job import Job
 from tfheal.core.stores import keeper, sources
 from tfheal.flows.repository import lease_of, replied, run_on_store, stored
@@ -36,6 +36,8 @@ def keep(workspace: Workspace, app: str, ports: Ports) -> None:
         sealed = ports.vault.closed(ledger.text(ports.catalogue.backups(app)))
         marker = ports.marker()
         _trip(workspace, app, ledger.keep_script(app, sealed, marker, aside), marker, ports)
+        for second in workspace.apps[app].place[STORE][1:]:  # nobody else writes there: nothing to take over
+            _trip(workspace, app, ledger.keep_script(app, sealed, marker), marker, ports, second)
     except TfhealError as error:
         ports.reporter.say(f"{app}: the catalogue is not on the store yet: {error}")
 
@@ -66,13 +68,20 @@ def _rescanned(workspace: Workspace, app: str, ports: Ports) -> Rescanned:
     learned = _learn(workspace, app, ports) if STORE in spec.place else 0
     known = [backup for backup in ports.catalogue.backups(app) if backup.state != "erased"]
     found: list[Unknown] = []
+    carried: set[str] = set()
+    here = spec.backup.to if spec.backup else ""
+    other = {one.id for one in known if one.store != here}
     for name in sources(spec, workspace.folder(app).playbook):
         job = Job(ports.journal.new_id(), app, ports.writer, ledger.snapshot_tasks(), longest=_LONGEST)
         replies = run_on_store(workspace, job, name, ports)
         if replies["open"].status != capture.NO_REPOSITORY:
             out = replied(replies, ledger.SNAPSHOTS, keeper(workspace, app).slice).out
-            found += ledger.unknown(name, out, known)
-    return Rescanned(app, learned, len(known), tuple(found))
+            elsewhere = [one for one in ports.catalogue.backups(app) if one.id in other]
+            for backup in copying.found_again(name, out, elsewhere, here):
+                ports.catalogue.put(backup)
+                carried.add(backup.id)
+            found += ledger.unknown(name, out, ports.catalogue.backups(app))
+    return Rescanned(app, learned, len(known), len(carried), tuple(found))
 
 
 def _learn(workspace: Workspace, app: str, ports: Ports) -> int:
@@ -88,7 +97,7 @@ def _learn(workspace: Workspace, app: str, ports: Ports) -> int:
     return sum(backup.state != "erased" for backup in found)
 
 
-def _trip(workspace: Workspace, app: str, script: str, marker: str, ports: Ports) -> str:
-    store = workspace.inventory.slice(workspace.apps[app].place[STORE][0])
+def _trip(workspace: Workspace, app: str, script: str, marker: str, ports: Ports, name: str = "") -> str:
+    store = workspace.inventory.slice(name or workspace.apps[app].place[STORE][0])
     reply = ports.transport.run(store, Exec(script, timeout=_TIMEOUT, cap=ledger.CAP))
     return ledger.answered(reply.stdout, marker)

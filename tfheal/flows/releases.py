@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from tfheal.base.secret import Secret
 from tfheal.core.release import Blueprint, releases
-from tfheal.core.stores import key_name, password_name, public_name, sources
+from tfheal.core.stores import copy_key_name, copy_public_name, key_name, password_name, public_name, sources
 from tfheal.model.ports import Ports
 from tfheal.model.record import Deployed, Expected
 from tfheal.model.release import InstanceName, Release
@@ -40,10 +40,16 @@ def make_backup_keys(workspace: Workspace, app: str, ports: Ports) -> None:
     for name in sources(spec, workspace.folder(app).playbook):
         if not ports.vault.latest(app, password_name(name)):
             ports.vault.make(app, password_name(name), _PASSWORD_LENGTH)
-        if not all(ports.vault.latest(app, half(name)) for half in (key_name, public_name)):
-            pair = ports.key_pair()
-            ports.vault.put(app, key_name(name), Secret(pair.private))
-            ports.vault.put(app, public_name(name), Secret(pair.public))
+        _make_pair(app, key_name(name), public_name(name), ports)
+        if spec.backup.copy_to:
+            _make_pair(app, copy_key_name(name), copy_public_name(name), ports)
+
+
+def _make_pair(app: str, private: str, public: str, ports: Ports) -> None:
+    if not all(ports.vault.latest(app, half) for half in (private, public)):
+        pair = ports.key_pair()
+        ports.vault.put(app, private, Secret(pair.private))
+        ports.vault.put(app, public, Secret(pair.public))
 
 
 def secret_values(release: Release, ports: Ports, *, planning: bool = False) -> dict[tuple[str, int], str]:

@@ -8,7 +8,7 @@ from tfheal.core.backup import capture
 from tfheal.core.backup import job as jobs
 from tfheal.core.backup.capture import messages
 from tfheal.core.backup.job import Job, TaskReply
-from tfheal.core.stores import key_name, password_name, repository, url
+from tfheal.core.stores import copy_key_name, key_name, password_name, repository, url
 from tfheal.flows.pauses import check
 from tfheal.model import paths
 from tfheal.model.backup import STORE, AppBackup, Backup, Repository
@@ -57,10 +57,35 @@ def run_on_store(
         there = workspace.inventory.slice(source)
         way = replace(_repository(workspace, job.app, source, ports), password=password, owner=owner)
         return _begun(job, there, way, ports)
-    store = workspace.inventory.slice(spec.to)
-    folder = repository(job.app, source)
-    near = Repository(store.address, store.port or 22, paths.user(job.app, STORE), (), "", password, folder, owner)
-    return _begun(job, store, near, ports)
+    near = _near(job.app, source, password, owner)
+    return _begun(job, workspace.inventory.slice(spec.to), near, ports)
+
+
+def run_to_copy(workspace: Workspace, job: Job, source: str, ports: Ports) -> Mapping[str, TaskReply]:
+    """Given a job that copies the repository of a slice, run it on the first store, with a way to the second."""
+    spec = workspace.apps[job.app].backup
+    if spec is None or spec.copy_to is None or not ports.vault.latest(job.app, copy_key_name(source)):
+        raise Refused("it has no second repository", where=f"{job.app} on {source}", hint=f"tfheal deploy {job.app}")
+    second = workspace.inventory.slice(spec.copy_to)
+    way = Repository(
+        address=second.address,
+        port=second.port or 22,
+        user=paths.user(job.app, STORE),
+        host_keys=ports.keys.pinned(second.name),
+        key=_newest(job.app, copy_key_name(source), ports),
+        password=_newest(job.app, password_name(source), ports),
+        source=repository(job.app, source),
+    )
+    return _begun(job, workspace.inventory.slice(spec.to), way, ports)
+
+
+def run_on_copy(workspace: Workspace, job: Job, source: str, ports: Ports) -> Mapping[str, TaskReply]:
+    """Given a job for the copy of the repository of a slice, run it on the second store itself."""
+    spec = workspace.apps[job.app].backup
+    if spec is None or spec.copy_to is None:
+        raise Refused("it has no second repository", where=f"{job.app} on {source}")
+    near = _near(job.app, source, _newest(job.app, password_name(source), ports))
+    return _begun(job, workspace.inventory.slice(spec.copy_to), near, ports)
 
 
 def follow(job: Job, target: Slice, ports: Ports) -> Mapping[str, TaskReply]:
@@ -109,6 +134,11 @@ def _repository(workspace: Workspace, app: str, source: str, ports: Ports) -> Re
         key=_newest(app, key_name(source), ports),
         password=_newest(app, password_name(source), ports),
     )
+
+
+def _near(app: str, source: str, password: str, owner: str = "") -> Repository:
+    """Return the way to a repository on the very store that has it."""
+    return Repository("", 22, paths.user(app, STORE), (), "", password, repository(app, source), owner)
 
 
 def _elsewhere(spec: AppBackup, app: str, slice_name: str, ports: Ports) -> Repository:

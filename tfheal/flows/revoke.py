@@ -24,6 +24,10 @@ def revoke_provider(workspace: Workspace, app: str, ports: Ports) -> Revoked:
         why = "no way to it is ours alone: where its owner takes back what was given to us, we get in no more"
         hint = "the owner copies all of it with `restic copy` into a new repository, by a password of the owner's"
         raise Refused("its store is no slice", where=app, why=why, hint=hint)
+    if len(workspace.apps[app].place[STORE]) > 1:
+        second = workspace.apps[app].place[STORE][1]
+        hint = f"take copy_to out of the spec, deploy, and have the owner delete what is on {second}"
+        raise Refused(f"there are copies on {second}, which open by our passwords too", where=app, hint=hint)
     names = [name for name in workspace.inventory.slices if ports.vault.latest(app, password_name(name))]
     if not names:
         raise Refused("we hold no password of it", where=app, why="it was revoked before, or never deployed")

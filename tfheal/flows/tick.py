@@ -99,6 +99,7 @@ def _backed_up(workspace: Workspace, ports: Ports, limits: Limits) -> Part:
     made = backups.backup(workspace, backups.due(workspace, ports), ports, limits)
     told = [f"{one.app}: backup {one.backup.id} is {one.backup.state}" for one in made if one.backup]
     told += [f"{one.app}: no backup was made" for one in made if one.backup is None]
+    told += [f"{one.app}: not all was copied to the second store" for one in made if one.uncopied]
     return Part(winning(one.exit for one in made), "\n".join(told), acted=True)
 
 

@@ -12,8 +12,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema, model_validator
 
-from tfheal.base.exits import Exit
-from tfheal.model.names import NAME_PATTERN, Duration, Size, Strict
+from tfheal.base.exits import Exit, winning
+from tfheal.model.names import NAME_PATTERN, Duration, Name, Size, Strict
 from tfheal.model.playbook import SettingName
 from tfheal.model.release import InstanceName
 
@@ -57,6 +57,10 @@ class AppBackup(Strict):
         description="the store: another slice of the same owner, on which nothing of this app runs; or a disk at a path of "
         "each slice with data, or any address of restic"
     )
+    copy_to: Name | None = Field(
+        default=None,
+        description="a second store, a slice like the first: every good backup is copied there, store to store",
+    )
     variables: dict[Variable, Line] = Field(
         default_factory=dict, description="what restic has to find in its environment for an address, and is no secret"
     )
@@ -66,9 +70,6 @@ class AppBackup(Strict):
     )
     host_key: str | None = Field(
         default=None, pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/=]+$", description="of an sftp server, as `TYPE KEY`"
-    )
-    may_delete: bool = Field(
-        default=False, description="whether the owner lets us delete what is no longer kept, where `to` is no slice"
     )
     every: Duration = Field(default=86_400.0, ge=60, description="how often `tfheal tick` makes one")
     keep: Keep = Field(default=Keep(), description="which ones are worth keeping; `backup list` shows why")
@@ -90,13 +91,23 @@ class AppBackup(Strict):
         """Return where it is if it is no slice, empty if it is one."""
         return "" if re.fullmatch(NAME_PATTERN, self.to) else self.to
 
+    @property
+    def stores(self) -> tuple[str, ...]:
+        """Return the slices that are stores: first the one that slices write to, then that of the copies."""
+        if self.address:
+            return ()
+        return (self.to,) if self.copy_to is None else (self.to, self.copy_to)
+
     @model_validator(mode="after")
     def _of_an_address(self) -> "AppBackup":
         if _PASSWORD.search(self.to):
             msg = "a password in the address is seen by all who read this file: name it under `secrets`"
             raise ValueError(msg)
-        if not self.address and (self.variables or self.secrets or self.host_key or self.may_delete):
-            msg = "variables, secrets, host_key and may_delete are of a store that is no slice"
+        if self.copy_to and (self.address or self.copy_to == self.to):
+            msg = "copy_to is a second slice beside the one that `to` names"
+            raise ValueError(msg)
+        if not self.address and (self.variables or self.secrets or self.host_key):
+            msg = "variables, secrets and host_key are of a store that is no slice"
             raise ValueError(msg)
         if (self.host_key is None) == self.to.startswith("sftp:"):
             msg = "an sftp server has a host_key, so that nobody stands between, and nothing else has one"
@@ -198,7 +209,8 @@ class Repository:
 
     `host_keys` are the pinned ones of the store, each as `TYPE KEY`; key and password are plain text and go to nobody else.
     On the store itself it is a `folder`, and needs no way. `owner` is the password of a key that is made for the owner.
-    What is no slice of ours has an `url`, and perhaps `variables` that restic finds in its environment.
+    What is no slice of ours has an `url`, and perhaps `variables` that restic finds in its environment. What is copied from
+    one store to another has the folder on the first one as its `source`.
     """
 
     address: str
@@ -211,6 +223,7 @@ class Repository:
     owner: str = ""
     url: str = ""
     variables: tuple[tuple[str, str], ...] = ()
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,16 +262,19 @@ _EXITS: Final[Mapping[State, Exit]] = {
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What became of the backup of one app: its line in the catalogue, or why there is none."""
+    """What became of the backup of one app: its line in the catalogue, or why there is none; why the copy is not whole."""
 
     app: str
     backup: Backup | None = None
     refused: str = ""
+    uncopied: str = ""
 
     @property
     def exit(self) -> Exit:
         """Return the exit code that this app asks for."""
-        return _EXITS[self.backup.state] if self.backup else Exit.REFUSED
+        if self.backup is None:
+            return Exit.REFUSED
+        return winning((_EXITS[self.backup.state], Exit.FAILED if self.uncopied else Exit.OK))
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,11 +318,15 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class Rescanned:
-    """What the store of an app knew that we did not, how many backups are known now, and what nobody knows."""
+    """What the store of an app knew that we did not, how many backups are known now, and what nobody knows.
+
+    `carried` are those of another store that were found here again, as copies under new ids.
+    """
 
     app: str
     learned: int = 0
     known: int = 0
+    carried: int = 0
     unknown: tuple[Unknown, ...] = ()
     failed: str = ""
     failure: Exit = Exit.OK

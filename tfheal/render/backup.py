@@ -31,6 +31,8 @@ def made_words(results: Sequence[Made]) -> RenderableType:
             parts.append(Text.assemble((result.app, "bold"), "  ", ("refused", "yellow"), f"  {result.refused}"))
         else:
             parts += _entry(result.backup)
+        if result.uncopied:
+            parts.append(Text(f"  not all was copied to the second store: {result.uncopied}", style="red"))
     return Group(*parts) if parts else Text("no app has backups")
 
 
@@ -39,7 +41,9 @@ def made_document(results: Sequence[Made], round_trips: int) -> dict[str, object
     return {
         "round_trips": round_trips,
         "backups": [
-            {"app": result.app, "refused": result.refused} if result.backup is None else backup_document(result.backup)
+            {"app": result.app, "refused": result.refused}
+            if result.backup is None
+            else {**backup_document(result.backup), "uncopied": result.uncopied}
             for result in results
         ],
     }
@@ -121,6 +125,8 @@ def rescanned_words(results: Sequence[Rescanned]) -> RenderableType:
         for one in results
     ]
     for one in results:
+        if one.carried:
+            lines.append(Text(f"  {one.carried} of another store were found here again, as copies"))
         lines += [
             Text(
                 f"  unknown in {each.slice}: {each.snapshot[:8]}  {each.time}  {', '.join(each.paths)}", style="yellow"
@@ -138,6 +144,7 @@ def rescanned_document(results: Sequence[Rescanned]) -> dict[str, object]:
                 "app": one.app,
                 "learned": one.learned,
                 "known": one.known,
+                "carried": one.carried,
                 "failed": one.failed,
                 "unknown": [
                     {"slice": each.slice, "snapshot": each.snapshot, "time": each.time, "paths": list(each.paths)}

@@ -250,6 +250,7 @@ def _work(job: Job, repository: Repository) -> str:
     login = f"{repository.user}@{repository.address}"
     values = f"folder={_folder(job.app)} port={repository.port} login={sh.quote(login)}\n"
     values += f"repository={sh.quote(repository.url or repository.folder)} base={sh.quote(repository.folder)}\n"
+    values += f"source={sh.quote(repository.source)}\n" if repository.source else ""
     cache = f"export RESTIC_CACHE_DIR=/var/cache/tfheal/{job.app}\n"
     way = _AWAY if repository.url else _NEAR if repository.folder else _FAR
     return PRELUDE + values + cache + way + _WORK + functions + runs

@@ -203,7 +203,7 @@ SELECT * FROM pause WHERE until > :now ORDER BY number;
 INSERT INTO backup (id, app, store, started, received, state, held, drilled, detail, let_go)
 VALUES (:id, :app, :store, :started, :received, :state, :held, :drilled, :detail, :let_go)
 ON CONFLICT (id) DO UPDATE SET
-    received = excluded.received, state = excluded.state, held = excluded.held,
+    store = excluded.store, received = excluded.received, state = excluded.state, held = excluded.held,
     drilled = excluded.drilled, detail = excluded.detail, let_go = excluded.let_go;
 
 -- name: drop_backup_parts

@@ -1,0 +1,79 @@
+"""A second store: which snapshots are copied there, whether all arrived, and how a backup is found there again.
+
+The copy has a repository of its own with the same password; restic gives each snapshot a new id there, and keeps the one
+that it had as `original`.
+"""
+
+import json
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from tfheal.base import sh
+from tfheal.base.errors import BadReply
+from tfheal.core.backup.capture import INIT
+from tfheal.core.backup.job import REACH, Task
+from tfheal.model.backup import Backup
+
+COPY: Final = "copy"
+ARRIVED: Final = "arrived"
+_MOST: Final = 4_000_000  # bytes of a list of snapshots
+_FROM: Final = '--from-repo "$source" --from-password-file "$CREDENTIALS_DIRECTORY/password"'
+# The same boundaries of chunks, so that what both have in common is copied once.
+_INIT: Final = f"open\nstatus=$?\n[ $status -eq 10 ] || return $status\nr init {_FROM} --copy-chunker-params"
+
+
+class _Snapshot(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True)
+
+    id: str = Field(pattern=r"^[0-9a-f]{64}$")
+    original: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+
+
+_SNAPSHOTS: Final = TypeAdapter(list[_Snapshot])
+
+
+def tasks(snapshots: Collection[str]) -> tuple[Task, ...]:
+    """Given the snapshots of a repository, return the tasks that copy those that the second store lacks."""
+    return (
+        REACH,
+        Task(INIT, _INIT, needed=True),
+        Task(COPY, f"r copy {_FROM} --retry-lock 10m {sh.join(*sorted(snapshots))} >/dev/null", needed=True),
+        Task(ARRIVED, "r snapshots", wanted=_MOST),
+    )
+
+
+def copies(originals: Collection[str], out: str) -> dict[str, str]:
+    """Given snapshots and what the second store lists, return its copies of them: the id of each by its own; raise BadReply."""
+    return {one.id: one.original for one in _listed(out) if one.original in originals}
+
+
+def found_again(slice_name: str, out: str, known: Iterable[Backup], store: str) -> tuple[Backup, ...]:
+    """Given what a store lists of a slice, return the backups that are there under new ids, with these; raise BadReply.
+
+    Where two snapshots say that they were the same one, neither is believed.
+    """
+    listed = _listed(out)
+    there = {snapshot.id for snapshot in listed}
+    originals = [snapshot.original for snapshot in listed]
+    new = {one.original: one.id for one in listed if one.original and originals.count(one.original) == 1}
+    result = []
+    for backup in known:
+        parts = tuple(
+            replace(part, snapshot=new[part.snapshot])
+            if part.slice == slice_name and part.snapshot not in there and part.snapshot in new
+            else part
+            for part in backup.parts
+        )
+        if parts != backup.parts or any(part.slice == slice_name and part.snapshot in there for part in parts):
+            result.append(replace(backup, parts=parts, store=store))
+    return tuple(result)
+
+
+def _listed(out: str) -> list[_Snapshot]:
+    try:
+        return _SNAPSHOTS.validate_python(json.loads(out))
+    except (ValueError, RecursionError, ValidationError) as error:
+        raise BadReply("the list of snapshots cannot be read") from error

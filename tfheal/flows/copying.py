@@ -1,0 +1,53 @@
+"""`backup: {copy_to: SLICE}`: after a backup, every good one that the second store lacks is copied there, store to store.
+
+What was deleted on the first store is then deleted on the second, in the same careful way.
+"""
+
+from tfheal.base.errors import ActionFailed, TfhealError
+from tfheal.core.backup import copying as core
+from tfheal.core.backup import prune
+from tfheal.core.backup.job import Job
+from tfheal.core.backup.verify import repositories
+from tfheal.flows.repository import replied, run_on_copy, run_to_copy, stored
+from tfheal.model.backup import GONE
+from tfheal.model.ports import Ports
+from tfheal.model.workspace import Workspace
+
+
+def copied(workspace: Workspace, app: str, ports: Ports) -> str:
+    """Given an app by a run that holds its lease of backups, copy what is to be copied; return why not all is, if so."""
+    spec = workspace.apps[app].backup
+    if spec is None or spec.copy_to is None:
+        return ""
+    good = [backup for backup in stored(workspace, app, ports) if backup.state == "good"]
+    failed = []
+    for name, snapshots in repositories(good).items():
+        try:
+            listed = _copied(workspace, app, name, snapshots, ports)
+            _erased(workspace, app, name, listed, ports)
+        except TfhealError as error:
+            failed.append(f"{name}: {error}")
+    return "; ".join(failed)
+
+
+def _copied(workspace: Workspace, app: str, name: str, snapshots: set[str], ports: Ports) -> str:
+    """Copy the snapshots of a slice, and return what the second store then lists."""
+    job = Job(ports.journal.new_id(), app, ports.writer, core.tasks(snapshots))
+    out = replied(run_to_copy(workspace, job, name, ports), core.ARRIVED, f"{app} on {name}").out
+    if lacking := snapshots - set(core.copies(snapshots, out).values()):
+        raise ActionFailed(f"{len(lacking)} snapshots did not arrive", where=f"{app} on {name}")
+    return out
+
+
+def _erased(workspace: Workspace, app: str, name: str, listed: str, ports: Ports) -> None:
+    """Delete the copies of what is deleted on the first store, if there are any."""
+    every = stored(workspace, app, ports)
+    gone = [backup for backup in every if backup.state in GONE]
+    going = core.copies({snapshot for backup in gone for snapshot in backup.snapshots}, listed)
+    if not going:
+        return
+    stays = core.copies({snapshot for each in every if each not in gone for snapshot in each.snapshots}, listed)
+    concerned = [backup for backup in gone if set(backup.snapshots) & set(going.values())]
+    words = prune.entry(ports.writer, app, concerned)
+    job = Job(ports.journal.new_id(), app, ports.writer, prune.tasks(set(going), set(stays), words))
+    replied(run_on_copy(workspace, job, name, ports), prune.SOUND, f"{app} on {name}")
