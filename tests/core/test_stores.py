@@ -6,7 +6,7 @@ import pytest
 from workspaces import write_workspace
 
 from tfheal.core.release import Blueprint, releases
-from tfheal.core.stores import guarded, keeper, public_name, sources, url
+from tfheal.core.stores import copy_public_name, guarded, keeper, public_name, sources, url
 from tfheal.edge.files import WorkspaceFiles
 from tfheal.edge.templates import JinjaTemplates
 from tfheal.model.release import Release
@@ -33,6 +33,19 @@ def test_an_address_is_no_component(tmp_path: Path) -> None:
     assert "aws_key" in playbook.secrets
     assert str(keeper(workspace, "shelf")) == "shelf/store@a1"
     assert url("s3:keeps.example/b/", "shelf", "a1") == "s3:keeps.example/b/shelf/a1"
+
+
+def test_no_slice_has_a_way_to_the_copies(tmp_path: Path) -> None:
+    """The second store is a store like the first, which lets in other keys: those by which the first one copies."""
+    root = write_workspace(tmp_path)
+    (root / "apps" / "shelf.yaml").write_text(SPEC.replace("[a1, a2]", "[a1]").replace("to: a3", "to: a3, copy_to: a2"))
+    workspace = WorkspaceFiles(root).load()
+    spec, folder = workspace.apps["shelf"], workspace.folder("shelf")
+    assert spec.place["store"] == ("a3", "a2")
+    versions = dict.fromkeys(folder.playbook.secrets, 1)
+    blueprint = Blueprint(spec, folder, workspace.inventory, versions, JinjaTemplates().render)
+    found = {one.slice: one.secrets() for one in releases(blueprint) if one.component == "store"}
+    assert found == {"a3": {(public_name("a1"), 1)}, "a2": {(copy_public_name("a1"), 1)}}
 
 
 @pytest.fixture

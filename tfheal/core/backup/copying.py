@@ -47,7 +47,7 @@ def tasks(snapshots: Collection[str]) -> tuple[Task, ...]:
 
 def copies(originals: Collection[str], out: str) -> dict[str, str]:
     """Given snapshots and what the second store lists, return its copies of them: the id of each by its own; raise BadReply."""
-    return {one.id: one.original for one in _listed(out) if one.original in originals}
+    return {one.id: one.original for one in _listed(out) if one.original and one.original in originals}
 
 
 def found_again(slice_name: str, out: str, known: Iterable[Backup], store: str) -> tuple[Backup, ...]:

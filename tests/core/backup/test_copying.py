@@ -1,0 +1,46 @@
+"""Copies: found by the id that each snapshot had before, and by nothing that two of them claim."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from tfheal.base.errors import BadReply
+from tfheal.core.backup import copying
+from tfheal.model.backup import FOLDERS, Backup, Part
+
+OLD, OTHER, NEW, FORGED = ("a" * 64, "b" * 64, "c" * 64, "d" * 64)
+PARTS = (Part("s1", FOLDERS, "good", OLD, 1_000, 10), Part("s2", FOLDERS, "good", OTHER, 1_000, 10))
+KNOWN = Backup("1m", "files", "first", datetime(2026, 3, 4, tzinfo=UTC), "good", PARTS)
+
+
+def listed(*snapshots: tuple[str, str | None]) -> str:
+    """Return what restic lists: snapshots, each with the id that it had before."""
+    return json.dumps([{"id": one, "time": "2026", **({"original": old} if old else {})} for one, old in snapshots])
+
+
+def test_a_copy_is_found_under_its_new_id() -> None:
+    """The part of that slice has the new id, the other one its own; the backup is where the copy is."""
+    (found,) = copying.found_again("s1", listed((NEW, OLD), (FORGED, OTHER)), [KNOWN], "second")
+    assert [part.snapshot for part in found.parts] == [NEW, OTHER]
+    assert (found.id, found.store, found.started) == ("1m", "second", KNOWN.started)
+
+
+def test_what_two_claim_to_be_is_neither() -> None:
+    """Who writes into a repository may say of a snapshot what it was: one that is claimed twice is not found."""
+    assert copying.found_again("s1", listed((NEW, OLD), (FORGED, OLD)), [KNOWN], "second") == ()
+    assert copying.found_again("s1", listed((NEW, None)), [KNOWN], "second") == ()
+
+
+def test_copies_are_known_by_what_they_were() -> None:
+    """Of what a store lists, those of the snapshots that are asked for; what cannot be read is an error."""
+    assert copying.copies({OLD}, listed((NEW, OLD), (FORGED, OTHER), (OTHER, None))) == {NEW: OLD}
+    with pytest.raises(BadReply):
+        copying.copies({OLD}, '[{"id": "short"}]')
+
+
+def test_only_what_is_named_is_copied() -> None:
+    """Snapshots are named one by one: restic would else copy whatever a slice added."""
+    (copy,) = (task for task in copying.tasks({OTHER, OLD}) if task.name == copying.COPY)
+    assert f"{OLD} {OTHER}" in copy.script
+    assert "--from-repo" in copy.script

@@ -1,0 +1,73 @@
+"""A second store: good backups are copied there, what is deleted goes there too, and it takes the place of the first."""
+
+from collections.abc import Iterator
+
+import pytest
+from documents import document
+from running_lab import RunningLab
+
+pytestmark = [pytest.mark.lab, pytest.mark.long]
+FILES = "/srv/tfheal/files/web/files"
+COPIES = "/srv/tfheal/files/store/s1/snapshots"
+KEEP = "every: 1h, grace: 0s, keep: {hourly: 0, daily: 0, weekly: 0, monthly: 0}"
+
+
+@pytest.fixture
+def copied(deployed: RunningLab) -> Iterator[RunningLab]:
+    """Have the example's backups go to s2, and copies to s3; take all of that away after the test."""
+    spec = deployed.workspace / "apps" / "files.yaml"
+    before = spec.read_text()
+    spec.write_text(f"{before}backup: {{to: s2, copy_to: s3, {KEEP}}}\n")
+    deployed.run("deploy", "files")
+    yield deployed
+    for store in ("s2", "s3"):
+        deployed.run("remove", f"files/store@{store}", "--backups", "--yes", check=None)
+    spec.write_text(before)
+    deployed.run("deploy", "files")
+
+
+def taken(lab: RunningLab, check: int = 0) -> dict[str, str]:
+    """Make a backup, see that it is good, and return what is said of it."""
+    (made,) = document(lab, "backup", "run", check=check)["backups"]
+    assert made["state"] == "good", made
+    return dict(made)
+
+
+def test_the_second_store_takes_the_place_of_the_first(copied: RunningLab) -> None:
+    """It has every good backup and no erased one, no slice has a key to it, and from it all comes back."""
+    keys = "cat /opt/tfheal/files/store/.ssh/authorized_keys"
+    public = copied.run("secret", "show", "files", "backup_public_s1").stdout.strip()
+    assert (public in copied.on("s2", keys), public in copied.on("s3", keys)) == (True, False)
+
+    copied.on("s1", f"head -c 1000000 /dev/urandom >{FILES}/random")
+    sums = copied.on("s1", f"cd {FILES} && sha256sum random")
+    first = taken(copied)
+    address = copied.address("s3")
+    copied.on(
+        "s2",
+        f"nft add table inet t; nft add chain inet t o '{{ type filter hook output priority 0; }}'; nft add rule inet t o ip6 daddr {address} tcp dport 22 drop",
+    )
+    assert "the store cannot be reached" in taken(copied, 5)["uncopied"]
+    copied.on("s2", "nft delete table inet t")
+    taken(copied)
+    assert len(copied.on("s3", f"ls {COPIES}").split()) == 3, "what could not be copied then is copied now"
+
+    document(copied, "backup", "forget", first["id"], "--why", "asked by mail", "--yes")
+    document(copied, "backup", "prune", "files", "--yes")
+    taken(copied)
+    left = copied.on("s2", f"ls {COPIES}").split()
+    assert len(copied.on("s3", f"ls {COPIES}").split()) == len(left), "what is erased is erased there too"
+    document(copied, "backup", "revoke-provider", "files", check=6)
+
+    spec = copied.workspace / "apps" / "files.yaml"
+    spec.write_text(spec.read_text().replace("to: s2, copy_to: s3", "to: s3"))
+    copied.run("remove", "files/store@s2", "--backups", "--yes")
+    copied.run("deploy", "files")
+    (found,) = document(copied, "backup", "rescan", "files")["apps"]
+    assert (found["carried"], found["unknown"]) == (len(left), [])
+    copied.on("s1", f"rm {FILES}/random")
+    copied.run("restore", "files", "--yes")
+    assert copied.on("s1", f"cd {FILES} && sha256sum random") == sums
+    assert document(copied, "backup", "verify", "files", "--full")["repositories"][0]["sound"]
+    assert int(taken(copied)["added"]) < 100_000, "the next one goes on from there"
+    copied.on("s1", f"rm -rf {FILES}/random /srv/tfheal/files/web.before-*")
