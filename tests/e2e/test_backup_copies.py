@@ -9,6 +9,11 @@ from running_lab import RunningLab
 pytestmark = [pytest.mark.lab, pytest.mark.long]
 FILES = "/srv/tfheal/files/web/files"
 COPIES = "/srv/tfheal/files/store/s1/snapshots"
+CUT = """\
+nft add table inet tfheal_test
+nft add chain inet tfheal_test out '{{ type filter hook output priority 0; }}'
+nft add rule inet tfheal_test out ip6 daddr {address} tcp dport 22 drop
+"""
 KEEP = "every: 1h, grace: 0s, keep: {hourly: 0, daily: 0, weekly: 0, monthly: 0}"
 
 
@@ -43,12 +48,9 @@ def test_the_second_store_takes_the_place_of_the_first(copied: RunningLab) -> No
     sums = copied.on("s1", f"cd {FILES} && sha256sum random")
     first = taken(copied)
     address = copied.address("s3")
-    copied.on(
-        "s2",
-        f"nft add table inet t; nft add chain inet t o '{{ type filter hook output priority 0; }}'; nft add rule inet t o ip6 daddr {address} tcp dport 22 drop",
-    )
+    copied.on("s2", CUT.format(address=address))
     assert "the store cannot be reached" in taken(copied, 5)["uncopied"]
-    copied.on("s2", "nft delete table inet t")
+    copied.on("s2", "nft delete table inet tfheal_test")
     taken(copied)
     assert len(copied.on("s3", f"ls {COPIES}").split()) == 3, "what could not be copied then is copied now"
 
@@ -61,7 +63,8 @@ def test_the_second_store_takes_the_place_of_the_first(copied: RunningLab) -> No
 
     spec = copied.workspace / "apps" / "files.yaml"
     spec.write_text(spec.read_text().replace("to: s2, copy_to: s3", "to: s3"))
-    copied.run("remove", "files/store@s2", "--backups", "--yes")
+    copied.run("remove", "files/store@s2")
+    copied.on("s2", "rm -rf /srv/tfheal/files/store")
     copied.run("deploy", "files")
     (found,) = document(copied, "backup", "rescan", "files")["apps"]
     assert (found["carried"], found["unknown"]) == (len(left), [])
