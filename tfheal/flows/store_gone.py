@@ -27,8 +27,12 @@ def findings(workspace: Workspace, app: str, seen: Iterable[Finding], ports: Por
     empty = [one.cause for one in seen if one.slice == spec.to and one.cause in lost]
     why = _silent(workspace, spec.to, ports) or (f"it is lost ({empty[0]})" if empty else "")
     if why:
-        hint = f"name another one in apps/{app}.yaml and deploy: a fresh backup is due there at once"
-        detail = f"the store of {app} is gone, and with it all its backups: {why}; {hint}"
+        lost_too, hint = "and with it all its backups", "a fresh backup is due there at once"
+        if spec.copy_to:
+            lost_too, hint = f"and {spec.copy_to} has the copies", "tfheal backup rescan finds the copies"
+        detail = (
+            f"the store of {app} is gone, {lost_too}: {why}; name another one in apps/{app}.yaml and deploy: {hint}"
+        )
         yield Finding("store-gone", "critical", spec.to, detail, InstanceName(app, STORE, spec.to))
 
 
@@ -40,7 +44,7 @@ def given_up(workspace: Workspace, app: str, ports: Ports) -> tuple[Deployed, ..
         for item in in_use(ports.journal.deployed(app))
         if spec is not None
         and item.instance.component == STORE
-        and item.instance.slice != spec.to
+        and item.instance.slice not in spec.stores
         and _silent(workspace, item.instance.slice, ports)
     )
 
