@@ -66,14 +66,26 @@ class Thief:
             text = base64.b64encode(index).decode()
             script += f"head -c {_size(good)} /dev/zero | tr '\\0' '\\{number:03o}' | put data/{pack[:2]}/{pack}\n"
             script += f"echo {text} | base64 -d | put index/{hashlib.sha256(index).hexdigest()}\n"
-        # Into these folders the key adds what it wants; here the user that it lets in does.
-        folder = f"/srv/tfheal/files/store/{self.slice}"
-        self.lab.on(self.store, f"{_PUT}cd {folder} && put <<'END'\n{script}END\n")
+        self._put(script)
         return str(good["id"])
+
+    def locks(self, host: str, seconds: float) -> str:
+        """Add a lock that forbids all else, of a process of a machine that is not there, so old; return its file."""
+        at = self.lab.on(self.store, f"date -u -d '{seconds:g} seconds ago' +%Y-%m-%dT%H:%M:%SZ").strip()
+        words = {"time": at, "exclusive": True, "hostname": host, "username": "root", "pid": 4_194_303}
+        file = sealed(json.loads(self.does("repository --no-lock cat masterkey")), json.dumps(words).encode())
+        path = f"locks/{hashlib.sha256(file).hexdigest()}"
+        self._put(f"echo {base64.b64encode(file).decode()} | base64 -d | put {path}\n")
+        return path
 
     def password(self) -> str:
         """Return what opens the repository of the slice."""
         return self._secret(password_name(self.slice))
+
+    def _put(self, script: str) -> None:
+        """Add files to the repository: the key adds what it wants there, and here the user that it lets in does."""
+        folder = f"/srv/tfheal/files/store/{self.slice}"
+        self.lab.on(self.store, f"{_PUT}cd {folder} && put <<'END'\n{script}END\n")
 
     def _secret(self, name: str) -> str:
         key = next(word.partition("=")[2] for word in self.lab.around if "AGE_KEY" in word)

@@ -3,15 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
+from backups import STORE, kept, pruned, stored, taken
 from customer import Customer
 from documents import document, findings
 from running_lab import RunningLab
 from thief import GARBAGE, Thief
 
 pytestmark = pytest.mark.lab
-STORE = "/srv/tfheal/files/store/s1"
-OWN_HEAL = "heal: {reflex: off}\n"
-BACKUP = "backup: {to: s3, every: 1h, grace: 0s, keep: {hourly: 0, daily: 0, weekly: 0, monthly: 0}}\n"
 JOURNAL = "/var/log/tfheal/journal.jsonl"
 PRUNED = "restic -r /root/copy --no-cache -p /root/word"
 # What restic alone makes of it: on a copy, as often as it takes until the good pack is the one that it deletes.
@@ -29,39 +27,15 @@ rm -rf /root/copy /root/word
 
 @pytest.fixture(scope="module")
 def backed(deployed: RunningLab) -> Iterator[RunningLab]:
-    """Have the example's backups go to s3 by rules that keep the floor alone, and take all of that away after the tests."""
-    spec = deployed.workspace / "apps" / "files.yaml"
-    before = spec.read_text()
-    spec.write_text(f"{before.replace(OWN_HEAL, '')}{BACKUP}{OWN_HEAL}")
-    deployed.run("deploy", "files")
-    yield deployed
-    deployed.run("remove", "files/store@s3", "--backups", "--yes")
-    spec.write_text(before)
-    deployed.run("deploy", "files")
-
-
-def taken(backed: RunningLab) -> str:
-    """Make a backup, see that it is good, and return its id."""
-    (made,) = document(backed, "backup", "run")["backups"]
-    assert made["state"] == "good", made
-    return str(made["id"])
-
-
-def pruned(backed: RunningLab, check: int | None = 0) -> dict[str, object]:
-    """Delete what may go, and return what became of it."""
-    (app,) = document(backed, "backup", "prune", "files", "--yes", check=check)["apps"]
-    return dict(app)
-
-
-def stored(backed: RunningLab) -> set[str]:
-    """Return the files of the repository."""
-    return set(backed.on("s3", f"cd {STORE} && find . -type f ! -path './locks/*'").split())
+    """Have backups while the module lasts."""
+    with kept(deployed):
+        yield deployed
 
 
 def test_a_prune_deletes_what_was_asked_and_nothing_where_a_thief_was(backed: RunningLab) -> None:
     """What is held is not forgotten; a poisoned index ends a prune with 7 and a call; mended, the one that was asked goes."""
     Customer.of(backed, "s1").put("kept", b"what the customer keeps\n" * 1_000)
-    asked, good = taken(backed), taken(backed)
+    asked, good = (str(taken(backed)["id"]) for _ in range(2))
     document(backed, "backup", "hold", asked)
     refused = backed.run("backup", "forget", asked, "--why", "GDPR", "--yes", check=6).stderr
     assert f"tfheal backup hold {asked} --release" in refused
@@ -92,7 +66,7 @@ def test_a_prune_deletes_what_was_asked_and_nothing_where_a_thief_was(backed: Ru
 def test_whatever_a_thief_adds_no_good_snapshot_is_lost(backed: RunningLab) -> None:
     """Forged dates change nothing that goes; a session held open is ended; bare restic would have lost what is good."""
     Customer.of(backed, "s1").put("kept", b"what the customer keeps\n" * 1_000)
-    oldest, *rest = (taken(backed) for _ in range(4))
+    oldest, *rest = (str(taken(backed)["id"]) for _ in range(4))
     thief = Thief(backed, "s1", "s3")
     thief.does('for year in 1971 2099; do repository backup -q --host s1 --time "$year-01-01 00:00:00" password; done')
     before = stored(backed)
@@ -112,5 +86,42 @@ def test_whatever_a_thief_adds_no_good_snapshot_is_lost(backed: RunningLab) -> N
     assert sorted(one["time"][:4] for one in app["unknown"]) == ["1971", "2099"]
     assert "backup-unknown" in findings(document(backed, "status", check=None))
     backed.run("restore", "files", "--scratch", "/root/scratch")
-    kept = backed.on("s1", "cat /root/scratch/srv/tfheal/files/web/files/kept; rm -rf /root/scratch")
-    assert kept == "what the customer keeps\n" * 1_000
+    held = backed.on("s1", "cat /root/scratch/srv/tfheal/files/web/files/kept; rm -rf /root/scratch")
+    assert held == "what the customer keeps\n" * 1_000
+
+    gone = document(backed, "backup", "show", rest[0])["parts"][0]["snapshot"]
+    backed.on("s3", f"mv {STORE}/snapshots/{gone} /root/gone")
+    document(backed, "backup", "forget", rest[1], "--why", "GDPR", "--yes")
+    done = pruned(backed, check=7)
+    assert (done["state"], "is gone" in str(findings_of(backed))) == ("damaged", True)
+    backed.on("s3", f"mv /root/gone {STORE}/snapshots/{gone}")
+    assert pruned(backed)["backups"] == [rest[1]]
+
+
+def findings_of(backed: RunningLab) -> list[str]:
+    """Return what is said of each finding."""
+    return [finding["detail"] for finding in document(backed, "status", check=None)["findings"]]
+
+
+@pytest.mark.long
+def test_a_key_opens_the_repositories_of_its_own_app_alone(backed: RunningLab) -> None:
+    """With the key and password of one app nobody gets to the store of another, which lies on the same machine."""
+    here = backed.workspace / "apps"
+    other = (here / "files.yaml").read_text().replace("app: files", "app: notes").replace("web: [s1]", "web: [s2]")
+    (here / "notes.yaml").write_text(other)
+    try:
+        backed.run("deploy", "notes")
+        assert document(backed, "backup", "run", "notes")["backups"][0]["state"] == "good"
+        thief = Thief(backed, "s1", "s3")
+        said = thief.does("repository snapshots 2>&1", user="tf-notes-store", check=None)
+        assert "Permission denied" in said, said
+        theirs = "sftp:$store:/srv/tfheal/notes/store/s2"
+        words = (
+            f'timeout 20 restic -r {theirs} -o sftp.command="ssh $options $store -s sftp" -p password snapshots 2>&1'
+        )
+        said = thief.does(words, check=None)
+        assert "unable to start the sftp session" in said, said
+        assert thief.does("repository snapshots --json") != "[]"
+    finally:
+        backed.run("remove", "notes", "--data", "--backups", "--yes", check=None)
+        (here / "notes.yaml").unlink()

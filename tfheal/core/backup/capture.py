@@ -5,6 +5,7 @@ are looked for first, dumps are never piped, and what came is compared with what
 """
 
 import json
+import re
 import statistics
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -34,6 +35,15 @@ _CLASSES: Final[Mapping[int, str]] = {
     NO_REPOSITORY: "there is no repository in the store",
     LOCKED: "the repository is locked by another",
     12: "the password of the repository is wrong",
+}
+
+
+# restic hears of the first as `500 Internal Server Error` and, when it tries again, `403 Forbidden`.
+_TOLD: Final[Mapping[str, re.Pattern[str]]] = {
+    "the store is full": re.compile(
+        r"^rclone: .*(no space left on device|disk quota exceeded|too big for remaining disk space)", re.MULTILINE
+    ),
+    "the connection to the store broke": re.compile(r"rclone stdio connection already closed"),
 }
 
 
@@ -209,6 +219,8 @@ def why_failed(reply: TaskReply) -> str:
     """Given a task that failed, return why in a few words."""
     if reply.status is None:
         return "it did not come to its end"
+    if told := next((words for words, pattern in _TOLD.items() if pattern.search(reply.err)), None):
+        return told
     if known := _CLASSES.get(reply.status):
         return f"{known}: {_first_error(reply.err)}" if reply.status == LOCKED else known
     return _first_error(reply.err) or f"it ended with {reply.status} and did not say why"
