@@ -28,7 +28,7 @@ def kept(lab: RunningLab, more: str = "") -> Iterator[RunningLab]:
 
 def taken(lab: RunningLab, state: str = "good", check: int | None = 0) -> dict[str, object]:
     """Make a backup, demand what it is, and return it."""
-    (made,) = document(lab, "backup", "run", check=check)["backups"]
+    (made,) = document(lab, "backup", "run", "files", check=check)["backups"]
     assert made["state"] == state, made
     return dict(made)
 

@@ -110,6 +110,7 @@ def test_a_key_opens_the_repositories_of_its_own_app_alone(backed: RunningLab) -
     other = (here / "files.yaml").read_text().replace("app: files", "app: notes").replace("web: [s1]", "web: [s2]")
     (here / "notes.yaml").write_text(other)
     try:
+        taken(backed)
         backed.run("deploy", "notes")
         assert document(backed, "backup", "run", "notes")["backups"][0]["state"] == "good"
         thief = Thief(backed, "s1", "s3")

@@ -23,7 +23,7 @@ def keep(workspace: Workspace, app: str, ports: Ports) -> None:
 
     A store that is no slice of ours keeps repositories and nothing else.
     """
-    mark(workspace, app, ports)
+    _mark(workspace, app, ports)
     if STORE not in workspace.apps[app].place:
         return
     try:
@@ -42,13 +42,6 @@ def keep(workspace: Workspace, app: str, ports: Ports) -> None:
         ports.reporter.say(f"{app}: the catalogue is not on the store yet: {error}")
 
 
-def mark(workspace: Workspace, app: str, ports: Ports) -> None:
-    """Given an app, note since when no rule keeps its backups: from then on they stay for the grace."""
-    if spec := workspace.apps[app].backup:
-        for backup in prune.marked(stored(workspace, app, ports), spec.keep, ports.clock.now()):
-            ports.catalogue.put(backup)
-
-
 def rescan(workspace: Workspace, apps: tuple[str, ...], ports: Ports) -> tuple[Rescanned, ...]:
     """Given apps that want backups, take over what their stores know of them, and find the snapshots that nobody knows."""
     record = ports.journal.begin_run("backup rescan " + " ".join(apps), ports.clock.now()).id
@@ -61,6 +54,13 @@ def rescan(workspace: Workspace, apps: tuple[str, ...], ports: Ports) -> tuple[R
             results.append(Rescanned(app, failed=str(error), failure=error.exit))
     ports.journal.end_run(record, int(winning(result.exit for result in results)), ports.clock.now())
     return tuple(results)
+
+
+def _mark(workspace: Workspace, app: str, ports: Ports) -> None:
+    """Given an app, note since when no rule keeps its backups: from then on they stay for the grace."""
+    if spec := workspace.apps[app].backup:
+        for backup in prune.marked(stored(workspace, app, ports), spec.keep, ports.clock.now()):
+            ports.catalogue.put(backup)
 
 
 def _rescanned(workspace: Workspace, app: str, ports: Ports) -> Rescanned:

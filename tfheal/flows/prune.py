@@ -134,7 +134,6 @@ def _is_due(workspace: Workspace, app: str, ports: Ports) -> bool:
 
 
 def _pruned(workspace: Workspace, app: str, ports: Ports) -> Pruned:
-    ledger.mark(workspace, app, ports)
     _allowed(workspace, app)
     backups, last = stored(workspace, app, ports), ports.catalogue.last_pruning(app)
     if any(each.state == "running" for each in backups):
