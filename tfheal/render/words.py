@@ -32,7 +32,7 @@ def table(*heads: str) -> Table:
     """Return an empty table of the house's look with these columns."""
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
     for head in heads:
-        made.add_column(head, overflow="fold")
+        made.add_column(head, overflow="fold", no_wrap=head == "id")  # an id is there to be copied
     return made
 
 
