@@ -1,5 +1,6 @@
 """The command line: assembles the commands, and is the only place where an error becomes words and an exit code."""
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -104,12 +105,12 @@ def run(arguments: Sequence[str]) -> int:
         _told(_interruption(arguments), arguments)
         return int(Exit.TERMINATED if error.args == (signal.SIGTERM,) else Exit.INTERRUPTED)
     except Exception as error:  # noqa: BLE001 (what is not ours is our own mistake, and is told as one)
-        told = _ours(error)
+        told = _ours(error, arguments)
         # No command at all: its help was printed, and there is nothing to add.
         return _told(told, arguments) if told.what else int(told.exit)
 
 
-def _ours(error: Exception) -> TfhealError:
+def _ours(error: Exception, arguments: Sequence[str]) -> TfhealError:
     from tfheal.cli.output import bug_report
 
     if isinstance(error, TfhealError):
@@ -119,7 +120,23 @@ def _ours(error: Exception) -> TfhealError:
             sys.stderr.write(error.format_message() + "\n")
             return UsageError("")
         return UsageError(error.format_message(), hint=_where_help_is(error))
-    return bug_report(error)
+    return bug_report(error, _known_secrets(arguments))
+
+
+def _known_secrets(arguments: Sequence[str]) -> tuple[str, ...] | None:
+    """Return every value that a report must not hold: those of the workspace, if there is one; None if they cannot be read."""
+    from tfheal.cli import wiring
+
+    given = [after for word, after in zip(arguments, [*arguments[1:], ""], strict=True) if word == "--workspace"]
+    given += [word.partition("=")[2] for word in arguments if word.startswith("--workspace=")]
+    try:
+        root = wiring.find_workspace(next(iter(given), os.environ.get("TFHEAL_WORKSPACE")))
+    except TfhealError:
+        return ()
+    try:
+        return tuple(secret.reveal() for secret in wiring.vault(root).every_value())
+    except Exception:  # noqa: BLE001 (on the way to tell one mistake no other may hide it)
+        return None
 
 
 def _where_help_is(error: TyperException) -> str:

@@ -8,13 +8,14 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from tfheal.base import untrusted
 from tfheal.base.errors import Bug, TfhealError
 from tfheal.base.moments import rfc3339
+from tfheal.base.secret import masked
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -102,17 +103,24 @@ def tell_error(error: TfhealError, command: str, as_json: bool) -> None:
         sys.stderr.write("".join(f"{line}\n" for line in error_lines(error)))
 
 
-def bug_report(error: BaseException) -> Bug:
+def bug_report(error: BaseException, secrets: Collection[str] | None) -> Bug:
     """Given an exception that nobody expected, write a report of it to a file of our own and return what to tell.
 
-    Its words may quote a slice: they are made safe to show, in the file too.
+    Its words may quote a slice, and are made safe to show, in the file too; or a secret, and these values are masked. If
+    it is not known which those are (None), its words are left out.
     """
+    if secrets is None:
+        words = "its words are left out: which secrets they may quote is not known"
+        report = "".join(traceback.format_tb(error.__traceback__))
+    else:
+        words = masked(str(error), secrets)
+        report = masked("".join(traceback.format_exception(error)), secrets)
     with tempfile.NamedTemporaryFile("w", prefix="tfheal-bug-", suffix=".txt", delete=False) as file:
-        file.write(untrusted.text("".join(traceback.format_exception(error)), _REPORT_CAP))
+        file.write(untrusted.text(report, _REPORT_CAP))
     return Bug(
         "tfheal made a mistake of its own",
         where=type(error).__name__,
-        why=untrusted.line(str(error), 200),
+        why=untrusted.line(words, 200),
         hint=f"the report is in {file.name}; what was begun is in the journal",
     )
 

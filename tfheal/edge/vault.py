@@ -127,6 +127,10 @@ class AgeVault:
         """Return every version of every secret of an app, so that all can be masked."""
         return tuple(Secret(value) for versions in self._read(app).values() for value in versions)
 
+    def every_value(self) -> tuple[Secret, ...]:
+        """Return every version of every secret of every app that has a file here."""
+        return tuple(value for file in sorted(self._folder.glob("*.age")) for value in self.known_values(file.stem))
+
     def _file(self, app: str) -> Path:
         if not re.fullmatch(NAME_PATTERN, app):
             raise UsageError(f"{app!r} is not the name of an app")

@@ -119,6 +119,9 @@ class Vault(Protocol):
     def known_values(self, app: str) -> tuple[Secret, ...]:
         """Return every version of every secret of an app, so that all can be masked."""
 
+    def every_value(self) -> tuple[Secret, ...]:
+        """Return every version of every secret of every app, so that all can be masked where no app is known."""
+
 
 class Templates(Protocol):
     """Text templates, sandboxed: an undefined name is an error."""
