@@ -82,7 +82,7 @@ def test_functions_are_short() -> None:
 
 def test_commands_are_thin() -> None:
     """A command has at most 25 lines: what it does is a flow."""
-    assert longer_than(LONGEST_COMMAND, [path for path in modules("tfheal/cli") if path.stem != "wiring"]) == []
+    assert longer_than(LONGEST_COMMAND, [path for path in modules("tfheal/cli") if "wiring" not in path.stem]) == []
 
 
 def test_names_say_something() -> None:

@@ -20,18 +20,18 @@ def demo(
 ) -> int:
     """Boot real slices on this machine, deploy an app, use it, break it, heal it; --down takes it away."""
     from tfheal.base.errors import UsageError
-    from tfheal.cli import output, wiring
+    from tfheal.cli import lab_wiring, output
     from tfheal.model.demo import DemoSpec
     from tfheal.render.demo import demo_document, demo_words
 
     if down:
-        was_there = wiring.demo_down(folder, name)
+        was_there = lab_wiring.demo_down(folder, name)
         said = "the demo is gone" if was_there else "there is no demo"
         output.tell("demo-down", {"was_there": was_there}, said, as_json=json)
         return 0
     if full and slices < FULL:
         raise UsageError("the full demo needs more slices", where="--slices", hint=f"--slices {FULL}, or none given")
-    steps = wiring.demo(folder, DemoSpec(name, slices, full), yes=yes)
+    steps = lab_wiring.demo(folder, DemoSpec(name, slices, full), yes=yes)
     called = output.program()
     document = demo_document(steps, folder)
     output.give("demo", document, lambda _width: demo_words(steps, folder, called, name), as_json=json, code=0)

@@ -28,14 +28,14 @@ def up(
     workspace: Folder = None,
 ) -> None:
     """Make slices, and start those that are off; what is there stays."""
-    from tfheal.cli import output, wiring
+    from tfheal.cli import lab_wiring, output
     from tfheal.flows import lab as flow
     from tfheal.model.lab import LabSpec
     from tfheal.render import lab as words
 
-    wired = wiring.lab(workspace, yes=yes)
+    wired = lab_wiring.lab(workspace, yes=yes)
     spec = LabSpec(
-        wiring.name_of_lab(name, workspace),
+        lab_wiring.name_of_lab(name, workspace),
         wired.workspace,
         slices,
         flow.size("--memory", memory),
@@ -54,11 +54,11 @@ def down(
     workspace: Folder = None,
 ) -> None:
     """Take a lab down; nothing of it stays on this machine but the cached base image."""
-    from tfheal.cli import output, wiring
+    from tfheal.cli import lab_wiring, output
     from tfheal.flows import lab as flow
 
-    lab = wiring.name_of_lab(name, workspace)
-    wired = wiring.lab(workspace, of=lab)
+    lab = lab_wiring.name_of_lab(name, workspace)
+    wired = lab_wiring.lab(workspace, of=lab)
     there = flow.down(lab, wired.inventory, wired.ports, cache=cache)
     said = f"lab {lab} is gone" if there else f"there is no lab {lab}"
     output.tell("lab-down", {"lab": lab, "was_there": there}, said, as_json=json)
@@ -67,10 +67,10 @@ def down(
 @lab_app.command(name="list")
 def list_(json: Json = False) -> None:
     """Show the labs of this machine, their slices and what is broken on them."""
-    from tfheal.cli import output, wiring
+    from tfheal.cli import lab_wiring, output
     from tfheal.render import lab as words
 
-    labs = wiring.lab_hands().host.labs()
+    labs = lab_wiring.lab_hands().host.labs()
     document = {"labs": [words.lab_document(lab) for lab in labs]}
     output.give("lab-list", document, lambda width: words.labs_words(labs, width), as_json=json, code=0)
 
@@ -83,12 +83,12 @@ def ssh(
     workspace: Folder = None,
 ) -> None:
     """Log in to a slice of the lab, or run a command there; its exit code becomes ours."""
-    from tfheal.cli import wiring
+    from tfheal.cli import lab_wiring, wiring
     from tfheal.flows import lab as flow
     from tfheal.flows import slices
 
     root, inventory = wiring.inventory(workspace)
-    target = flow.listed(wiring.name_of_lab(name, workspace), name_of_slice, inventory)
+    target = flow.listed(lab_wiring.name_of_lab(name, workspace), name_of_slice, inventory)
     words = slices.ssh_command(target, wiring.login(root, target), tuple(command or ()), wiring.host_keys(root))
     wiring.become(words)
 
@@ -96,12 +96,12 @@ def ssh(
 @lab_app.command()
 def recreate(name_of_slice: SliceName, name: Name = None, json: Json = False, workspace: Folder = None) -> None:
     """Throw a slice's disk away and boot it anew; its new host key is pinned and printed."""
-    from tfheal.cli import output, wiring
+    from tfheal.cli import lab_wiring, output
     from tfheal.flows import lab as flow
     from tfheal.render import lab as words
 
-    lab = wiring.name_of_lab(name, workspace)
-    wired = wiring.lab(workspace, of=lab)
+    lab = lab_wiring.name_of_lab(name, workspace)
+    wired = lab_wiring.lab(workspace, of=lab)
     made = flow.recreate(lab, name_of_slice, wired.cpus, wired.ports)
     output.tell("lab-recreate", words.slice_document(made), f"host_key {made.fingerprint}", as_json=json)
 
@@ -117,11 +117,11 @@ def break_(
     json: Json = False,
 ) -> None:
     """Put a fault into a slice, and prove that it landed."""
-    from tfheal.cli import output, wiring
+    from tfheal.cli import lab_wiring, output
     from tfheal.flows import lab as flow
     from tfheal.render import lab as words
 
-    done = flow.put_fault(wiring.name_of_lab(name), name_of_slice, fault, app, wiring.lab_hands())
+    done = flow.put_fault(lab_wiring.name_of_lab(name), name_of_slice, fault, app, lab_wiring.lab_hands())
     output.tell("lab-break", words.report_document(done), words.reports([done]), as_json=json)
 
 
@@ -133,20 +133,20 @@ def mend(
     json: Json = False,
 ) -> None:
     """Take a fault away, or all faults of a slice."""
-    from tfheal.cli import output, wiring
+    from tfheal.cli import lab_wiring, output
     from tfheal.flows import lab as flow
     from tfheal.render import lab as words
 
-    done = flow.mend(wiring.name_of_lab(name), name_of_slice, fault, wiring.lab_hands())
+    done = flow.mend(lab_wiring.name_of_lab(name), name_of_slice, fault, lab_wiring.lab_hands())
     output.tell("lab-mend", {"mended": [words.report_document(one) for one in done]}, words.reports(done), as_json=json)
 
 
 @lab_app.command()
 def faults(json: Json = False) -> None:
     """List the faults that can be put into a slice, how each is proven and mended."""
-    from tfheal.cli import output, wiring
+    from tfheal.cli import lab_wiring, output
     from tfheal.render import lab as words
 
-    kinds = wiring.lab_hands().faults.kinds()
+    kinds = lab_wiring.lab_hands().faults.kinds()
     document = {"faults": [words.fault_document(kind) for kind in kinds]}
     output.tell("lab-faults", document, words.faults_table(kinds), as_json=json)
