@@ -9,6 +9,7 @@ from tfheal.core.release import Blueprint, releases
 from tfheal.core.stores import copy_public_name, guarded, keeper, public_name, sources, url
 from tfheal.edge.files import WorkspaceFiles
 from tfheal.edge.templates import JinjaTemplates
+from tfheal.model.backup import AppBackup
 from tfheal.model.release import Release
 from tfheal.model.resources import Directory, File, Packages
 
@@ -88,3 +89,25 @@ def test_slices_with_data_get_what_backups_need(made: dict[str, Release]) -> Non
     """Restic comes with the deploy of the app, and not with its first backup."""
     packages = next(one for one in made["shelf/web@a1"].resources if isinstance(one, Packages))
     assert {"restic", "openssh-client"} <= set(packages.names)
+
+
+def test_who_is_led_there_has_no_key(tmp_path: Path) -> None:
+    """With `via: controller` nobody is let in, nothing that reaches a store is put on a slice, and no key is a secret of it."""
+    root = write_workspace(tmp_path)
+    (root / "apps" / "shelf.yaml").write_text(SPEC.replace("to: a3", "to: a3, via: controller"))
+    workspace = WorkspaceFiles(root).load()
+    spec, folder = workspace.apps["shelf"], workspace.folder("shelf")
+    assert "openssh-client" not in folder.playbook.components["web"].packages
+    blueprint = Blueprint(
+        spec, folder, workspace.inventory, dict.fromkeys(folder.playbook.secrets, 1), JinjaTemplates().render
+    )
+    (store,) = (one for one in releases(blueprint) if one.component == "store")
+    assert next(one for one in store.resources if isinstance(one, File)).content == ""
+    assert next(one for one in store.resources if isinstance(one, Packages)).names[0] == "restic-rest-server"
+    assert not store.secrets()
+
+
+def test_only_a_slice_is_led_to() -> None:
+    """What lies elsewhere is reached by the slices themselves."""
+    with pytest.raises(ValueError, match="via is of a store that is a slice"):
+        AppBackup.model_validate({"to": "/mnt/disk", "via": "controller"})

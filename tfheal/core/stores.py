@@ -1,6 +1,6 @@
 """The store of an app that wants backups: one more component of it, so that everything treats it as any other.
 
-On the store slice each slice with data of the app has a key and a folder of its own. The key opens no shell and no port:
+On the store slice each slice with data of the app has a folder of its own, and a key, unless it is led there by us. The key opens no shell and no port:
 it starts `rclone serve restic --append-only` on that folder and nothing else, so a slice that was broken into can add to
 its own repository, and can neither delete from it nor see another. Whatever serves a folder holds a shared lock on it: who
 takes the exclusive one shuts the key out for that time, and the kernel lets it in again however that ends. What is no slice
@@ -20,14 +20,15 @@ from tfheal.model.release import InstanceName
 from tfheal.model.resources import Directory, File, Packages, Resource, User
 from tfheal.model.workspace import PlaybookFolder, Workspace
 
-NEEDED: Final = ("restic", "openssh-client")  # on a slice with data
+_BY_KEY: Final = ("restic", "openssh-client")  # on a slice with data that reaches its store
+_BY_US: Final = ("restic",)  # on one that is led there
 SHUT_OUT: Final = 75  # what a key gets that is shut out (EX_TEMPFAIL of sysexits.h)
 _SERVES: Final = "/usr/bin/rclone serve restic --stdio --append-only --config= --cache-dir=/nonexistent"
 _READY: Final = """\
-said=$(rclone version 2>&1) || { printf '%s\\n' "$said" | tail -n 1; exit 1; }
+said=$(SERVER 2>&1) || { printf '%s\\n' "$said" | tail -n 1; exit 1; }
 [ -d {{ data }} ] || { echo 'the folder of the repositories is gone'; exit 1; }
-grep -q restrict,command= {{ home }}/.ssh/authorized_keys || { echo 'no key is let in'; exit 1; }
 """
+_LETS_IN: Final = "grep -q restrict,command= {{ home }}/.ssh/authorized_keys || { echo 'no key is let in'; exit 1; }\n"
 
 
 def password_name(slice_name: str) -> str:
@@ -73,9 +74,14 @@ def keeper(workspace: Workspace, app: str) -> InstanceName:
     return InstanceName(app, STORE, place[0])
 
 
+def locked(folder: str) -> str:
+    """Given a repository's folder, return how the command begins that serves it, and that can be shut out."""
+    return f"/usr/bin/flock --shared --nonblock --no-fork --conflict-exit-code {SHUT_OUT} {folder} "
+
+
 def guarded(folder: str) -> str:
     """Given a repository's folder, return how its command begins where its key can be shut out."""
-    return f"exec /usr/bin/flock --shared --nonblock --no-fork --conflict-exit-code {SHUT_OUT} {folder} "
+    return f"exec {locked(folder)}"
 
 
 def holds_data(component: Component) -> bool:
@@ -115,7 +121,8 @@ def moved(workspace: Workspace, spec: AppSpec) -> PlaybookFolder | None:
 def _joined(spec: AppSpec, backup: AppBackup, folder: PlaybookFolder, former: tuple[str, ...] = ()) -> PlaybookFolder:
     playbook = folder.playbook
     clients = tuple(dict.fromkeys((*sources(spec, playbook), *former)))
-    needed = (*NEEDED, "rclone") if backup.to.startswith("rclone:") else NEEDED
+    needed = _BY_US if backup.via else _BY_KEY
+    needed = (*needed, "rclone") if backup.to.startswith("rclone:") else needed
     components = {
         name: _able(component, needed) if holds_data(component) else component
         for name, component in playbook.components.items()
@@ -123,6 +130,7 @@ def _joined(spec: AppSpec, backup: AppBackup, folder: PlaybookFolder, former: tu
     secrets = {
         public_name(client): SecretSpec(length=12, description=f"the public SSH key of {client} for backups")
         for client in clients
+        if not backup.via
     }
     if backup.copy_to:
         described = "the public SSH key by which copies of {} are made"
@@ -145,24 +153,37 @@ def _able(component: Component, needed: tuple[str, ...]) -> Component:
 def _store(clients: tuple[str, ...], backup: AppBackup) -> Component:
     return Component(
         resources=tuple(_resources(clients, backup)),
-        checks=(Check(name="serves", kind="ready", command=_READY),),
+        checks=(Check(name="serves", kind="ready", command=_of_each(backup, *_ready(backup))),),
         ladder=("free-disk", "redeploy", "page"),
     )
 
 
 def _resources(clients: tuple[str, ...], backup: AppBackup) -> Iterator[Resource]:
-    yield Packages(kind="packages", names=("rclone", "restic", "openssh-server"))
+    servers = () if backup.via and not backup.copy_to else ("rclone",)
+    servers = (*servers, "restic-rest-server") if backup.via else servers
+    yield Packages(kind="packages", names=(*servers, "restic", "openssh-server"))
     yield User(kind="user", name="{{ user }}", home="{{ home }}", login_shell="/bin/sh")
     yield Directory(kind="directory", path="{{ data }}", mode="0711", data=True)
     for client in clients:
         folder = f"{{{{ data }}}}/{client}"
         yield Directory(kind="directory", path=folder, mode="0700", owner="{{ user }}", group="{{ user }}", data=True)
-    lines = "".join(f"{_line(client, public_name(client))}\n" for client in clients)
-    if backup.copy_to:  # no slice has a way to the copies: what broke into one could forge them too
-        copies = "".join(f"{_line(client, copy_public_name(client))}\n" for client in clients)
-        lines = f"{{% if slice == '{backup.to}' %}}{lines}{{% else %}}{copies}{{% endif %}}"
+    lines = "" if backup.via else "".join(f"{_line(client, public_name(client))}\n" for client in clients)
+    # No slice has a way to the copies: what broke into one could forge them too.
+    copies = "".join(f"{_line(client, copy_public_name(client))}\n" for client in clients)
+    lines = _of_each(backup, lines, copies)
     keys = "{{ home }}/.ssh/authorized_keys"
     yield File(kind="file", path=keys, content=lines, mode="0640", group="{{ user }}", on_change="nothing")
+
+
+def _ready(backup: AppBackup) -> tuple[str, str]:
+    """Return the question whether a store is ready: of the one that slices write to, and of that of the copies."""
+    by_key = _READY.replace("SERVER", "rclone version") + _LETS_IN
+    return _READY.replace("SERVER", "restic-rest-server --version") if backup.via else by_key, by_key
+
+
+def _of_each(backup: AppBackup, first: str, copies: str) -> str:
+    """Return a template of what is one thing on the store that slices write to, and another on that of the copies."""
+    return f"{{% if slice == '{backup.to}' %}}{first}{{% else %}}{copies}{{% endif %}}" if backup.copy_to else first
 
 
 def _line(client: str, public: str) -> str:

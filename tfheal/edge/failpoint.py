@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any, Final
 
@@ -128,6 +129,11 @@ class MortalTransport:
             on_line(line)
 
         return hear
+
+    def bridge(self, near: Slice, far: Slice, port: int) -> AbstractContextManager[int]:
+        """Lead from one slice to another as the wrapped transport does."""
+        self._failpoint.reach(f"bridge from {near.name}")
+        return self._transport.bridge(near, far, port)
 
     def close(self) -> None:
         """Close the wrapped transport."""

@@ -1,6 +1,7 @@
 """Round trips are the cost of everything, so they are counted where they are made."""
 
 import threading
+from contextlib import AbstractContextManager
 
 from tfheal.model.inventory import Slice
 from tfheal.model.ports import Exec, Reply, Transport
@@ -31,6 +32,10 @@ class Counted:
         with self._lock:
             self.by_slice[target.name] = self.by_slice.get(target.name, 0) + 1
         return reply
+
+    def bridge(self, near: Slice, far: Slice, port: int) -> AbstractContextManager[int]:
+        """Lead from one slice to another as the wrapped transport does; nothing is run by that."""
+        return self._transport.bridge(near, far, port)
 
     def close(self) -> None:
         """Close the wrapped transport."""

@@ -40,7 +40,8 @@ def make_backup_keys(workspace: Workspace, app: str, ports: Ports) -> None:
     for name in sources(spec, workspace.folder(app).playbook):
         if not ports.vault.latest(app, password_name(name)):
             ports.vault.make(app, password_name(name), _PASSWORD_LENGTH)
-        _make_pair(app, key_name(name), public_name(name), ports)
+        if not spec.backup.via:
+            _make_pair(app, key_name(name), public_name(name), ports)
         if spec.backup.copy_to:
             _make_pair(app, copy_key_name(name), copy_public_name(name), ports)
 

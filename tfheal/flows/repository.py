@@ -10,6 +10,7 @@ from tfheal.core.backup.capture import messages
 from tfheal.core.backup.job import Job, TaskReply
 from tfheal.core.stores import copy_key_name, key_name, password_name, repository, url
 from tfheal.flows.pauses import check
+from tfheal.flows.serving import served
 from tfheal.model import paths
 from tfheal.model.backup import STORE, AppBackup, Backup, Repository
 from tfheal.model.inventory import Slice
@@ -36,7 +37,12 @@ def run(workspace: Workspace, job: Job, target: Slice, ports: Ports, source: str
 
     Its repository is its own, or that of the slice `source` whose data it takes over.
     """
-    return _begun(job, target, _repository(workspace, job.app, source or target.name, ports), ports)
+    source, spec = source or target.name, workspace.apps[job.app].backup
+    if spec is None or not spec.via:
+        return _begun(job, target, _repository(workspace, job.app, source, ports), ports)
+    store, password = workspace.inventory.slice(spec.to), _password(job.app, source, ports)
+    with served(job.app, source, target, store, password, ports) as (way, ended):
+        return _begun(job, target, way, ports, ended)
 
 
 def run_on_store(
@@ -49,10 +55,9 @@ def run_on_store(
     the newest. Raise Refused with the reason.
     """
     spec = workspace.apps[job.app].backup
-    name = password_name(source)
-    if spec is None or not ports.vault.latest(job.app, name):
-        raise Refused("it has no repository there", where=f"{job.app} on {source}", hint=f"tfheal deploy {job.app}")
-    password = ports.vault.get(job.app, name, version or ports.vault.latest(job.app, name)).reveal()
+    if spec is None:
+        raise _none(job.app, source)
+    password = _password(job.app, source, ports, version)
     if spec.address:  # nothing of ours runs there
         there = workspace.inventory.slice(source)
         way = replace(_repository(workspace, job.app, source, ports), password=password, owner=owner)
@@ -104,16 +109,26 @@ def replied(replies: Mapping[str, TaskReply], name: str, where: str) -> TaskRepl
     return replies[name]
 
 
-def _begun(job: Job, target: Slice, way: Repository, ports: Ports) -> Mapping[str, TaskReply]:
+def _begun(
+    job: Job, target: Slice, way: Repository, ports: Ports, ended: Callable[[], bool] | None = None
+) -> Mapping[str, TaskReply]:
+    """Start a job and follow it; one whose way leads through us is ended when we are gone, or the way has `ended`."""
     check(job.app, target.name, ports)
     marker = ports.marker()
-    return _followed(jobs.started(job, way, marker), job, target, marker, ports)
+    return _followed(jobs.started(job, way, marker), job, target, marker, ports, ended)
 
 
-def _followed(script: str, job: Job, target: Slice, marker: str, ports: Ports) -> Mapping[str, TaskReply]:
+def _followed(
+    script: str, job: Job, target: Slice, marker: str, ports: Ports, ended: Callable[[], bool] | None = None
+) -> Mapping[str, TaskReply]:
     hidden = ports.hidden([target.name])[target.name]
     order = Exec(
-        script, timeout=job.longest + _SLACK, cap=jobs.REPLY_CAP, on_line=_teller(job, target.name, marker, ports)
+        script,
+        timeout=job.longest + _SLACK,
+        cap=jobs.REPLY_CAP,
+        on_line=_teller(job, target.name, marker, ports),
+        beats=ended is not None,
+        over=ended,
     )
     reply = ports.transport.run(target, order)
     return jobs.replies(reply.stdout, job, marker, hidden)
@@ -122,7 +137,7 @@ def _followed(script: str, job: Job, target: Slice, marker: str, ports: Ports) -
 def _repository(workspace: Workspace, app: str, source: str, ports: Ports) -> Repository:
     spec = workspace.apps[app].backup
     if spec is None or not ports.vault.latest(app, key_name(source)):
-        raise Refused("it has no repository there", where=f"{app} on {source}", hint=f"tfheal deploy {app}")
+        raise _none(app, source)
     if spec.address:
         return _elsewhere(spec, app, source, ports)
     store = workspace.inventory.slice(spec.to)
@@ -164,6 +179,19 @@ def _given(app: str, name: str, ports: Ports) -> str:
         why = f"it is a line of {_SHORTEST} characters or more: a shorter one would be masked in all that restic says"
         raise Refused(what, where=app, why=why if value else "", hint=f"tfheal secret set {app} {name}")
     return value
+
+
+def _password(app: str, source: str, ports: Ports, version: int | None = None) -> str:
+    """Return what opens the repository of a slice; raise Refused if it has none."""
+    name = password_name(source)
+    newest = ports.vault.latest(app, name)
+    if not newest:
+        raise _none(app, source)
+    return ports.vault.get(app, name, version or newest).reveal()
+
+
+def _none(app: str, source: str) -> Refused:
+    return Refused("it has no repository there", where=f"{app} on {source}", hint=f"tfheal deploy {app}")
 
 
 def _newest(app: str, name: str, ports: Ports) -> str:

@@ -61,6 +61,11 @@ class AppBackup(Strict):
         default=None,
         description="a second store, a slice like the first: every good backup is copied there, store to store",
     )
+    via: Literal["controller"] | None = Field(
+        default=None,
+        description="`controller`: what is stored passes through the machine that tfheal runs on, for the time of a job, so "
+        "that no slice with data has a key to the store; none: each has one that can only add",
+    )
     variables: dict[Variable, Line] = Field(
         default_factory=dict, description="what restic has to find in its environment for an address, and is no secret"
     )
@@ -105,6 +110,9 @@ class AppBackup(Strict):
             raise ValueError(msg)
         if self.copy_to and (self.address or self.copy_to == self.to):
             msg = "copy_to is a second slice beside the one that `to` names"
+            raise ValueError(msg)
+        if self.via and self.address:
+            msg = "via is of a store that is a slice: what lies elsewhere is reached by the slices themselves"
             raise ValueError(msg)
         if not self.address and (self.variables or self.secrets or self.host_key):
             msg = "variables, secrets and host_key are of a store that is no slice"
@@ -210,7 +218,8 @@ class Repository:
     `host_keys` are the pinned ones of the store, each as `TYPE KEY`; key and password are plain text and go to nobody else.
     On the store itself it is a `folder`, and needs no way. `owner` is the password of a key that is made for the owner.
     What is no slice of ours has an `url`, and perhaps `variables` that restic finds in its environment. What is copied from
-    one store to another has the folder on the first one as its `source`.
+    one store to another has the folder on the first one as its `source`. A `bound` way leads through us, and what goes it ends
+    when we are gone.
     """
 
     address: str
@@ -224,6 +233,7 @@ class Repository:
     url: str = ""
     variables: tuple[tuple[str, str], ...] = ()
     source: str = ""
+    bound: bool = False
 
 
 @dataclass(frozen=True, slots=True)

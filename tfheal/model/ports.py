@@ -66,6 +66,12 @@ class Transport(Protocol):
         Raise ConnectFailed, LoginFailed, ConnectionLost, HostKeyMismatch or RemoteTimeout.
         """
 
+    def bridge(self, near: Slice, far: Slice, port: int) -> AbstractContextManager[int]:
+        """Give a port of the loopback of `near` that leads through us to `port` on that of `far`, while the context lasts.
+
+        Raise as `run` does, or ActionFailed where `near` forwards nothing.
+        """
+
     def close(self) -> None:
         """Close every connection."""
 

@@ -2,6 +2,7 @@
 
 import base64
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -102,3 +103,10 @@ def test_a_refusal_says_why(word: str, told: str) -> None:
     """Each reason of a slice is a refusal in our words, with what it said."""
     with pytest.raises(Refused, match=told):
         jobs.replies(reply(f"refused {word} {packed('since noon')}"), JOB, MARKER, ())
+
+
+def test_a_job_that_is_led_there_ends_with_us() -> None:
+    """It is stopped on the slice when our words end; any other goes on."""
+    led = replace(STORE, url="rest:http://127.0.0.1:8000/", bound=True)
+    assert 'systemctl stop "$unit"' in jobs.started(JOB, led, MARKER)
+    assert "systemctl stop" not in jobs.started(JOB, STORE, MARKER)

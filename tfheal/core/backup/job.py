@@ -16,6 +16,7 @@ from tfheal.core.probe.script import PRELUDE, called_once, framed
 from tfheal.core.stores import SHUT_OUT
 from tfheal.model import paths
 from tfheal.model.backup import Repository
+from tfheal.model.lease import SILENCE
 
 REPLY_CAP: Final = 8 << 20
 _CREDENTIALS: Final = ("password", "owner", "key", "known_hosts", "variables")
@@ -119,6 +120,13 @@ told() {
   say "task $1 $status $(tail -c "$2" "$folder/out.$1" 2>/dev/null | packed) $(tail -c "$3" "$folder/err.$1" 2>/dev/null | packed)"
 }
 """
+# A job whose way leads through us ends when our words do: restic would try a dead way for a quarter of an hour. The slice
+# does that itself, so it is true of a controller that was killed too.
+_BOUND: Final = """\
+( while timeout SILENCE sh -c 'read -r beat'; do :; done <&7; systemctl stop "$unit" ) >/dev/null 2>&1 &
+bound=$!
+trap 'kill "$bound" 2>/dev/null' EXIT
+"""
 _START: Final = """\
 mkdir -p "${folder%/*}" && rm -rf "$folder" && mkdir -m 0700 "$folder" || { refuse failed "no folder in /run"; return; }
 """
@@ -185,6 +193,7 @@ def started(job: Job, repository: Repository, marker: str) -> str:
         f'if alive; then refuse busy "$(head -c 300 "$folder/who")"; return; fi\n{_START}umask 077\n{puts}'
         f"said=$({_systemd_run(job, ends=bool(after))} 2>&1)\nstatus=$?\nrm -f {secret}\n"
         '[ "$status" -eq 0 ] || { refuse failed "$said"; return; }\n'
+        + (_BOUND.replace("SILENCE", f"{SILENCE:g}") if repository.bound else "")
     )
     return _trip(job, marker, _guard() + start)
 

@@ -40,7 +40,7 @@ fi
 if ! flock -x -w 20 9; then
   for process in /proc/[0-9]*; do
     case $(tr '\0' ' ' <"$process/cmdline" 2>/dev/null) in
-      *"serve restic "*" $repository ") kill "${process#/proc/}" ;;
+      *"serve restic "*" $repository " | *"restic-rest-server "*" --path $repository ") kill "${process#/proc/}" ;;
     esac
   done
   flock -x -w 10 9 || { echo 'what a slice has open there does not end' >&2; return 1; }

@@ -2,12 +2,13 @@
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Final
 
 import paramiko
 from paramiko.ssh_exception import ChannelException, IncompatiblePeer
 
-from tfheal.base.errors import ConnectFailed, ConnectionLost, HostKeyMismatch
+from tfheal.base.errors import ActionFailed, ConnectFailed, ConnectionLost, HostKeyMismatch
 from tfheal.edge.ssh.deadline import Deadline
 from tfheal.edge.ssh.dial import Line
 from tfheal.edge.ssh.mapping import ours
@@ -21,7 +22,8 @@ _CIPHERS: Final = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-c
 _DIGESTS: Final = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512")
 _LONE_REFUSALS: Final = 3
 _CLOSING: Final = 0.2
-_TUNNEL_SOURCE: Final = ("127.0.0.1", 0)
+LOOPBACK: Final = "127.0.0.1"
+_TUNNEL_SOURCE: Final = (LOOPBACK, 0)
 
 
 def shake_hands(line: Line, algorithms: tuple[str, ...], settings: SshSettings) -> paramiko.Transport:
@@ -168,6 +170,21 @@ class Session:
                 msg = f"{self.endpoint.name} does not reach it"
                 raise TimeoutError(msg) from error
             raise
+
+    def listen(self, lead: Callable[[paramiko.Channel, tuple[str, int], tuple[str, int]], None]) -> int:
+        """Have the server listen on a free port of its loopback, have each connection led on, and return the port."""
+        watchdog = threading.Timer(self._settings.patience, self.close)  # the library would wait without a limit
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            return self._transport.request_port_forward(LOOPBACK, 0, lead)
+        except paramiko.SSHException as error:
+            if not self.is_alive():
+                raise ConnectionLost("the connection was lost", where=self.endpoint.name) from error
+            hint = "its sshd_config says `AllowTcpForwarding no` or `local`, or the key is restricted"
+            raise ActionFailed("it lets no port be forwarded", where=self.endpoint.name, hint=hint) from error
+        finally:
+            watchdog.cancel()
 
     def retire(self) -> None:
         """Hang up as soon as no channel is in use: who still gets answers on this connection keeps it until then."""

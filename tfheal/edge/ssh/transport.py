@@ -4,7 +4,7 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import paramiko
@@ -12,6 +12,7 @@ import paramiko
 from tfheal.base import untrusted
 from tfheal.base.errors import ConnectFailed, ConnectionLost, LoginFailed
 from tfheal.edge.ssh import trust
+from tfheal.edge.ssh.bridge import bridged
 from tfheal.edge.ssh.execute import Call, execute
 from tfheal.edge.ssh.opening import Opener
 from tfheal.edge.ssh.place import Place, Places
@@ -67,6 +68,12 @@ class SshTransport:
             raise ConnectFailed("it shows no host key of a kind that is still trusted", where=target.name)
         return keys
 
+    @contextmanager
+    def bridge(self, near: Slice, far: Slice, port: int) -> Iterator[int]:
+        """Give a port of the loopback of `near` that leads through us to `port` of `far`; see the port for what is raised."""
+        with self._apart(near) as here, self._apart(far) as there:
+            yield bridged(here, there, port, self._settings.patience)
+
     def close(self) -> None:
         """Close every connection; whoever waits on one of them is woken."""
         self._closing.set()
@@ -75,6 +82,22 @@ class SshTransport:
             self._sessions.clear()
         for session in reversed(open_ones):
             session.close()
+
+    @contextmanager
+    def _apart(self, target: Slice) -> Iterator[Session]:
+        """Open a connection that nothing else uses: bytes by the gigabyte would keep others waiting."""
+        route = self._routes.of(target)
+        session = self._opener.open(route.target, self._through(route), lambda: None)
+        with self._lock:
+            self._retired.append(session)
+        try:
+            if self._closing.is_set():
+                raise ConnectionLost("everything is being closed", where=target.name)
+            yield session
+        finally:
+            session.close()
+            with self._lock, suppress(ValueError):
+                self._retired.remove(session)
 
     @contextmanager
     def _channel(self, target: Slice, place: Place, *, lasting: bool) -> Iterator[tuple[Session, paramiko.Channel]]:
