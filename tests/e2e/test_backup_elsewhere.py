@@ -57,6 +57,12 @@ def taken(lab: RunningLab, state: str = "good", check: int = 0) -> str:
     return str(made["parts"][0]["detail"])
 
 
+def taken_id(lab: RunningLab) -> str:
+    """Make a good backup, and return its id."""
+    taken(lab)
+    return str(document(lab, "backup", "list")["backups"][0]["id"])
+
+
 def comes_back(lab: RunningLab, exports: str = "") -> None:
     """Spoil a file; demand that a restore, and the owner by the recovery sheet alone, get back what it was."""
     lab.on("s1", f"echo before >{DATA}/files/one")
@@ -81,6 +87,27 @@ def test_a_disk_has_to_be_there(deployed: RunningLab, goes: Goes) -> None:
         comes_back(deployed)
         assert document(deployed, "backup", "verify", "files")["repositories"][0]["sound"]
         assert document(deployed, "backup", "rescan")["apps"][0]["unknown"] == []
+    finally:
+        deployed.on("s1", f"umount {DISK}; rmdir {DISK}; {ASIDE}")
+
+
+@pytest.mark.long
+def test_the_owner_lets_us_delete(deployed: RunningLab, goes: Goes) -> None:
+    """What is to be erased stays there, and nothing is even marked, until the owner says so; then it goes."""
+    kept = f"ls {DISK}/files/s1/snapshots"
+    deployed.on("s1", f"mkdir {DISK} && mount -t tmpfs none {DISK}")
+    try:
+        goes(DISK)
+        made = taken_id(deployed)
+        assert "delete: true" in deployed.run("backup", "forget", made, "--why", "asked", "--yes", check=6).stderr
+        goes(f"{DISK}, delete: true")
+        deployed.run("backup", "forget", made, "--why", "asked", "--yes")
+        taken(deployed)
+        assert len(deployed.on("s1", kept).split()) == 2
+        (done,) = document(deployed, "backup", "prune", "files", "--yes")["apps"]
+        assert (done["state"], len(deployed.on("s1", kept).split())) == ("done", 1)
+        assert made not in [each["id"] for each in document(deployed, "backup", "list")["backups"]]
+        deployed.run("restore", "files", "--yes")
     finally:
         deployed.on("s1", f"umount {DISK}; rmdir {DISK}; {ASIDE}")
 
@@ -123,6 +150,11 @@ def test_what_a_server_needs_is_told_to_nobody(deployed: RunningLab, goes: Goes)
         seen = "grep -rlF -f /root/word /run /etc /var/lib /var/cache /tmp; journalctl -b | grep -cF -f /root/word"
         found = deployed.on("s1", f"echo {packed} | base64 -d >/root/word; {seen}; rm /root/word", check=None)
         assert found == "0\n"
+        goes(f'"rest:http://[{deployed.address("s3")}]:8000/", delete: true, {needs}')
+        deployed.run("backup", "forget", taken_id(deployed), "--why", "asked", "--yes")
+        taken(deployed)
+        (done,) = document(deployed, "backup", "prune", "files", "--yes", check=5)["apps"]
+        assert done["state"] == "failed", "the server forbids it all the same"
         deployed.on("s1", SILENT)
         begun = time.monotonic()
         assert "does not answer within 20 s" in taken(deployed, "failed", 5)

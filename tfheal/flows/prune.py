@@ -108,16 +108,18 @@ def forget(workspace: Workspace, backup_id: str, why: str, ports: Ports) -> Back
 
 
 def _allowed(workspace: Workspace, app: str) -> None:
-    """Raise Refused where the store is no slice: nothing of ours runs there, and nobody is shut out."""
+    """Raise Refused where the store is no slice, and its owner gave no right to delete."""
     spec = workspace.apps[app].backup
-    if spec is None or spec.address:
-        hint = "the owner deletes there, by restic's `forget --prune`; tfheal backup list shows what may go"
+    if spec is None or not spec.may_delete:
+        hint = (
+            "its owner deletes there, by restic's `forget --prune`, or lets us by `delete: true` in the app's `backup`"
+        )
         raise Refused("nothing is deleted where the store is no slice", where=app, hint=hint)
 
 
 def _going(workspace: Workspace, app: str, ports: Ports) -> tuple[Backup, ...]:
     spec = workspace.apps[app].backup
-    if spec is None or spec.address:
+    if spec is None or not spec.may_delete:
         return ()
     return core.going(stored(workspace, app, ports), spec.keep, spec.grace, ports.clock.now())
 
@@ -175,7 +177,9 @@ def _emptied(run: _Run, name: str) -> _Repository:
     gone = {snapshot for each in run.going for snapshot, place in each.snapshots.items() if place == name}
     words = core.entry(run.ports.writer, run.pruning.app, run.going)
     asked = gone | {snapshot for each in run.doubtful for snapshot, place in each.snapshots.items() if place == name}
-    job = Job(run.pruning.id, run.pruning.app, run.ports.writer, core.tasks(gone, run.must.get(name, ()), words))
+    spec = run.workspace.apps[run.pruning.app].backup
+    tasks = core.tasks(gone, run.must.get(name, ()), words, away=bool(spec and spec.address))
+    job = Job(run.pruning.id, run.pruning.app, run.ports.writer, tasks)
     try:
         replies = run_on_store(run.workspace, job, name, run.ports)
     except Refused as refusal:

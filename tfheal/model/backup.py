@@ -73,6 +73,10 @@ class AppBackup(Strict):
         default=(),
         description="and what is one, given by `tfheal secret set`: restic finds each by its name in capitals",
     )
+    delete: bool = Field(
+        default=False,
+        description="of a store that is no slice: its owner lets what no rule keeps be deleted there, by the slices themselves",
+    )
     host_key: str | None = Field(
         default=None, pattern=r"^[a-z0-9@.-]+ [A-Za-z0-9+/=]+$", description="of an sftp server, as `TYPE KEY`"
     )
@@ -97,6 +101,11 @@ class AppBackup(Strict):
         return "" if re.fullmatch(NAME_PATTERN, self.to) else self.to
 
     @property
+    def may_delete(self) -> bool:
+        """Return whether anything may be deleted there: on a slice always, elsewhere where its owner said so."""
+        return self.delete or not self.address
+
+    @property
     def stores(self) -> tuple[str, ...]:
         """Return the slices that are stores: first the one that slices write to, then that of the copies."""
         if self.address:
@@ -114,8 +123,8 @@ class AppBackup(Strict):
         if self.via and self.address:
             msg = "via is of a store that is a slice: what lies elsewhere is reached by the slices themselves"
             raise ValueError(msg)
-        if not self.address and (self.variables or self.secrets or self.host_key):
-            msg = "variables, secrets and host_key are of a store that is no slice"
+        if not self.address and (self.variables or self.secrets or self.host_key or self.delete):
+            msg = "variables, secrets, host_key and delete are of a store that is no slice"
             raise ValueError(msg)
         if (self.host_key is None) == self.to.startswith("sftp:"):
             msg = "an sftp server has a host_key, so that nobody stands between, and nothing else has one"

@@ -66,23 +66,30 @@ def test_one_is_due(state: PruneState | None, hours: float, *, asked: bool, due:
 
 
 @pytest.mark.parametrize("shell", ["dash", "bash"])
-def test_the_script_is_one_that_a_shell_reads(shell: str) -> None:
+@pytest.mark.parametrize("away", [False, True])
+def test_the_script_is_one_that_a_shell_reads(shell: str, *, away: bool) -> None:
     """What runs on the store is sh, whatever is deleted."""
-    tasks = prune.tasks([GONE], [STAYS], prune.entry("o'me", "files", [made(1, 1)]))
+    tasks = prune.tasks([GONE], [STAYS], prune.entry("o'me", "files", [made(1, 1)]), away=away)
     near = Repository("fd00::2", 22, "tf-files-store", (), "", "word", "/srv/tfheal/files/store/s1")
     script = jobs._work(Job("1m", "files", "me", tasks), near)
     assert subprocess.run([shell, "-n"], input=script.encode(), check=False).returncode == 0
 
 
 def ran(
-    name: str, restic: str, tmp_path: Path, *, said: str = '"num_errors":0}', there: tuple[str, ...] = (GONE, STAYS)
+    name: str,
+    restic: str,
+    tmp_path: Path,
+    *,
+    said: str = '"num_errors":0}',
+    there: tuple[str, ...] = (GONE, STAYS),
+    away: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run one task on a repository with two snapshots, of which one is to go; restic is a function that does this."""
     for one in there:
         (tmp_path / "snapshots" / one).parent.mkdir(exist_ok=True)
         (tmp_path / "snapshots" / one).touch()
     (tmp_path / "said").write_text('{"message_type":"summary",' + said)
-    tasks = prune.tasks([GONE, OTHER], [STAYS, GONE], "")
+    tasks = prune.tasks([GONE, OTHER], [STAYS, GONE], "", away=away)
     read = [task.name for task in tasks].index(verify.READ)
     (tmp_path / f"status.{read}").write_text("0\n")
     script = next(task.script for task in tasks if task.name == name).replace("/var/log/tfheal", str(tmp_path))
@@ -114,9 +121,24 @@ def test_nothing_goes_where_something_is_wrong(tmp_path: Path) -> None:
     assert (done.returncode, f"snapshot {GONE} is gone" in done.stderr) == (1, True)
 
 
+LISTS = 'case $* in *"list snapshots") cat {folder}/listed ;; *forget*) {forget} ;; esac'
+
+
+@pytest.mark.parametrize(
+    ("forget", "status", "left"),
+    [("echo STAYS >FOLDER/listed", 0, ""), (":", 1, GONE), ("rm FOLDER/listed", 99, "")],
+)
+def test_what_a_server_forgot_is_asked(forget: str, status: int, left: str, tmp_path: Path) -> None:
+    """Where there are no files to look at restic lists what is there; when it cannot, nobody knows what is left."""
+    (tmp_path / "listed").write_text(f"{GONE}\n{STAYS}\n")
+    forget = forget.replace("FOLDER", str(tmp_path)).replace("STAYS", STAYS)
+    done = ran(FORGET, LISTS.format(folder=tmp_path, forget=forget), tmp_path, away=True)
+    assert (done.returncode, done.stdout.strip()) == (status, left), done.stderr
+
+
 @pytest.mark.parametrize(
     ("gate", "forget", "left"),
-    [(0, 0, set()), (0, 1, {GONE}), (1, None, {GONE}), (0, None, None), (None, None, {GONE})],
+    [(0, 0, set()), (0, 99, None), (0, 1, {GONE}), (1, None, {GONE}), (0, None, None), (None, None, {GONE})],
 )
 def test_what_is_left_is_known_or_in_doubt(gate: int | None, forget: int | None, left: set[str] | None) -> None:
     """A forget that was begun and never told its end leaves doubt; one that was never begun does not."""

@@ -27,6 +27,7 @@ FORGET: Final = "forget"
 PRUNE: Final = "prune"
 SOUND: Final = "sound"
 SIZE: Final = "size"
+_UNSURE: Final = 99  # exit status of a forget after which nobody could look
 _AGAIN: Final = 900.0  # seconds after which one that did not come to its end is tried again at the earliest
 _MOST: Final = 4_000_000  # bytes of a list
 # What a slice has open is given 20 s to end by itself, and is ended then: a thief could keep it open for ever.
@@ -45,12 +46,21 @@ if ! flock -x -w 20 9; then
   done
   flock -x -w 10 9 || { echo 'what a slice has open there does not end' >&2; return 1; }
 fi
-du -sb "$repository" | cut -f 1
+"""
+# What is there, and how much: on a store of ours by its files, elsewhere in the words of restic, whose own lock shuts out.
+_HERE: Final = """\
+listed() { ls "$repository/snapshots"; }
+size() { du -sb "$repository" | cut -f 1; }
+"""
+_ELSEWHERE: Final = """\
+listed() { r --no-lock list snapshots; }
+size() { r --no-lock stats --mode raw-data | sed -n 's/.*"total_size":\\([0-9]*\\).*/\\1/p'; }
 """
 _GATE: Final = r"""
 read -r status <"$folder/status.READ" && [ "$status" -eq 0 ] || return 1
 tail -n 1 "$folder/said" | grep -q '"message_type":"summary","num_errors":0[,}]' || return 1
-for id in MUST; do [ -e "$repository/snapshots/$id" ] || { echo "snapshot $id is gone" >&2; return 1; }; done
+listed >"$folder/there" || return
+for id in MUST; do grep -qx "$id" "$folder/there" || { echo "snapshot $id is gone" >&2; return 1; }; done
 """
 # restic says 0 for an id that is not there, and where it was refused: what is there before and after counts.
 _FORGET: Final = r"""
@@ -58,20 +68,22 @@ forget() { [ $# -eq 0 ] || r forget "$@" >&2; }
 all() {
   set --
   for id in IDS; do
-    [ -e "$repository/snapshots/$id" ] || continue
+    grep -qx "$id" "$folder/there" || continue
     set -- "$@" "$id"
     [ $# -lt 200 ] || { forget "$@" || return; set --; }
   done
   forget "$@"
 }
 r unlock >/dev/null 2>&1
+listed >"$folder/there" || return UNSURE
 all
 status=$?
+listed >"$folder/there" || return UNSURE
 for id in IDS; do
-  [ ! -e "$repository/snapshots/$id" ] || { echo "$id"; [ $status -ne 0 ] || status=1; }
+  ! grep -qx "$id" "$folder/there" || { echo "$id"; [ $status -ne 0 ] || { status=1; echo 'it may not be deleted there' >&2; }; }
 done
 return $status
-"""
+""".replace("UNSURE", str(_UNSURE))
 _PRUNE: Final = "r prune --max-unused 0 >&2\nstatus=$?\nowned . && return $status"
 _SOUND: Final = """\
 r --no-lock check >"$folder/said" || return
@@ -106,21 +118,26 @@ def is_due(last: Pruning | None, every: float, now: datetime, *, asked: bool) ->
     return (now - last.at).total_seconds() >= (min(every, _AGAIN) if soon else every)
 
 
-def tasks(gone: Collection[str], must: Collection[str], entry: str) -> tuple[Task, ...]:
-    """Given the snapshots that go, those that must be there, and the words for the owner's journal, return the tasks."""
+def tasks(gone: Collection[str], must: Collection[str], entry: str, *, away: bool = False) -> tuple[Task, ...]:
+    """Given the snapshots that go, those that must be there, and the words for the owner's journal, return the tasks.
+
+    What is `away` is no folder of a store of ours: nobody is shut out there but by the lock that restic takes.
+    """
+    place = _ELSEWHERE if away else _HERE
     reach, *reading = verify.tasks(WHOLE)
-    shut = Task(SHUT, _SHUT.replace("GUARD", guarded("").rstrip(" ") + " "), needed=True)
+    shutting = "" if away else _SHUT.replace("GUARD", guarded("").rstrip(" ") + " ")
+    shut = Task(SHUT, f"{place}{shutting}size", needed=True)
     first = (reach, shut, *reading)
     read = next(number for number, task in enumerate(first) if task.name == verify.READ)
-    gate = _GATE.replace("READ", str(read)).replace("MUST", sh.join(*sorted(must)))
-    forget = f"{_recorded(entry)}{_FORGET.replace('IDS', sh.join(*sorted(gone)))}"
+    gate = place + _GATE.replace("READ", str(read)).replace("MUST", sh.join(*sorted(must)))
+    forget = f"{_recorded(entry)}{place}{_FORGET.replace('IDS', sh.join(*sorted(gone)))}"
     return (
         *first,
         Task(GATE, gate, needed=True),
         Task(FORGET, forget, wanted=_MOST, needed=True),
         Task(PRUNE, _PRUNE, needed=True),
         Task(SOUND, _SOUND, needed=True),
-        Task(SIZE, 'du -sb "$repository" | cut -f 1'),
+        Task(SIZE, f"{place}size"),
     )
 
 
@@ -135,7 +152,7 @@ def remaining(replies: Mapping[str, TaskReply], gone: Collection[str]) -> set[st
     """Given what the tasks said and the snapshots that were to go, return which are there yet; None: nobody knows."""
     if replies[GATE].status != 0:
         return set(gone) & set(replies[verify.LIST].out.split()) if replies[verify.LIST].status == 0 else None
-    if replies[FORGET].status is None:
+    if replies[FORGET].status in {None, _UNSURE}:
         return None
     return set(gone) & set(replies[FORGET].out.split())
 
