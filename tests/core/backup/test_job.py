@@ -108,5 +108,5 @@ def test_a_refusal_says_why(word: str, told: str) -> None:
 def test_a_job_that_is_led_there_ends_with_us() -> None:
     """It is stopped on the slice when our words end; any other goes on."""
     led = replace(STORE, url="rest:http://127.0.0.1:8000/", bound=True)
-    assert 'systemctl stop "$unit"' in jobs.started(JOB, led, MARKER)
-    assert "systemctl stop" not in jobs.started(JOB, STORE, MARKER)
+    assert 'systemctl kill --signal=TERM "$unit"' in jobs.started(JOB, led, MARKER)
+    assert "systemctl kill" not in jobs.started(JOB, STORE, MARKER)

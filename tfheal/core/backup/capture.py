@@ -41,7 +41,8 @@ _CLASSES: Final[Mapping[int, str]] = {
 # restic hears of the first as `500 Internal Server Error` and, when it tries again, `403 Forbidden`.
 _TOLD: Final[Mapping[str, re.Pattern[str]]] = {
     "the store is full": re.compile(
-        r"^rclone: .*(no space left on device|disk quota exceeded|too big for remaining disk space)", re.MULTILINE
+        r"^rclone: .*(no space left on device|disk quota exceeded|too big for remaining disk space)|HTTP response \(507\)",
+        re.MULTILINE,
     ),
     "the connection to the store broke": re.compile(r"rclone stdio connection already closed"),
 }
@@ -217,10 +218,10 @@ def messages(text: str) -> Iterator[dict[str, Any]]:
 
 def why_failed(reply: TaskReply) -> str:
     """Given a task that failed, return why in a few words."""
-    if reply.status is None:
-        return "it did not come to its end"
     if told := next((words for words, pattern in _TOLD.items() if pattern.search(reply.err)), None):
         return told
+    if reply.status is None:
+        return "it did not come to its end"
     if known := _CLASSES.get(reply.status):
         return f"{known}: {_first_error(reply.err)}" if reply.status == LOCKED else known
     return _first_error(reply.err) or f"it ended with {reply.status} and did not say why"
