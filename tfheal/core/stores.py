@@ -12,6 +12,8 @@ from dataclasses import replace
 from typing import Final
 
 from tfheal.base import sh
+from tfheal.core.archiving import archived
+from tfheal.core.reach import SHUT_OUT
 from tfheal.model import paths
 from tfheal.model.app import AppSpec
 from tfheal.model.backup import STORE, AppBackup
@@ -22,7 +24,6 @@ from tfheal.model.workspace import PlaybookFolder, Workspace
 
 _BY_KEY: Final = ("restic", "openssh-client")  # on a slice with data that reaches its store
 _BY_US: Final = ("restic",)  # on one that is led there
-SHUT_OUT: Final = 75  # what a key gets that is shut out (EX_TEMPFAIL of sysexits.h)
 _SERVES: Final = "/usr/bin/rclone serve restic --stdio --append-only --config= --cache-dir=/nonexistent"
 _READY: Final = """\
 said=$(SERVER 2>&1) || { printf '%s\\n' "$said" | tail -n 1; exit 1; }
@@ -124,7 +125,7 @@ def _joined(spec: AppSpec, backup: AppBackup, folder: PlaybookFolder, former: tu
     needed = _BY_US if backup.via else _BY_KEY
     needed = (*needed, "rclone") if backup.to.startswith("rclone:") else needed
     components = {
-        name: _able(component, needed) if holds_data(component) else component
+        name: _able(component, needed, archives=not (backup.address or backup.via)) if holds_data(component) else component
         for name, component in playbook.components.items()
     }
     secrets = {
@@ -143,11 +144,12 @@ def _joined(spec: AppSpec, backup: AppBackup, folder: PlaybookFolder, former: tu
     return replace(folder, playbook=playbook.model_copy(update=update))
 
 
-def _able(component: Component, needed: tuple[str, ...]) -> Component:
+def _able(component: Component, needed: tuple[str, ...], *, archives: bool) -> Component:
     """Return a component with data and what its backups need."""
     needed = (*needed, "sqlite3") if any(dump.sqlite for dump in component.dumps) else needed
     missing = tuple(name for name in needed if name not in component.packages)
-    return component.model_copy(update={"packages": (*component.packages, *missing)})
+    resources = archived(component) if archives else component.resources
+    return component.model_copy(update={"packages": (*component.packages, *missing), "resources": resources})
 
 
 def _store(clients: tuple[str, ...], backup: AppBackup) -> Component:

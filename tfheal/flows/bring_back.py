@@ -86,7 +86,7 @@ def _one_restored(run: HealRun, name: InstanceName, plan: Planned) -> tuple[Outc
         if drill.state != "passed":
             return "failed", f"backup {plan.backup.id} did not pass its drill just now: {drill.detail}"
         told = _lost(plan, ports)
-        how = restores.in_place(run.workspace, plan, ports, run.limits, run.run)[name]
+        how = restores.in_place(run.workspace, plan, ports, run.limits, run.run).outcomes[name]
     except Refused as refusal:
         return "refused", str(refusal)
     except TfhealError as error:

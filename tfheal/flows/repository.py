@@ -18,6 +18,7 @@ from tfheal.model.ports import Exec, Ports
 from tfheal.model.workspace import Workspace
 
 _SHORTEST = 8  # characters of a secret; what is shorter, a user name say, goes under `variables`
+_LONG = 864_000  # seconds: what is said to take longer than ten days is not known
 _SLACK = 120.0  # seconds that a trip may last longer than its job
 
 
@@ -210,7 +211,8 @@ def _teller(job: Job, slice_name: str, marker: str, ports: Ports) -> Callable[[b
             share, done, left = (found.get(key) for key in ("percent_done", "bytes_done", "seconds_remaining"))
             if isinstance(share, (int, float)) and 0 <= share <= 1:
                 amount = f", {done:,} bytes" if isinstance(done, int) else ""
-                time_left = f", {left} s left" if isinstance(left, int) else ""
+                # Of what a command writes restic cannot know how much there is, and guesses thousands of years.
+                time_left = f", {left} s left" if isinstance(left, int) and left < _LONG else ""
                 ports.reporter.step(where, f"{task.name}{amount}{time_left}", round(share * 100), 100)
 
     return tell

@@ -9,8 +9,11 @@ from datetime import datetime
 
 from tfheal.base.errors import Refused, TfhealError, UsageError
 from tfheal.base.moments import rfc3339
+from tfheal.core.backup import recovery
 from tfheal.core.backup import restore as core
+from tfheal.core.backup.capture import messages
 from tfheal.core.backup.job import Job, Task, TaskReply
+from tfheal.core.backup.recovery import Recovery, base_of, is_base
 from tfheal.flows.act import Work, act, act_everywhere
 from tfheal.flows.backup import one
 from tfheal.flows.fleet import Limits
@@ -30,7 +33,8 @@ _LONGEST = 12 * 3_600.0
 class Wish:
     """What is to be restored: which backup, of which instances, and where to if not in place.
 
-    No backup named: the newest good one, of those that began before `at` if that is said.
+    No backup named: the newest good one, of those that began before `at` if that is said. Databases whose changes are stored
+    come as they were at that time, or where the `latest` is wished as the last change left them.
     """
 
     backup: str | None = None
@@ -39,6 +43,7 @@ class Wish:
     path: str | None = None
     at: datetime | None = None
     slice: str | None = None
+    latest: bool = False
 
 
 def planned(workspace: Workspace, app: str, wish: Wish, ports: Ports) -> Planned:
@@ -61,11 +66,18 @@ def planned(workspace: Workspace, app: str, wish: Wish, ports: Ports) -> Planned
     folders = {item.release.instance: found for item in chosen if (found := _folders(item, backup))}
     dumps = {item.release.instance: found for item in chosen if (found := _dumps(item, backup))}
     back = {f"{name.component}/{dump}@{name.slice}" for name, found in dumps.items() for dump in found}
-    left = tuple(part.name for part in backup.parts if not part.paths and part.name not in back)
+    left = tuple(
+        part.name for part in backup.parts if not part.paths and part.name not in back and not is_base(part.what)
+    )
     if not folders and not dumps and not (wish.scratch and left):
         hint = "--scratch DIR writes what it holds into a folder" if left else "tfheal backup show tells what it holds"
         raise Refused(f"nothing of backup {backup.id} can be put in place", where=app, hint=hint)
-    return Planned(app, backup, folders, backup.started, wish.scratch, left, dumps, wish.at, taken_over)
+    replay = {
+        item.release.instance: base
+        for item in chosen
+        if (wish.at or wish.latest) and not wish.scratch and (base := _base(item, backup, dumps))
+    }
+    return Planned(app, backup, folders, backup.started, wish.scratch, left, dumps, wish.at, taken_over, replay)
 
 
 def restore(workspace: Workspace, plan: Planned, wish: Wish, ports: Ports, limits: Limits) -> Restored:
@@ -74,14 +86,14 @@ def restore(workspace: Workspace, plan: Planned, wish: Wish, ports: Ports, limit
     record = ports.journal.begin_run(f"restore {plan.app}", ports.clock.now()).id
     with ports.leases.hold(lease_of(plan.app), "restore", record), ports.leases.hold(plan.app, "restore", record):
         stage = _Stage(workspace, plan, wish, ports, limits, record)
-        outcomes = _scratched(stage) if plan.scratch else _in_place(stage)
-    result = Restored(plan, outcomes, ports.clock.monotonic() - begun)
+        done = _scratched(stage) if plan.scratch else _in_place(stage)
+    result = replace(done, seconds=ports.clock.monotonic() - begun)
     ports.journal.end_run(record, int(result.exit), ports.clock.now())
     return result
 
 
-def in_place(workspace: Workspace, plan: Planned, ports: Ports, limits: Limits, run_id: str) -> dict[InstanceName, str]:
-    """Given what is to be done by a run that holds both leases of the app, do it, and return `done`, or why not."""
+def in_place(workspace: Workspace, plan: Planned, ports: Ports, limits: Limits, run_id: str) -> Restored:
+    """Given what is to be done by a run that holds both leases of the app, do it, and return how it ended."""
     return _in_place(_Stage(workspace, plan, Wish(), ports, limits, run_id))
 
 
@@ -133,74 +145,104 @@ def _dumps(item: Expected, backup: Backup) -> tuple[str, ...]:
     return tuple(name for part in parts for name in core.dumps_of(item.release, part))
 
 
-def _in_place(stage: _Stage) -> dict[InstanceName, str]:
-    meant = {item.release.instance: item for item in expected((stage.plan.app,), stage.ports)}
-    names = list(dict.fromkeys(name.slice for name in stage.plan.instances))
-    failed = _everywhere(stage, names, lambda name: _beside(stage, name, meant))
+def _base(item: Expected, backup: Backup, dumps: Mapping[InstanceName, tuple[str, ...]]) -> Part | None:
+    """Return the base that the databases of an instance can be replayed from, None if their changes are not stored."""
+    release = item.release
+    chosen = [dump for dump in release.dumps if dump.name in dumps.get(release.instance, ()) and dump.wal]
+    what = base_of(release) if chosen else ""
+    parts = [part for part in backup.parts if part.snapshot and (part.slice, part.what) == (release.slice, what)]
+    return parts[0] if parts else None
+
+
+def _in_place(stage: _Stage) -> Restored:
+    plan = stage.plan
+    meant = {item.release.instance: item for item in expected((plan.app,), stage.ports)}
+    names = list(dict.fromkeys(name.slice for name in plan.instances))
+    found = {name: _recovery(stage, meant[name], base) for name, base in plan.replay.items()}
+    wanted = {
+        name: [_chosen(stage, meant[one], found) for one in plan.instances if one.slice == name] for name in names
+    }
+    done, failed = _everywhere(
+        stage, names, lambda name: core.beside_tasks(_parts(stage, name), wanted[name], stage.id)
+    )
     if failed:
         others = [name for name in names if name not in failed]
-        _everywhere(stage, others, lambda name: core.cleared_tasks(_wanted(stage, name, meant), stage.id))
-        return {
-            name: failed.get(name.slice, "another slice failed, so nothing was changed")
-            for name in stage.plan.instances
-        }
-    return {name: _switched(stage, meant[name]) for name in stage.plan.instances}
+        _everywhere(stage, others, lambda name: core.cleared_tasks(wanted[name], stage.id))
+        unchanged = "another slice failed, so nothing was changed"
+        return Restored(plan, {name: failed.get(name.slice, unchanged) for name in plan.instances})
+    how = {
+        one.release.instance: _switched(stage, meant[one.release.instance], one)
+        for ours in wanted.values()
+        for one in ours
+    }
+    replayed = {name: far for name, reply in done.items() if (far := recovery.replayed(messages(reply.out)))}
+    return Restored(plan, how, replayed=replayed)
 
 
-def _scratched(stage: _Stage) -> dict[InstanceName, str]:
+def _recovery(stage: _Stage, item: Expected, base: Part) -> Recovery:
+    """Have a living server hand over what it has, and return what its database is replayed from."""
+    name, app = item.release.slice, stage.plan.app
+    source = stage.plan.sources.get(name, "")
+    job = Job(stage.id, app, stage.ports.writer, recovery.list_tasks(None if source else item.release), longest=3_600.0)
+    replies = run(stage.workspace, job, stage.workspace.inventory.slice(name), stage.ports, source)
+    out = replied(replies, recovery.SNAPSHOTS, name).out
+    return recovery.recovery(base, out, stage.plan.backup.started, stage.plan.asked)
+
+
+def _scratched(stage: _Stage) -> Restored:
     names = list(dict.fromkeys(part.slice for part in stage.plan.backup.parts if part.snapshot))
-    failed = _everywhere(
+    _, failed = _everywhere(
         stage, names, lambda name: core.scratch_tasks(_parts(stage, name), stage.plan.scratch or "", stage.wish.path)
     )
-    done = dict.fromkeys(names, "done") | failed
-    return {InstanceName(stage.plan.app, stage.wish.component or "data", name): how for name, how in done.items()}
+    how = dict.fromkeys(names, "done") | failed
+    outcomes = {InstanceName(stage.plan.app, stage.wish.component or "data", name): one for name, one in how.items()}
+    return Restored(stage.plan, outcomes)
 
 
 def _parts(stage: _Stage, slice_name: str) -> list[Part]:
     return [part for part in stage.plan.backup.parts if part.slice == slice_name and part.snapshot]
 
 
-def _beside(stage: _Stage, slice_name: str, meant: Mapping[InstanceName, Expected]) -> tuple[Task, ...]:
-    return core.beside_tasks(_parts(stage, slice_name), _wanted(stage, slice_name, meant), stage.id)
-
-
-def _wanted(stage: _Stage, slice_name: str, meant: Mapping[InstanceName, Expected]) -> list[core.Chosen]:
-    return [_chosen(stage, meant[name]) for name in stage.plan.instances if name.slice == slice_name]
-
-
-def _chosen(stage: _Stage, item: Expected) -> core.Chosen:
+def _chosen(stage: _Stage, item: Expected, found: Mapping[InstanceName, Recovery]) -> core.Chosen:
     name = item.release.instance
-    awaited = item.deployed.phase == "restoring"
-    return core.Chosen(item.release, stage.plan.folders.get(name, ()), stage.plan.dumps.get(name, ()), awaited)
+    return core.Chosen(
+        item.release,
+        stage.plan.folders.get(name, ()),
+        stage.plan.dumps.get(name, ()),
+        awaited=item.deployed.phase == "restoring",
+        recovery=found.get(name),
+    )
 
 
-def _everywhere(stage: _Stage, names: list[str], tasks: Callable[[str], tuple[Task, ...]]) -> dict[str, str]:
-    """Run tasks on slices, and return the reasons of those where one failed."""
+def _everywhere(
+    stage: _Stage, names: list[str], tasks: Callable[[str], tuple[Task, ...]]
+) -> tuple[dict[str, TaskReply], dict[str, str]]:
+    """Run tasks on slices, and return what was said where all is well, and the reasons of the others."""
     ports, app = stage.ports, stage.plan.app
 
     def there(target: Slice) -> Mapping[str, TaskReply]:
         job = Job(stage.id, app, ports.writer, tasks(target.name), longest=_LONGEST)
         return run(stage.workspace, job, target, ports, stage.plan.sources.get(target.name, ""))
 
-    failed = {}
+    done, failed = {}, {}
     targets = [stage.workspace.inventory.slice(name) for name in names]
     for name, answer in act_everywhere(targets, there, stage.limits).items():
         try:
             if isinstance(answer, TfhealError):
                 raise answer
-            replied(answer, core.BESIDE, name)
+            done[name] = replied(answer, core.BESIDE, name)
         except TfhealError as error:
             failed[name] = str(error)
-    return failed
+    return done, failed
 
 
-def _switched(stage: _Stage, item: Expected) -> str:
+def _switched(stage: _Stage, item: Expected, chosen: core.Chosen) -> str:
     release, ports = item.release, stage.ports
     secrets = secret_values(release, ports)
     work = Work(
         verb="restore",
         release=release,
-        steps=(core.switch(_chosen(stage, item), stage.id, secrets),),
+        steps=(core.switch(chosen, stage.id, secrets),),
         secrets=secrets,
         why=f"restore of backup {stage.plan.backup.id}",
         run=stage.run,

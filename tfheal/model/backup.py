@@ -360,7 +360,8 @@ class Rescanned:
 class Planned:
     """What a restore will do: from which backup, what to which instance; data that came after `lost_since` goes.
 
-    `sources` says of slices from the repository of which other one their data comes.
+    `sources` says of slices from the repository of which other one their data comes. The databases of instances with a
+    `replay`, the base that it begins with, come as they were at the time `asked` for, else as the last change left them.
     """
 
     app: str
@@ -372,6 +373,7 @@ class Planned:
     dumps: Mapping[InstanceName, tuple[str, ...]] = field(default_factory=dict)
     asked: datetime | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
+    replay: Mapping[InstanceName, Part] = field(default_factory=dict)
 
     @property
     def instances(self) -> tuple[InstanceName, ...]:
@@ -380,12 +382,21 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
+class Replayed:
+    """How far the changes of a server were replayed: to the last that was stored or not, and when the last one was made."""
+
+    whole: bool
+    last: str
+
+
+@dataclass(frozen=True, slots=True)
 class Restored:
-    """How a restore ended on each instance: `done`, or why not."""
+    """How a restore ended on each instance: `done`, or why not; how far changes were replayed, by slice."""
 
     planned: Planned
     outcomes: Mapping[InstanceName, str] = field(default_factory=dict)
     seconds: float = 0.0
+    replayed: Mapping[str, Replayed] = field(default_factory=dict)
 
     @property
     def exit(self) -> Exit:

@@ -142,6 +142,12 @@ class Dump(Strict):
         description="bash, run as root, that writes all of it to stdout and says by its exit status whether it did; no secrets in it; `restore --scratch` brings it back",
     )
 
+    wal: bool = Field(
+        default=False,
+        exclude_if=lambda value: not value,
+        description="of a database: every change is stored too, within a minute or so, so that `restore --at` goes to any second",
+    )
+
     @property
     def returns(self) -> bool:
         """Return whether a restore puts it in its place, and not only into a folder."""
@@ -151,6 +157,9 @@ class Dump(Strict):
     def _one_way(self) -> "Dump":
         if sum(way is not None for way in (self.postgres, self.sqlite, self.command)) != 1:
             msg = "a dump has exactly one of postgres, sqlite and command"
+            raise ValueError(msg)
+        if self.wal and self.postgres is None:
+            msg = "wal is of a database of PostgreSQL"
             raise ValueError(msg)
         return self
 

@@ -156,6 +156,11 @@ class Postgres(Strict):
     cluster: Annotated[str, StringConstraints(pattern=r"^[0-9]{2}/[a-z][a-z0-9_]{0,30}$")] = Field(
         default="17/main", description="the cluster of Debian's that it is in, 17 or newer"
     )
+    archive_command: Text | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="what its server runs for each segment of its write-ahead log; a dump with `wal` brings its own",
+    )
 
 
 class Container(Strict):

@@ -1,10 +1,15 @@
 """A restore in words, and as scripts read it."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from tfheal.base.moments import rfc3339
-from tfheal.model.backup import Planned, Restored
+from tfheal.model.backup import Planned, Replayed, Restored
 from tfheal.render.words import ago, size, span
+
+
+def _exact(moment: datetime) -> str:
+    """Return a time in UTC with all that was said of it: a fraction of a second decides which changes are in."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def planned_words(plan: Planned, now: datetime) -> str:
@@ -12,11 +17,13 @@ def planned_words(plan: Planned, now: datetime) -> str:
     backup = plan.backup
     lines = [f"{plan.app}: backup {backup.id}, {backup.state}, {rfc3339(backup.started)}, {size(backup.bytes)}"]
     if plan.asked:
-        lines.append(f"  it is the newest good one that was whole at {rfc3339(plan.asked)}, which was asked for")
+        lines.append(f"  it is the newest good one that was whole at {_exact(plan.asked)}, which was asked for")
     if plan.scratch:
         return "\n".join([*lines, f"  into {plan.scratch} on its slices; what is live stays as it is"])
     lines += [f"  {name}  {', '.join(folders)}" for name, folders in plan.folders.items()]
     lines += [f"  {name}  {', '.join(found)}" for name, found in plan.dumps.items()]
+    until = f"as they were at {_exact(plan.asked)}" if plan.asked else "as the last change that was stored left them"
+    lines += [f"  {name}  its databases come {until}, by what was changed since the backup" for name in plan.replay]
     lines += [f"  {name} is not part of it: --scratch DIR writes it into a folder" for name in plan.left]
     lost = f"what was written in the last {ago(plan.lost_since, now)}, since {rfc3339(plan.lost_since)}, is not in it"
     return "\n".join([*lines, f"  {lost}; it is set aside beside what comes back"])
@@ -31,8 +38,17 @@ def restored_words(restored: Restored) -> str:
             if restored.exit == 0
             else f"{restored.planned.app}: not restored",
             *(f"  {line}" for line in lines),
+            *(f"  {replayed_words(slice_name, far)}" for slice_name, far in restored.replayed.items()),
         ]
     )
+
+
+def replayed_words(slice_name: str, far: Replayed) -> str:
+    """Given how far the changes of a server were replayed, return it for a person."""
+    last = f"the last one was made at {far.last}" if far.last else "there was none"
+    if far.whole:
+        return f"{slice_name}: all changes that were stored are in it; {last}"
+    return f"{slice_name}: the changes until then are in it; {last}"
 
 
 def planned_document(plan: Planned) -> dict[str, object]:
@@ -49,6 +65,7 @@ def planned_document(plan: Planned) -> dict[str, object]:
                 "instance": str(name),
                 "folders": list(plan.folders.get(name, ())),
                 "dumps": list(plan.dumps.get(name, ())),
+                "replayed": name in plan.replay,
             }
             for name in plan.instances
         ],
@@ -62,6 +79,10 @@ def restored_document(restored: Restored, round_trips: int) -> dict[str, object]
     return {
         **planned_document(restored.planned),
         "outcomes": outcomes,
+        "replayed": [
+            {"slice": name, "to_the_end": far.whole, "last_change": far.last or False}
+            for name, far in restored.replayed.items()
+        ],
         "seconds": round(restored.seconds, 3),
         "round_trips": round_trips,
     }

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tfheal.base import sh
 from tfheal.base.errors import UsageError
-from tfheal.core.backup import dumps
+from tfheal.core.backup import dumps, recovery
 from tfheal.core.backup.job import REACH, Task, TaskReply
 from tfheal.core.resources.directory import data_paths
 from tfheal.model.backup import FOLDERS, Backup, Part, State
@@ -50,7 +50,7 @@ _TOLD: Final[Mapping[str, re.Pattern[str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What one snapshot takes on a slice: folders without what is `left_out`, or all that a command writes.
+    """What one snapshot takes on a slice: folders without what is `left_out`, or all that a command writes, or a server's base.
 
     What holds still meanwhile is by the name of its component.
     """
@@ -60,6 +60,7 @@ class Source:
     command: str = ""
     left_out: tuple[str, ...] = ()
     quiet: tuple[tuple[str, Quiesce], ...] = ()
+    base: Release | None = None
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -92,6 +93,7 @@ def sources(releases: Iterable[Release]) -> tuple[Source, ...]:
             for release in ours
             for dump in release.dumps
         ),
+        *(Source(found, base=release) for release in ours if (found := recovery.base_of(release))),
     )
 
 
@@ -123,6 +125,8 @@ def _script(source: Source, options: list[str], app: str) -> str:
     texts = [source.command, *(text for _, quiet in source.quiet for text in (quiet.freeze, quiet.thaw))]
     if any(SECRET_TOKEN.search(text) for text in texts):
         raise UsageError(f"the dump {source.what} holds a secret", hint="let it log in as a user of the slice")
+    if source.base:
+        return recovery.base_script(source.base, options, dumps.file_name(source.what))
     if not source.command:
         looks = "".join(f"[ -d {sh.quote(path)} ] || echo {sh.quote(_MISSING + path)} >&2\n" for path in source.folders)
         without = [word for path in source.left_out for word in ("--exclude", path)]

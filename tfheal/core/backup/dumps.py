@@ -71,6 +71,9 @@ free=$(df --output=avail -B1 "$spool" | tail -n 1)
 [ "$free" -ge "$wanted" ] || { rm -rf "$spool"; fail "no room beside $database: $((wanted - free)) bytes are missing on $(df --output=target "${place%/*}" | tail -n 1)"; return; }
 r restore "$snapshot" --verify --target "$spool" && [ -s "$spool/$name" ] && chown -R postgres: "$spool" ||
   { rm -rf "$spool"; fail "restic did not bring back the dump of $database"; return; }
+"""
+# From a file of a dump to a database beside the live one, however the file came there.
+_LOAD: Final = """\
 made=$({
   drop "$new" && echo "CREATE DATABASE \\"$new\\" OWNER \\"$role\\" TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8';
     REVOKE CONNECT, TEMPORARY ON DATABASE \\"$new\\" FROM PUBLIC;" | sql &&
@@ -137,8 +140,11 @@ def old_name(database: str, restore: str) -> str:
     return _short(database, f"_before_{restore}")
 
 
-def beside_database(dump: Dump, release: Release, restore: str) -> str:
-    """Return sh, for a job of restic, that restores a dump into a new database; `snapshot`, `bytes` and `name` are set."""
+def beside_database(dump: Dump, release: Release, restore: str, fetch: str = "") -> str:
+    """Return sh, for a job of restic, that restores a dump into a new database; `snapshot`, `bytes` and `name` are set.
+
+    `fetch` is sh that makes the dump in another way than by taking it from a snapshot.
+    """
     server = _resource(dump, release)
     values = {
         "id": restore,
@@ -147,7 +153,7 @@ def beside_database(dump: Dump, release: Release, restore: str) -> str:
         "role": server.role,
         "new": new_name(server.database, restore),
     }
-    return _assigned(values) + f"wanted=$((bytes * {_GROWS} + spare))\n" + _BESIDE
+    return _assigned(values) + (fetch or f"wanted=$((bytes * {_GROWS} + spare))\n{_BESIDE}") + _LOAD
 
 
 def beside_file(file: str, target: str) -> str:

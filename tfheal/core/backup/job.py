@@ -13,7 +13,7 @@ from typing import Final
 from tfheal.base import sh, untrusted
 from tfheal.base.errors import BadReply, Refused
 from tfheal.core.probe.script import PRELUDE, called_once, framed
-from tfheal.core.stores import SHUT_OUT
+from tfheal.core.reach import FAR
 from tfheal.model import paths
 from tfheal.model.backup import Repository
 from tfheal.model.lease import SILENCE
@@ -26,25 +26,6 @@ _ERRORS: Final = 4_000  # bytes of a task's stderr
 _TASK: Final = re.compile(rb"task (\d{1,4}) (\d{1,3}|-) ([A-Za-z0-9+/=]*) ([A-Za-z0-9+/=]*)")
 _PROGRESS: Final = re.compile(rb"progress (\d{1,4}) ([A-Za-z0-9+/=]*)")
 _REFUSED: Final = re.compile(rb"refused (paused|wiped|restic|busy|gone|failed) ([A-Za-z0-9+/=]*)")
-# `unlock` removes a lock of a dead process of this machine, or one older than half an hour, and no other.
-# A store is tried for three seconds at a time up to twenty: the first packet through an overlay may be lost.
-_FAR: Final = """\
-way="ssh -F /dev/null -T -i $CREDENTIALS_DIRECTORY/key -o UserKnownHostsFile=$CREDENTIALS_DIRECTORY/known_hosts"
-way="$way -o HostKeyAlias=store -o StrictHostKeyChecking=yes -o IdentitiesOnly=yes -o BatchMode=yes -o LogLevel=ERROR"
-way="$way -o ServerAliveInterval=15 -o ServerAliveCountMax=4 -o ConnectTimeout=3 -p $port $login"
-r() { restic -r rclone: -o "rclone.program=$way" -o rclone.timeout=20s --json "$@"; }
-reach() {
-  read -r now _ </proc/uptime
-  until=$((${now%.*} + 14))
-  while :; do
-    said=$(timeout 6 $way 2>&1 >/dev/null </dev/null)
-    case $? in 255) ;; SHUT_OUT) said='nothing is taken there for now: what is stored is pruned' ;; *) return 0 ;; esac
-    read -r now _ </proc/uptime
-    [ "${now%.*}" -lt "$until" ] || { printf '%s\\n' "$said" >&2; return 1; }
-    sleep 0.5
-  done
-}
-""".replace("SHUT_OUT", str(SHUT_OUT))
 # On the store root works on the files of another user: by its group that user can read what root adds, also where the job
 # or the machine is killed. A lock on the open folder outlives no process of the job.
 _NEAR: Final = """\
@@ -83,6 +64,7 @@ reach() {
 }
 owned() { :; }
 """
+# `unlock` removes a lock of a dead process of this machine, or one older than half an hour, and no other.
 _WORK: Final = """\
 export RESTIC_PASSWORD_FILE="$CREDENTIALS_DIRECTORY/password" RESTIC_PROGRESS_FPS=1 HOME=/nonexistent
 open() {
@@ -267,7 +249,7 @@ def _work(job: Job, repository: Repository) -> str:
     values += f"repository={sh.quote(repository.url or repository.folder)} base={sh.quote(repository.folder)}\n"
     values += f"source={sh.quote(repository.source)}\n" if repository.source else ""
     cache = f"export RESTIC_CACHE_DIR=/var/cache/tfheal/{job.app}\n"
-    way = _AWAY if repository.url else _NEAR if repository.folder else _FAR
+    way = _AWAY if repository.url else _NEAR if repository.folder else FAR
     return PRELUDE + values + cache + way + _WORK + functions + runs
 
 

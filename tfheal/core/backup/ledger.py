@@ -14,6 +14,7 @@ from tfheal.base import sh, untrusted
 from tfheal.base.errors import BadReply, Refused
 from tfheal.core.backup import verify
 from tfheal.core.backup.job import OPEN, REACH, Task
+from tfheal.core.backup.recovery import is_change
 from tfheal.core.probe.script import PRELUDE, called_once, framed
 from tfheal.model import paths
 from tfheal.model.backup import GONE, STORE, Backup, Unknown
@@ -100,7 +101,10 @@ def snapshot_tasks() -> tuple[Task, ...]:
 
 
 def unknown(slice_name: str, out: str, known: Iterable[Backup]) -> tuple[Unknown, ...]:
-    """Given what restic listed of the repository of a slice, return the snapshots that no backup knows; raise BadReply."""
+    """Given what restic listed of the repository of a slice, return the snapshots that no backup knows; raise BadReply.
+
+    What a slice sends by itself of the changes of its databases is known by its paths.
+    """
     try:
         found = _SNAPSHOTS.validate_python(json.loads(out))
     except (ValueError, RecursionError, ValidationError) as error:
@@ -109,7 +113,7 @@ def unknown(slice_name: str, out: str, known: Iterable[Backup]) -> tuple[Unknown
     return tuple(
         Unknown(slice_name, one.id, untrusted.line(one.time), tuple(untrusted.line(path) for path in one.paths[:20]))
         for one in found
-        if one.id not in ours
+        if one.id not in ours and not (one.paths and all(is_change(path) for path in one.paths))
     )
 
 

@@ -11,8 +11,9 @@ from typing import Final
 from tfheal.base import sh
 from tfheal.core import awaiting
 from tfheal.core.apply import Secrets, wait_script
-from tfheal.core.backup import dumps
+from tfheal.core.backup import dumps, recovery
 from tfheal.core.backup.job import OPEN, REACH, Task
+from tfheal.core.backup.recovery import Recovery
 from tfheal.core.probe import checks
 from tfheal.core.resources.directory import data_paths
 from tfheal.core.resources.step import Step
@@ -22,6 +23,7 @@ from tfheal.model.release import Release
 
 BESIDE: Final = "beside"
 READ_BACK: Final = "read back"
+_WORDS: Final = 200_000  # bytes of what is said meanwhile, of which a replay says one line
 _SPARE: Final = 64 << 20  # bytes that stay free beside what is restored
 _READY_PATIENCE: Final = 30  # seconds until a service that is alive has to be ready
 # `restore` of 0.18 says 0 when what was asked for is not in the snapshot: so what came is counted.
@@ -68,12 +70,16 @@ journals() { for tail in -wal -shm -journal; do [ ! -f "$1$tail" ] || mv -T -- "
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What of one release is restored: its folders, and the names of its dumps; `awaited` if it has no data until then."""
+    """What of one release is restored: its folders, and the names of its dumps; `awaited` if it has no data until then.
+
+    A database whose changes are stored is replayed by its `recovery`, if there is one.
+    """
 
     release: Release
     folders: tuple[str, ...]
     dumps: tuple[str, ...] = ()
     awaited: bool = False
+    recovery: Recovery | None = None
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -97,7 +103,7 @@ def beside_tasks(parts: Iterable[Part], wanted: Iterable[Chosen], restore: str) 
     size = sum(part.bytes for part in by_what.values()) if places else 0
     # What is left of one that was killed would be in the way.
     opening = f"{_cleaner(chosen, restore)}clean >/dev/null 2>&1\nspare={_SPARE} wanted={size + _SPARE}\n"
-    return (REACH, OPEN, Task(BESIDE, opening + _RESTORE.replace("PLACES", places) + lines, needed=True))
+    return (REACH, OPEN, Task(BESIDE, opening + _RESTORE.replace("PLACES", places) + lines, _WORDS, needed=True))
 
 
 def read_tasks(parts: Iterable[Part]) -> tuple[Task, ...]:
@@ -144,7 +150,10 @@ def _dump_lines(one: Chosen, by_what: dict[str, Part], folders: list[str], resto
         if part is None or dump.name not in one.dumps:
             continue
         lines += f"snapshot={part.snapshot} bytes={part.bytes} name={dumps.file_name(part.what)}\n"
-        if dump.sqlite is not None:
+        if dump.wal and one.recovery:
+            fetch = recovery.beside(one.recovery)
+            lines += dumps.beside_database(dump, one.release, restore, fetch)
+        elif dump.sqlite is not None:
             target = f"{beside(dumps.within(dump.sqlite, folders), restore)}{dump.sqlite}"
             lines += dumps.beside_file(dump.sqlite, target)
         else:

@@ -23,6 +23,14 @@ from tfheal.model.resources import Postgres, resource_id
 _NAME: Final = re.compile(r"(?!pg_|postgres$)[a-z_][a-z0-9_]{0,62}")
 _ITERATIONS: Final = 4096  # as PostgreSQL's own
 _LISTEN: Final = "# by tfheal: who gets in is said in pg_hba.conf and by the firewall\nlisten_addresses = '*'\n"
+# A segment that is not full is handed over after a minute.
+_ARCHIVE: Final = """\
+# what changes is stored as it comes
+archive_mode = on
+archive_command = 'COMMAND'
+archive_timeout = 60s
+wal_level = replica
+"""
 
 _QUESTIONS: Final = r"""
 \getenv verifier verifier
@@ -36,6 +44,9 @@ SELECT 'the database belongs to ' || pg_get_userbyid(datdba) FROM pg_database
 SELECT 'every role may connect to the database' FROM pg_database
     WHERE datname = :'database' AND has_database_privilege('public', oid, 'CONNECT');
 SELECT 'the server listens on ' || current_setting('listen_addresses') WHERE current_setting('listen_addresses') <> '*';
+SELECT 'the server keeps no archive of its changes' WHERE :'archives' <> '' AND current_setting('archive_mode') = 'off';
+SELECT 'the server archives by ' || current_setting('archive_command')
+    WHERE :'archives' <> '' AND current_setting('archive_command') <> :'archives';
 SELECT 'the server takes no TLS' WHERE NOT current_setting('ssl')::boolean;
 SELECT 'pg_hba.conf has mistakes: ' || error FROM pg_hba_file_rules WHERE error IS NOT NULL LIMIT 1;
 SELECT 'the server has not read its settings' WHERE pg_conf_load_time() < to_timestamp(:'written'::float8);
@@ -69,7 +80,7 @@ export verifier PGCONNECT_TIMEOUT=5
 sql() {
     port=$(sed -n 's/^port *= *\([0-9]*\).*/\1/p' "$folder/postgresql.conf" | tail -n 1)
     (cd / && setpriv --reuid=postgres --regid=postgres --init-groups "$psql" -XqAt -v ON_ERROR_STOP=1 \
-        -h /var/run/postgresql -p "${port:-5432}" -U postgres -d postgres \
+        -h /var/run/postgresql -p "${port:-5432}" -U postgres -d postgres -v archives="$archives" \
         -v role="$role" -v database="$database" -v written="${written-0}" -f - 2>&1)
 }
 answers() { echo 'SELECT 1;' | sql >/dev/null; }
@@ -116,7 +127,8 @@ if ! grep -qxF "$include" "$folder/pg_hba.conf"; then
     before=$(cat -- "$folder/pg_hba.conf")
     printf '%s\\n%s\\n' "$include" "$before" | place "$folder/pg_hba.conf" 640 postgres postgres
 fi
-if [ "$(echo "SHOW listen_addresses;" | sql)" = '*' ]; then
+if [ "$(echo "SHOW listen_addresses;" | sql)" = '*' ] &&
+    {{ [ -z "$archives" ] || [ "$(echo "SHOW archive_mode;" | sql)" = on ]; }}; then
     echo "SELECT pg_reload_conf();" | sql >/dev/null
     sleep 0.5
 else
@@ -151,11 +163,14 @@ def step(postgres: Postgres, release: Release, secrets: Mapping[tuple[str, int],
             raise UsageError(f"{name!r} is not a name for a role or a database", where=str(release.instance), hint=hint)
     if not SECRET_TOKEN.fullmatch(postgres.password):
         raise UsageError("the password of a role is a secret", where=str(release.instance), hint="{{ secrets.NAME }}")
-    rules, listen = access_rules(postgres).encode(), _LISTEN.encode()
+    archives = postgres.archive_command or ""
+    listen = (_LISTEN + (_ARCHIVE.replace("COMMAND", archives) if archives else "")).encode()
+    rules = access_rules(postgres).encode()
     place = {
         "cluster": postgres.cluster,
         "role": postgres.role,
         "database": postgres.database,
+        "archives": archives,
         "record": made_record(postgres, release),
     }
     salt = hashlib.sha256(f"{release.app}\0{postgres.role}\0{postgres.password}".encode()).digest()[:16]

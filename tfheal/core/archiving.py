@@ -1,0 +1,154 @@
+"""The changes of a PostgreSQL server, stored as they come: a spool on its slice, and a timer that sends what is new.
+
+The server hands over each segment of its write-ahead log when it is full or a minute old; a script of ours writes it into
+the spool, to the disk, before it says yes. Segments lie in folders of an hour or 64 of them, and what is sent is a folder:
+so a restore reads one snapshot an hour. The folder that is written to stays; the others go once they are stored. What the
+timer needs to get at the store is sealed for this machine by the last backup (`systemd-creds`), and is on no disk in plain.
+"""
+
+from typing import Final
+
+from tfheal.core.probe.script import PRELUDE
+from tfheal.core.reach import FAR
+from tfheal.model import paths
+from tfheal.model.playbook import Component
+from tfheal.model.release import Release
+from tfheal.model.resources import Directory, File, Postgres, Resource, Unit
+
+EVERY: Final = 30  # seconds between two looks at the spool
+TAG: Final = "wal"  # WAL=FOLDER: which folder of the spool a snapshot is of
+SEALED: Final = ("password", "key", "known_hosts")
+_FOLDER: Final = 64  # segments of 16 MiB in a folder of the spool
+# As the server's user, in its data folder: $1 is the segment, $2 its name. Yes means that it is on the disk.
+_ARCHIVE: Final = f"""\
+#!/bin/sh
+# by tfheal: what archive_command runs
+set -eu
+PATH=/usr/bin:/bin
+system=$(od -An -tu8 -N8 global/pg_control)
+spool={{{{ spool }}}}/${{system##* }}
+mkdir -p -- "$spool"
+for there in "$spool"/*/"$2"; do
+  [ -e "$there" ] || continue
+  cmp -s -- "$1" "$there" && exit 0
+  echo "$2 is in the spool with other content" >&2
+  exit 1
+done
+now=$(date -u +%Y%m%dT%H%M%S)
+current=
+[ ! -r "$spool/current" ] || read -r current <"$spool/current"
+if [ "${{current%????}}" != "${{now%????}}" ] || [ "$(ls -- "$spool/$current" | wc -l)" -ge {_FOLDER} ]; then
+  mkdir -p -- "$spool/$now"
+  echo "$now" >"$spool/.current"
+  sync -- "$spool/.current"
+  mv -T -- "$spool/.current" "$spool/current"
+  current=$now
+fi
+cat -- "$1" >"$spool/.new-$2"
+sync -- "$spool/.new-$2"
+mv -T -- "$spool/.new-$2" "$spool/$current/$2"
+sync -- "$spool/$current" "$spool"
+"""
+# What is written to is read before what is there is counted: a folder that is not written to any more has all of it.
+# A folder goes by a rename first, so that no half of one is ever stored over the whole.
+PUSH: Final = f"""\
+push() {{
+  exec 7>>"$spool/.lock"
+  flock -w 300 7 || {{ echo 'another is at the spool' >&2; return 1; }}
+  reached=
+  for folder in "$spool"/*/*/; do
+    folder=${{folder%/}} current=
+    [ -d "$folder" ] || continue
+    read -r current 2>/dev/null <"${{folder%/*}}/current"
+    count=$(find "$folder" -type f | wc -l) pushed=0
+    read -r pushed 2>/dev/null <"$folder.pushed"
+    if [ "$count" -ne "${{pushed:-0}}" ]; then
+      [ -n "$reached" ] || reach || return
+      reached=yes
+      r backup --quiet --tag "app=$app" --tag "{TAG}=${{folder##*/}}" --host "$host" --retry-lock 2m "$folder" >/dev/null || return
+      echo "$count" >"$folder.pushed"
+    fi
+    [ "${{folder##*/}}" != "$current" ] || continue
+    mv -T -- "$folder" "${{folder%/*}}/.gone-${{folder##*/}}" && rm -rf -- "${{folder%/*}}/.gone-${{folder##*/}}" "$folder.pushed"
+  done
+  date +%s >"$spool/.sent"
+}}
+"""
+_SERVICE: Final = """\
+[Unit]
+Description=What changed in the databases of {{ app }} is sent to its store
+ConditionPathExists=SEALED/way
+ConditionPathExists=!HANDS_OFF
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh {{ home }}/wal/push
+Nice=15
+IOSchedulingClass=idle
+TimeoutStartSec=30min
+LogLevelMax=notice
+CREDENTIALS
+"""
+_TIMER: Final = f"""\
+[Unit]
+Description=What changed in the databases of {{{{ app }}}} is sent to its store
+
+[Timer]
+OnActiveSec=5
+OnUnitInactiveSec={EVERY}
+AccuracySec=5
+
+[Install]
+WantedBy=timers.target
+"""
+
+
+def spool(app: str, component: str) -> str:
+    """Return the folder in which the changes of a server wait to be sent."""
+    return f"/var/spool/tfheal/{app}-{component}"
+
+
+def sealed(app: str, component: str) -> str:
+    """Return the folder of what the timer needs to get at the store, sealed for this machine."""
+    return f"{paths.state(app, component)}/wal"
+
+
+def archives(component: Component) -> bool:
+    """Return whether every change of a database of a component is stored."""
+    return any(dump.wal for dump in component.dumps)
+
+
+def archived(component: Component) -> tuple[Resource, ...]:
+    """Given a component whose data a store takes, return its resources, with what storing every change needs if it wants that."""
+    if not archives(component):
+        return component.resources
+    name = "tfheal-{{ app }}-{{ component }}.wal"
+    spooled, away = spool("{{ app }}", "{{ component }}"), sealed("{{ app }}", "{{ component }}")
+    credentials = "\n".join(f"LoadCredentialEncrypted={one}:{away}/{one}" for one in SEALED)
+    service = _SERVICE.replace("SEALED", away).replace("HANDS_OFF", paths.HANDS_OFF).replace("CREDENTIALS", credentials)
+    told = {"archive_command": "{{ home }}/wal/archive %p %f"}
+    return (
+        Directory(kind="directory", path=spooled, mode="0700", owner="postgres", group="postgres"),
+        _file("archive", _ARCHIVE.replace("{{ spool }}", spooled), "0755"),
+        _file("push", _pushing(spooled, away), "0755"),
+        *(one.model_copy(update=told) if isinstance(one, Postgres) else one for one in component.resources),
+        Unit(kind="unit", name=f"{name}.service", content=service, enabled=False, running=False),
+        Unit(kind="unit", name=f"{name}.timer", content=_TIMER),
+    )
+
+
+def _file(name: str, content: str, mode: str) -> File:
+    path = f"{{{{ home }}}}/wal/{name}"
+    return File(kind="file", path=path, content=content, mode=mode, on_change="nothing")
+
+
+def _pushing(spooled: str, away: str) -> str:
+    values = f"app={{{{ app }}}} host={{{{ slice }}}} spool={spooled}\n. {away}/way\n"
+    settings = 'export RESTIC_PASSWORD_FILE="$CREDENTIALS_DIRECTORY/password" RESTIC_CACHE_DIR=/var/cache/tfheal/$app HOME=/nonexistent\n'
+    return f"#!/bin/sh\n# by tfheal: run by a timer\n{PRELUDE}{values}{settings}{FAR}{PUSH}push\n"
+
+
+def is_archived(release: Release) -> bool:
+    """Return whether the server of a release stores every change."""
+    timer = f"tfheal-{release.app}-{release.component}.wal.timer"
+    return any(isinstance(one, Unit) and one.name == timer for one in release.resources)
