@@ -5,6 +5,7 @@ What is lost by it, from the time of the data to now, is said before anything is
 
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from tfheal.base.errors import Refused, TfhealError
@@ -64,12 +65,13 @@ def brought_back(run: HealRun, action: Action, item: Expected) -> Taken:
 def _restored(run: HealRun, name: InstanceName, incident: str) -> tuple[Outcome, str]:
     """Restore the newest good backup; of data that is not right the newest with which it is right, of a few."""
     told = []
+    cause = next((one.cause for one in run.ports.journal.incidents(open_only=True) if one.id == incident), None)
     try:
-        plans = _earlier(run.workspace, name, run.ports)
+        wrong = cause == "inconsistent"
+        plans = _earlier(run.workspace, name, run.ports) if wrong else [_plan(run.workspace, name, run.ports)]
     except TfhealError as error:
         return "failed", str(error)
-    cause = next((one.cause for one in run.ports.journal.incidents(open_only=True) if one.id == incident), None)
-    for plan in plans if cause == "inconsistent" else plans[:1]:
+    for plan in plans:
         outcome, detail = _one_restored(run, name, plan)
         if outcome != "failed":
             return outcome, detail
@@ -86,21 +88,24 @@ def _one_restored(run: HealRun, name: InstanceName, plan: Planned) -> tuple[Outc
         if drill.state != "passed":
             return "failed", f"backup {plan.backup.id} did not pass its drill just now: {drill.detail}"
         told = _lost(plan, ports)
-        how = restores.in_place(run.workspace, plan, ports, run.limits, run.run).outcomes[name]
+        done = restores.in_place(run.workspace, plan, ports, run.limits, run.run)
+        how, far = done.outcomes[name], done.replayed.get(name.slice)
     except Refused as refusal:
         return "refused", str(refusal)
     except TfhealError as error:
         return "failed", str(error)
-    return ("done", f"restored {told}") if how == "done" else ("failed", how)
+    last = f"; the last change that was stored was made at {far.last or 'the time of the backup'}" if far else ""
+    return ("done", f"restored {told}{last}") if how == "done" else ("failed", how)
 
 
 def _plan(workspace: Workspace, name: InstanceName, ports: Ports) -> Planned:
-    return restores.planned(workspace, name.app, Wish(component=name.component, slice=name.slice), ports)
+    wish = Wish(component=name.component, slice=name.slice, latest=True)
+    return restores.planned(workspace, name.app, wish, ports)
 
 
 def _earlier(workspace: Workspace, name: InstanceName, ports: Ports) -> list[Planned]:
     """Return what a restore of each of the last good backups would do, the newest first; raise Refused if there is none."""
-    newest = _plan(workspace, name, ports)
+    newest = replace(_plan(workspace, name, ports), replay={})  # all changes: the wrong one too
     older = [
         one for one in stored(workspace, name.app, ports) if one.state == "good" and one.started < newest.lost_since
     ]
@@ -114,4 +119,6 @@ def _earlier(workspace: Workspace, name: InstanceName, ports: Ports) -> list[Pla
 
 def _lost(plan: Planned, ports: Ports) -> str:
     seconds = (ports.clock.now() - plan.lost_since).total_seconds()
+    if plan.replay and not plan.folders and set(plan.dumps) <= set(plan.replay):
+        return f"from backup {plan.backup.id} and the changes stored since; what was not stored yet is lost"
     return f"from backup {plan.backup.id}; what was written since {rfc3339(plan.lost_since)}, {seconds:.0f} s, is lost"

@@ -13,6 +13,7 @@ from tfheal.core.backup import drill as core
 from tfheal.core.backup import practice
 from tfheal.core.backup.drill import Rehearsal
 from tfheal.core.backup.job import Job, TaskReply
+from tfheal.core.backup.recovery import is_base
 from tfheal.core.backup.restore import folders_of
 from tfheal.core.stores import keeper
 from tfheal.flows.act import act_everywhere
@@ -137,7 +138,7 @@ def _rehearsals(backup: Backup, ports: Ports) -> dict[str, Rehearsal]:
     found = {}
     here = [item.release for item in expected((backup.app,), ports) if item.release.component != STORE]
     for name in dict.fromkeys(part.slice for part in backup.parts if part.snapshot):
-        parts = tuple(part for part in backup.parts if part.slice == name and part.snapshot)
+        parts = tuple(part for part in backup.parts if part.slice == name and part.snapshot and not is_base(part.what))
         ours = tuple(
             release
             for release in here

@@ -34,6 +34,16 @@ server() {
 }
 pg() { program=$1; shift; (cd / && exec setpriv --reuid=postgres --regid=postgres --init-groups env PGCONNECT_TIMEOUT=10 PGHOST=/var/run/postgresql PGPORT="${number:-5432}" "$bin/$program" "$@"); }
 sql() { pg psql -XqAt -v ON_ERROR_STOP=1 -d "${1:-postgres}" -f -; }
+# A server whose folder is gone gets a new, empty one; what is left of the old one is set aside.
+renewed() {
+  home=$(sed -n "s/^data_directory *= *'\\([^']*\\)'.*/\\1/p" "/etc/postgresql/$1/postgresql.conf" | tail -n 1)
+  [ -n "$home" ] && [ ! -e "$home/PG_VERSION" ] || return 0
+  systemctl stop "postgresql@${1%/*}-${1#*/}.service"
+  [ ! -e "$home" ] || mv -T -- "$home" "$home.before-$2" || return
+  install -d -m 0700 -o postgres -g postgres "$home" && sync "${home%/*}" &&
+    pg initdb --pgdata "$home" --encoding UTF8 --locale C.UTF-8 --data-checksums >/dev/null &&
+    systemctl start "postgresql@${1%/*}-${1#*/}.service"
+}
 exists() { [ -n "$(echo "SELECT 1 FROM pg_database WHERE datname = '$1';" | sql)" ]; }
 drop() { echo "DROP DATABASE IF EXISTS \\"$1\\" WITH (FORCE);" | sql; }
 away() {
@@ -64,6 +74,7 @@ database_back() { ! exists "$3" || renamed "$1" "$2" "$3" || return; drop "$2"; 
 """
 _BESIDE: Final = """\
 server "$cluster"
+renewed "$cluster" "$id" || { fail "the server of $database cannot be made anew"; return; }
 place=$(echo 'SHOW data_directory;' | sql) && [ -n "$place" ] || { fail "the server of $database does not answer"; return; }
 spool=${place%/*}/.tfheal-restore-$id-$database
 mkdir -p -m 0700 "$spool" || { fail "cannot make $spool"; return; }
@@ -75,6 +86,7 @@ r restore "$snapshot" --verify --target "$spool" && [ -s "$spool/$name" ] && cho
 # From a file of a dump to a database beside the live one, however the file came there.
 _LOAD: Final = """\
 made=$({
+  echo "SELECT 'CREATE ROLE \\"$role\\" NOLOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '$role') \\gexec" | sql &&
   drop "$new" && echo "CREATE DATABASE \\"$new\\" OWNER \\"$role\\" TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8';
     REVOKE CONNECT, TEMPORARY ON DATABASE \\"$new\\" FROM PUBLIC;" | sql &&
   pg pg_restore --exit-on-error --dbname "$new" "$spool/$name" && echo 'ANALYZE;' | sql "$new" && pg pg_dump --file /dev/null "$new"

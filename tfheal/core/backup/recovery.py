@@ -69,6 +69,7 @@ fi
 """
 _TAKE_BACK: Final = """\
 server "$cluster"
+renewed "$cluster" "$id" || { fail "the server of $database cannot be made anew"; return; }
 place=$(echo 'SHOW data_directory;' | sql) && [ -n "$place" ] || { fail "the server of $database does not answer"; return; }
 spool=${place%/*}/.tfheal-restore-$id-$database
 rm -rf "${place%/*}/.tfheal-restore-"*"-$database"

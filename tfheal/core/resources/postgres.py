@@ -97,6 +97,8 @@ compare "$rules" "$rules_digest" 640 postgres:postgres no "access rules"
 compare "$listen" "$listen_digest" 644 postgres:postgres no "$listen"
 grep -qxF "$include" "$folder/pg_hba.conf" || problem "pg_hba.conf does not include the access rules"
 written=$(stat -c %.Y -- "$rules" "$listen" 2>/dev/null | sort -n | tail -n 1)
+home=$(sed -n "s/^data_directory *= *'\\([^']*\\)'.*/\\1/p" "$folder/postgresql.conf" | tail -n 1)
+[ -z "$home" ] || [ -e "$home/PG_VERSION" ] || [ ! -e "$record" ] || differs "missing, and it held data: $home is gone"
 wrong=$(printf %s "$statements" | sql) || unknown "the server does not answer: $wrong"
 case $wrong in
 "NO DATABASE"*)
