@@ -44,6 +44,7 @@ CHECKS: Final = [
     {"name": "answers", "kind": "alive", "tcp": 80},
     {"name": "serves", "kind": "ready", "tcp": 80},
     {"name": "data", "kind": "consistent", "tcp": 80},
+    {"name": "changes", "kind": "stored", "tcp": 81},
 ]
 Case = Mapping[str, Any]
 

@@ -54,6 +54,7 @@ INSTANCE = st.fixed_dictionaries(
         "alive": st.sampled_from(["fail", "unknown"]),
         "ready": st.sampled_from(["fail", "unknown"]),
         "consistent": st.sampled_from(["fail", "unknown"]),
+        "stored": st.sampled_from(["fail", "unknown"]),
         "drift": st.sampled_from([["file:/etc/shop.conf: content differs"], ["directory:/srv/data: missing"]]),
         "resources": st.just("unknown"),
         "state": st.sampled_from(["gone", "garbled", {"generation": 9}, {"release": "f" * 16}, {"phase": "applying"}]),

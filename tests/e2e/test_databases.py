@@ -1,4 +1,4 @@
-"""Databases on real slices: dumped, spoilt, brought back; and every dump that only looks whole is called what it is."""
+"""Databases on real slices: dumped, spoilt, brought back, to any second; what only looks whole is called what it is."""
 
 import shutil
 import time
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from documents import document
+from documents import actions, document, findings
 from running_lab import RunningLab
 
 pytestmark = pytest.mark.lab
@@ -18,7 +18,7 @@ playbook: ledger
 version: "1"
 place: {db: [s2]}
 backup: {to: s3, every: 1h}
-heal: {reflex: off}
+heal: {reflex: off, allow: [restart, free-disk, redeploy, rollback, rebuild, restore, page]}
 """
 DATA = "/srv/tfheal/ledger/db"
 PG = "/usr/lib/postgresql/17/bin"
@@ -47,6 +47,20 @@ echo "SELECT count(*) FROM pg_database WHERE datname LIKE 'ledger_new%'" | sql p
 ls -A /var/lib/postgresql/17 /srv/tfheal/ledger | grep -c tfheal-restore
 """
 ASIDE = """echo "SELECT count(*) FROM pg_database WHERE datname LIKE 'ledger_before%'" | sql postgres"""
+
+SPOOL = "/var/spool/tfheal/ledger-db"
+LATER = "echo 'INSERT INTO written SELECT min(id) - 1 FROM written; SELECT pg_switch_wal();' | sql"
+ALL = "echo 'SELECT id FROM written' | sql"
+# A client that notes of each row when it was begun and when it was told that it is there.
+WRITER = """\
+#!/bin/sh
+cd /; n=0
+while :; do
+  n=$((n + 1)); begun=$(date +%s.%N)
+  psql -XqAt -d ledger -c "INSERT INTO written VALUES ($n)" || exit 1
+  echo "$n $begun $(date +%s.%N)"
+done
+"""
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +98,7 @@ def test_what_databases_held_comes_back(ledger: RunningLab) -> None:
     sits = "--uid=postgres psql -d ledger -c 'SELECT pg_sleep(600)'"
     ledger.on("s2", f"cd /; systemd-run -q --collect --unit=ledger-sits {sits}")
     plan = document(ledger, "restore", "ledger", "--plan")
-    here = {"instance": "ledger/db@s2", "folders": [DATA], "dumps": ["rows", "notes"]}
+    here = {"instance": "ledger/db@s2", "folders": [DATA], "dumps": ["rows", "notes"], "replayed": False}
     assert (plan["backup"], plan["instances"], plan["left_out"]) == (made["id"], [here], [])
     same = document(ledger, "restore", "ledger", "--plan", "--at", "2199-01-01T01:00:00+01:00")
     assert (same["backup"], same["asked_for"]) == (made["id"], "2199-01-01T00:00:00Z")
@@ -95,6 +109,82 @@ def test_what_databases_held_comes_back(ledger: RunningLab) -> None:
     assert ledger.on("s2", SQL + ASIDE) == "1\n"
     assert ledger.on("s2", SQL + BESIDE, check=None) == "0\n0\n"
     assert document(ledger, "status", "ledger")["health"] == "healthy"
+
+
+def noted(ledger: RunningLab) -> list[tuple[int, float, float]]:
+    """Return what the writer noted: each row, when it was begun, and when it was known to be there."""
+    lines = ledger.on("s2", "cat /root/written").splitlines()
+    return [(int(one), float(begun), float(known)) for one, begun, known in (line.split() for line in lines)]
+
+
+def rows(ledger: RunningLab) -> set[int]:
+    """Return the rows that are there."""
+    return {int(one) for one in ledger.on("s2", SQL + ALL).split()}
+
+
+def test_a_database_goes_back_to_any_moment(ledger: RunningLab) -> None:
+    """Of a moment between two rows all that was acknowledged before is there, and nothing that was begun after."""
+    ledger.on("s2", f"{SQL}echo 'CREATE TABLE written (id int PRIMARY KEY)' | sql")
+    assert "db/17-main" in [part["what"] for part in taken(ledger)["parts"]]  # type: ignore[attr-defined]
+    ledger.on("s2", f"printf %s '{WRITER}' >/root/writer; chmod 755 /root/writer; chmod 711 /root")
+    ledger.on(
+        "s2",
+        "systemd-run -q --collect --unit=ledger-writer --uid=postgres -p StandardOutput=file:/root/written /root/writer",
+    )
+    until = time.monotonic() + 30
+    while len(noted(ledger)) < 40 and time.monotonic() < until:
+        time.sleep(0.5)
+    ledger.on("s2", f"{SQL}systemctl stop ledger-writer; echo 'DROP TABLE written' | sql")
+    written = noted(ledger)
+    moment = (written[30][1] + written[30][2]) / 2
+    asked = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(moment)) + f".{int(moment % 1 * 1e6):06d}Z"
+    plan = document(ledger, "restore", "ledger", "--at", asked, "--plan")
+    assert [one["replayed"] for one in plan["instances"]] == [True]  # type: ignore[union-attr]
+    done = document(ledger, "restore", "ledger", "--at", asked, "--yes")
+    assert [one["outcome"] for one in done["outcomes"]] == ["done"], done  # type: ignore[union-attr]
+    assert [one["to_the_end"] for one in done["replayed"]] == [False]  # type: ignore[union-attr]
+    there = rows(ledger)
+    assert {one for one, _, known in written if known <= moment} <= there
+    assert not there & {one for one, begun, _ in written if begun > moment}
+
+
+def test_what_waits_to_be_sent_is_told_of(ledger: RunningLab) -> None:
+    """With the way to the store shut a change waits; who has to know is called, the service is as well as it was."""
+    keys = "/opt/tfheal/ledger/store/.ssh/authorized_keys"
+    ledger.on("s3", f"mv {keys} {keys}.away")
+    try:
+        ledger.on("s2", SQL + LATER)
+        ledger.on("s2", "systemctl start tfheal-ledger-db.wal.service", check=None)
+        waits = f"cd {SPOOL} && until [ -n \"$(find . -mindepth 3 -name '0*' -newer .sent)\" ]; do sleep 0.2; done"
+        ledger.on(
+            "s2", f"{waits}; find . -name '0*' -newer .sent -exec touch -d '-15min' {{}} +; touch -d '-1hour' .sent"
+        )
+        seen = document(ledger, "status", "ledger", check=None)
+        assert "not-stored" in findings(seen), seen
+        assert "segments wait for more than 10 minutes" in str(seen["findings"])
+        assert [one["health"] for one in seen["apps"][0]["instances"] if one["component"] == "db"] == ["healthy"]
+    finally:
+        ledger.on("s3", f"mv {keys}.away {keys}")
+    ledger.on("s2", "systemctl start tfheal-ledger-db.wal.service")
+    assert "not-stored" not in findings(document(ledger, "status", "ledger", check=None))
+
+
+@pytest.mark.long
+def test_a_server_whose_folder_is_gone_comes_back_to_the_last_stored_change(ledger: RunningLab) -> None:
+    """Its data folder is deleted: healing makes it anew, with every row that was stored, and a new base begins at once."""
+    ledger.on("s2", SQL + LATER)
+    sent = f"[ -z \"$(find {SPOOL} -mindepth 3 -name '0*' -newer {SPOOL}/.sent)\" ]"
+    ledger.on("s2", f"sleep 1; until systemctl start tfheal-ledger-db.wal.service && {sent}; do sleep 0.5; done")
+    before = rows(ledger)
+    ledger.on("s2", "systemctl stop postgresql@17-main; rm -rf /var/lib/postgresql/17/main")
+    healed = document(ledger, "heal", "--auto")
+    assert ("restore", "done") in actions(healed), healed
+    document(ledger, "heal", "--auto")
+    assert document(ledger, "status", "ledger")["health"] == "healthy"
+    assert rows(ledger) == before
+    assert "backup" in str(document(ledger, "tick", "--deadline", "4m", check=None)), "a new base begins at once"
+    (newest, *_) = document(ledger, "backup", "list", "ledger")["backups"]
+    assert newest["state"] == "good", newest
 
 
 @pytest.mark.long

@@ -29,6 +29,7 @@ def restore(
     """Bring data back: beside what is there, checked, then in its place; what was there is set aside."""
     from tfheal.base.moments import parsed
     from tfheal.cli import asking, output, wiring
+    from tfheal.flows import backup as backups
     from tfheal.flows import restore as flow
     from tfheal.render import restore as words
 
@@ -42,6 +43,8 @@ def restore(
         if scratch is None:
             asking.agreed(f"{told}\nrestore this?", yes=yes)
         result = flow.restore(hands.workspace, planned, wish, hands.ports, hands.limits)
+        if backups.begins_anew(hands.workspace, app, hands.ports):
+            backups.backup(hands.workspace, (app,), hands.ports, hands.limits)
         document = words.restored_document(result, hands.trips.total)
         output.tell("restore", document, words.restored_words(result), as_json=json, code=int(result.exit))
     return int(result.exit)

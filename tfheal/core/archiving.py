@@ -6,18 +6,20 @@ so a restore reads one snapshot an hour. The folder that is written to stays; th
 timer needs to get at the store is sealed for this machine by the last backup (`systemd-creds`), and is on no disk in plain.
 """
 
+import re
 from typing import Final
 
 from tfheal.core.probe.script import PRELUDE
 from tfheal.core.reach import FAR
 from tfheal.model import paths
-from tfheal.model.playbook import Component
+from tfheal.model.playbook import Check, Component
 from tfheal.model.release import Release
-from tfheal.model.resources import Directory, File, Postgres, Resource, Unit
+from tfheal.model.resources import Directory, File, Postgres, Unit
 
 EVERY: Final = 30  # seconds between two looks at the spool
 TAG: Final = "wal"  # WAL=FOLDER: which folder of the spool a snapshot is of
 SEALED: Final = ("password", "key", "known_hosts")
+_PATIENCE: Final = 10  # minutes that a change may take to the store before somebody has to know
 _FOLDER: Final = 64  # segments of 16 MiB in a folder of the spool
 # As the server's user, in its data folder: $1 is the segment, $2 its name. Yes means that it is on the disk.
 _ARCHIVE: Final = f"""\
@@ -53,6 +55,7 @@ sync -- "$spool/$current" "$spool"
 # A folder goes by a rename first, so that no half of one is ever stored over the whole.
 PUSH: Final = f"""\
 push() {{
+  : >"$spool/.begun"
   exec 7>>"$spool/.lock"
   flock -w 300 7 || {{ echo 'another is at the spool' >&2; return 1; }}
   reached=
@@ -71,8 +74,20 @@ push() {{
     [ "${{folder##*/}}" != "$current" ] || continue
     mv -T -- "$folder" "${{folder%/*}}/.gone-${{folder##*/}}" && rm -rf -- "${{folder%/*}}/.gone-${{folder##*/}}" "$folder.pushed"
   done
-  date +%s >"$spool/.sent"
+  mv -T -- "$spool/.begun" "$spool/.sent"
 }}
+"""
+# Asked for at each look. What is newer than the last time that all was sent waits; so does what the server could not hand over.
+_LOOK: Final = f"""\
+spool={{{{ spool }}}}
+[ -e {{{{ sealed }}}}/way ] || exit 0
+since=$(find "$spool" -mindepth 3 -type f -newer "$spool/.sent" -mmin +{_PATIENCE} 2>/dev/null | wc -l)
+[ "$since" -eq 0 ] || {{ echo "$since segments wait for more than {_PATIENCE} minutes to be sent: journalctl -u {{{{ unit }}}}"; exit 1; }}
+home=$(sed -n "s/^data_directory *= *'\\([^']*\\)'.*/\\1/p" /etc/postgresql/{{{{ cluster }}}}/postgresql.conf | tail -n 1)
+late=$(find "$home/pg_wal/archive_status" -name '*.ready' -mmin +{_PATIENCE} 2>/dev/null | wc -l)
+[ "$late" -eq 0 ] || {{ echo "the server could not hand over $late segments for more than {_PATIENCE} minutes: see its log"; exit 1; }}
+set -- $(du -sk -- "$spool" "$home/pg_wal" 2>/dev/null | awk '{{ sum += $1 }} END {{ print sum }}') $(df --output=avail -k "$spool" | tail -n 1)
+[ "$1" -lt "$2" ] || {{ echo "what waits to be sent takes $1 KiB, and $2 are free: the disk will be full"; exit 1; }}
 """
 _SERVICE: Final = """\
 [Unit]
@@ -118,16 +133,16 @@ def archives(component: Component) -> bool:
     return any(dump.wal for dump in component.dumps)
 
 
-def archived(component: Component) -> tuple[Resource, ...]:
-    """Given a component whose data a store takes, return its resources, with what storing every change needs if it wants that."""
+def archived(component: Component) -> Component:
+    """Given a component whose data a store takes, return it with what storing every change needs, if it wants that."""
     if not archives(component):
-        return component.resources
+        return component
     name = "tfheal-{{ app }}-{{ component }}.wal"
     spooled, away = spool("{{ app }}", "{{ component }}"), sealed("{{ app }}", "{{ component }}")
     credentials = "\n".join(f"LoadCredentialEncrypted={one}:{away}/{one}" for one in SEALED)
     service = _SERVICE.replace("SEALED", away).replace("HANDS_OFF", paths.HANDS_OFF).replace("CREDENTIALS", credentials)
     told = {"archive_command": "{{ home }}/wal/archive %p %f"}
-    return (
+    resources = (
         Directory(kind="directory", path=spooled, mode="0700", owner="postgres", group="postgres"),
         _file("archive", _ARCHIVE.replace("{{ spool }}", spooled), "0755"),
         _file("push", _pushing(spooled, away), "0755"),
@@ -135,6 +150,11 @@ def archived(component: Component) -> tuple[Resource, ...]:
         Unit(kind="unit", name=f"{name}.service", content=service, enabled=False, running=False),
         Unit(kind="unit", name=f"{name}.timer", content=_TIMER),
     )
+    cluster = next((one.cluster for one in component.resources if isinstance(one, Postgres)), "17/main")
+    words = {"spool": spooled, "sealed": away, "unit": f"{name}.service", "cluster": cluster}
+    look = re.sub(r"{{ (spool|sealed|unit|cluster) }}", lambda found: words[found[1]], _LOOK)
+    checks = (*component.checks, Check(name="changes", kind="stored", command=look))
+    return component.model_copy(update={"resources": resources, "checks": checks})
 
 
 def _file(name: str, content: str, mode: str) -> File:

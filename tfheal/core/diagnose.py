@@ -271,7 +271,7 @@ def _service_health(release: Release, facts: InstanceFacts) -> Health:
     if release.unit and isinstance(facts.unit, Known) and facts.unit.value.active not in _RUNNING:
         return "down"
     alive = {check.verdict for check in facts.checks if check.kind == "alive"}
-    serving = {check.verdict for check in facts.checks if check.kind != "alive"}
+    serving = {check.verdict for check in facts.checks if check.kind in {"ready", "consistent"}}
     if "fail" in alive:
         return "down"
     if "unknown" in alive:
@@ -295,8 +295,8 @@ def _health_findings(release: Release, facts: InstanceFacts, *, hushed: bool) ->
     elif alive:
         found = [replace(_finding(release, "not-alive", f"{alive[0].check}: {alive[0].detail}"), entry="restart")]
     else:
-        causes: dict[str, Cause] = {"ready": "not-ready", "consistent": "inconsistent"}
-        entries: dict[str, Rung] = {"ready": "rollback", "consistent": "page"}
+        causes: dict[str, Cause] = {"ready": "not-ready", "consistent": "inconsistent", "stored": "not-stored"}
+        entries: dict[str, Rung] = {"ready": "rollback", "consistent": "page", "stored": "page"}
         found = [
             replace(_finding(release, causes[check.kind], f"{check.check}: {check.detail}"), entry=entries[check.kind])
             for check in failing

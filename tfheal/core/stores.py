@@ -148,8 +148,8 @@ def _able(component: Component, needed: tuple[str, ...], *, archives: bool) -> C
     """Return a component with data and what its backups need."""
     needed = (*needed, "sqlite3") if any(dump.sqlite for dump in component.dumps) else needed
     missing = tuple(name for name in needed if name not in component.packages)
-    resources = archived(component) if archives else component.resources
-    return component.model_copy(update={"packages": (*component.packages, *missing), "resources": resources})
+    able = component.model_copy(update={"packages": (*component.packages, *missing)})
+    return archived(able) if archives else able
 
 
 def _store(clients: tuple[str, ...], backup: AppBackup) -> Component:

@@ -17,7 +17,8 @@ An instance (a component on a slice, written app/component@slice) is
 An app is down if one of its components has no healthy instance, else degraded if any instance is not healthy, else
 unknown if any is unknown, else healthy. An app that was never deployed is absent.
 
-Checks are of three kinds: `alive` (does it run; may heal), `ready` (does it serve), `consistent` (is its data right).
+Checks are of four kinds: `alive` (does it run; may heal), `ready` (does it serve), `consistent` (is its data right), and
+`stored` (does what changes reach the store; whoever has to know is called, and the instance is as healthy as it was).
 """
 
 SELECTORS: Final = """\

@@ -12,6 +12,7 @@ from tfheal.core.backup import ages, capture, listing
 from tfheal.core.backup.capture import Source
 from tfheal.core.backup.job import Job, TaskReply
 from tfheal.core.backup.listing import Entry
+from tfheal.core.backup.recovery import base_of
 from tfheal.core.backup.retention import kept
 from tfheal.flows.act import act_everywhere
 from tfheal.flows.calls import call
@@ -112,8 +113,17 @@ def due(workspace: Workspace, ports: Ports) -> tuple[str, ...]:
         for app, spec in workspace.apps.items()
         if spec.backup
         and any(spec.backup.address or item.instance.component == STORE for item in in_use(ports.journal.deployed(app)))
-        and ages.is_due(stored(workspace, app, ports), spec.backup.every, now)
+        and (ages.is_due(stored(workspace, app, ports), spec.backup.every, now) or begins_anew(workspace, app, ports))
     )
+
+
+def begins_anew(workspace: Workspace, app: str, ports: Ports) -> bool:
+    """Return whether changes are stored of an app that was restored since its last backup: they need a base to begin with."""
+    if not any(base_of(item.release) for item in expected((app,), ports)):
+        return False
+    began = max((one.started for one in stored(workspace, app, ports)), default=None)
+    done = ports.journal.actions(app, since=began) if began else ()
+    return any(one.verb == "restore" and one.outcome == "done" for one in done)
 
 
 def one(backup_id: str, ports: Ports) -> Backup:

@@ -13,6 +13,8 @@ from tfheal.core.backup import capture
 from tfheal.core.backup import prune as core
 from tfheal.core.backup import verify as reading
 from tfheal.core.backup.job import Job, TaskReply
+from tfheal.core.backup.ledger import SNAPSHOTS, snapshot_tasks
+from tfheal.core.backup.recovery import superseded
 from tfheal.flows import ledger
 from tfheal.flows.backup import one
 from tfheal.flows.repository import lease_of, replied, run_on_store, stored
@@ -175,6 +177,10 @@ def _ended(run: _Run, done: Mapping[str, _Repository]) -> Pruned:
 def _emptied(run: _Run, name: str) -> _Repository:
     """Delete from the repository of one slice; what is not known for sure stays in doubt until the next run."""
     gone = {snapshot for each in run.going for snapshot, place in each.snapshots.items() if place == name}
+    try:
+        gone |= _changes(run, name)
+    except TfhealError as error:
+        return _Repository(None, state="failed", error=str(error), exit=error.exit)
     words = core.entry(run.ports.writer, run.pruning.app, run.going)
     asked = gone | {snapshot for each in run.doubtful for snapshot, place in each.snapshots.items() if place == name}
     spec = run.workspace.apps[run.pruning.app].backup
@@ -187,6 +193,18 @@ def _emptied(run: _Run, name: str) -> _Repository:
     except TfhealError as error:  # what was begun goes on there without us
         return _Repository(None, state="running", error=str(error), exit=error.exit)
     return _judged(run, name, replies, asked)
+
+
+def _changes(run: _Run, name: str) -> set[str]:
+    """Return the snapshots of the changes of a server on a slice that nothing can be replayed from any more."""
+    app, ports, spec = run.pruning.app, run.ports, run.workspace.apps[run.pruning.app].backup
+    staying = [each for each in stored(run.workspace, app, ports) if each not in run.all]
+    since = core.changes_since(staying, spec.keep, name, ports.clock.now()) if spec else None
+    if since is None:
+        return set()
+    job = Job(ports.journal.new_id(), app, ports.writer, snapshot_tasks(), longest=3_600.0)
+    listed = replied(run_on_store(run.workspace, job, name, ports), SNAPSHOTS, name)
+    return set(superseded(name, listed.out, since))
 
 
 def _judged(run: _Run, name: str, replies: Mapping[str, TaskReply], asked: set[str]) -> _Repository:

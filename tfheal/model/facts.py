@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
 from tfheal.model.pause import Pause
+from tfheal.model.playbook import CheckKind
 
 T = TypeVar("T")
 
@@ -77,7 +78,7 @@ class CheckFact:
     """The answer to one check of an instance."""
 
     check: str
-    kind: Literal["alive", "ready", "consistent"]
+    kind: CheckKind
     verdict: Verdict
     detail: str
     seconds: float

@@ -12,7 +12,7 @@ from pydantic import Field, StringConstraints, model_validator
 from tfheal.model.names import Duration, Name, Size, Strict
 from tfheal.model.resources import OWN_UNIT, Container, PackageName, Postgres, Resource, SlicePath, Text
 
-CheckKind = Literal["alive", "ready", "consistent"]
+CheckKind = Literal["alive", "ready", "consistent", "stored"]
 Rung = Literal["restart", "free-disk", "redeploy", "rollback", "rebuild", "recreate", "restore", "rehome", "page"]
 SHIPPED_LADDER: tuple[Rung, ...] = (
     *("restart", "free-disk", "redeploy", "rollback", "rebuild", "recreate", "restore", "rehome", "page"),
@@ -59,7 +59,7 @@ class Check(Strict):
 
     name: Name = Field(description="how status calls it")
     kind: CheckKind = Field(
-        description="alive: does it run (may heal, depends on nothing else) · ready: does it serve · consistent: is its data right"
+        description="alive: does it run (may heal, depends on nothing else) · ready: does it serve · consistent: is its data right · stored: does what changes reach the store (calls a human, and says nothing of the service)"
     )
     http: HttpCheck | None = Field(default=None, description="a URL to ask")
     tcp: int | Text | None = Field(default=None, description="a port on the slice that accepts connections")

@@ -7,13 +7,14 @@ is good, with exit 0; so the slice's key is shut out first, then all that is sto
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from tfheal.base import sh, untrusted
 from tfheal.core.apply import RECORD
 from tfheal.core.backup import verify
 from tfheal.core.backup.job import Task, TaskReply
+from tfheal.core.backup.recovery import is_base
 from tfheal.core.backup.retention import kept
 from tfheal.core.stores import guarded
 from tfheal.model import paths
@@ -108,6 +109,17 @@ def going(backups: Iterable[Backup], keep: Keep, grace: float, now: datetime) ->
     return tuple(
         one for one in every if one.state == "forgotten" or (not reasons[one.id] and _is_over(one, grace, now))
     )
+
+
+def changes_since(staying: Iterable[Backup], keep: Keep, slice_name: str, now: datetime) -> datetime | None:
+    """Given the backups that stay, return since when the changes of a server on a slice stay too; None: it has no base.
+
+    They stay for as many days as one backup a day is kept, from the last base before on.
+    """
+    based = [one for one in staying if any(part.slice == slice_name and is_base(part.what) for part in one.parts)]
+    begun = sorted(one.started for one in based if one.holds_data)
+    first = now - timedelta(days=keep.daily)
+    return max((at for at in begun if at <= first), default=begun[0] if begun else None)
 
 
 def is_due(last: Pruning | None, every: float, now: datetime, *, asked: bool) -> bool:

@@ -293,7 +293,7 @@ def _drops_all(chosen: Chosen, restore: str) -> str:
 
 def _ready(release: Release, secrets: Secrets) -> str:
     """Return sh that waits until every `ready` and `consistent` check passes, and exits 1 with the word of one that does not."""
-    asked = [check for check in release.checks if check.kind != "alive"]
+    asked = [check for check in release.checks if check.kind in {"ready", "consistent"}]
     asks = "\n".join(
         f'  said=$( ( {checks.script(check, secrets)}\n) 2>&1 ) || ill="{check.name}: $said"' for check in asked
     )
