@@ -125,7 +125,9 @@ def _joined(spec: AppSpec, backup: AppBackup, folder: PlaybookFolder, former: tu
     needed = _BY_US if backup.via else _BY_KEY
     needed = (*needed, "rclone") if backup.to.startswith("rclone:") else needed
     components = {
-        name: _able(component, needed, archives=not (backup.address or backup.via)) if holds_data(component) else component
+        name: _able(component, needed, archives=not (backup.address or backup.via))
+        if holds_data(component)
+        else component
         for name, component in playbook.components.items()
     }
     secrets = {

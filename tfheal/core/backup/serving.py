@@ -12,7 +12,8 @@ from typing import Final
 
 from tfheal.base import sh, untrusted
 from tfheal.core.probe.script import PRELUDE, called_once
-from tfheal.core.stores import SHUT_OUT, locked
+from tfheal.core.reach import SHUT_OUT
+from tfheal.core.stores import locked
 from tfheal.model import paths
 from tfheal.model.lease import SILENCE
 
