@@ -1,6 +1,7 @@
 """Times: what people write becomes one moment, and is said back in UTC."""
 
 import time
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -26,6 +27,19 @@ def test_a_time_is_one_moment(monkeypatch: pytest.MonkeyPatch, written: str, mea
     finally:
         monkeypatch.undo()
         time.tzset()
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("2026-01-31T12:00", "2026-01-31T17:00:00Z"),
+        ("2026-07-31T12:00", "2026-07-31T16:00:00Z"),
+        ("2026-07-31T12:00Z", "2026-07-31T12:00:00Z"),
+    ],
+)
+def test_a_time_without_an_offset_is_of_the_zone_that_is_given(written: str, meant: str) -> None:
+    """What has one keeps it."""
+    assert rfc3339(parsed(written, ZoneInfo("America/New_York"))) == meant
 
 
 @pytest.mark.parametrize("written", ["", "yesterday", "12:00", "2026-02-30T00:00:00Z", "0001-01-01T00:00:00+23:59"])

@@ -5,6 +5,7 @@ import subprocess
 import time
 import tomllib
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pyrage
@@ -14,7 +15,9 @@ from documents import actions, document, findings
 from running_lab import RunningLab
 
 from tfheal.core.stores import key_name, password_name
+from tfheal.edge.clock import SystemClock
 from tfheal.edge.vault import AgeVault
+from tfheal.model.window import WEEK
 
 pytestmark = pytest.mark.lab
 DATA = "/srv/tfheal/files/web"
@@ -100,6 +103,24 @@ def address(backed: RunningLab, name: str) -> str:
     return str(tomllib.loads((backed.workspace / "inventory.toml").read_text())["slices"][name]["address"])
 
 
+def assert_that_a_drill_waits(backed: RunningLab) -> None:
+    """While its window is closed a tick makes no drill, and says till when; so does status, which is as well as before."""
+    settings = backed.workspace / "tfheal.toml"
+    before, opens = settings.read_text(), SystemClock().now() + timedelta(days=2)
+    day = WEEK[opens.weekday()]
+    settings.write_text(f'{before}[window]\ndays = ["{day}"]\nstart = "{opens:%H:%M}"\nduration = "1h"\n')
+    try:
+        done = document(backed, "tick")
+        seen = document(backed, "status")
+    finally:
+        settings.write_text(before)
+    until = f"{opens:%Y-%m-%dT%H:%M}:00Z"
+    assert "drill" not in done["parts"]
+    assert done["waiting"] == [{"app": "files", "what": "drill", "until": until}]
+    (told,) = [one["detail"] for one in seen["findings"] if one["finding"] == "waiting"]
+    assert until in told
+
+
 def test_what_is_lost_comes_back(backed: RunningLab, shelf: Customer) -> None:
     """Write, back up, write more, back up only that, drill it, lose all of it; heal restores it, and it is read back."""
     backed.on("s1", f"cd {DATA}/files && head -c {MORE} /dev/urandom >random && chown --reference=. random")
@@ -112,6 +133,7 @@ def test_what_is_lost_comes_back(backed: RunningLab, shelf: Customer) -> None:
 
     live = f"cd {DATA} && find . -type f ! -path './state/*' -exec sha256sum {{}} + | sort; systemctl show -p MainPID {UNIT}"
     before = backed.on("s1", live)
+    assert_that_a_drill_waits(backed)
     (drill,) = document(backed, "backup", "drill")["drills"]
     assert (drill["state"], drill["backup"]) == ("passed", second["id"]), drill
     assert [step["step"] for step in drill["steps"]][-3:] == ["start web", "ready web", "consistent web"]

@@ -34,7 +34,9 @@ def restore(
     from tfheal.render import restore as words
 
     with wiring.wired(workspace, quiet=json) as hands:
-        wish = flow.Wish(snapshot, component, scratch, path, at=parsed(at) if at else None)
+        window = hands.workspace.window(app)
+        zone = window.zone if window else None
+        wish = flow.Wish(snapshot, component, scratch, path, at=parsed(at, zone) if at else None)
         planned = flow.planned(hands.workspace, app, wish, hands.ports)
         told = words.planned_words(planned, hands.ports.clock.now())
         if plan:

@@ -12,17 +12,19 @@ def tick(
     """Do what is due: heal. Never asks; no two overlap; pings by [ping]."""
     from tfheal.cli import output, wiring
     from tfheal.flows import tick as flow
+    from tfheal.flows import windows
     from tfheal.render.tick import is_worth_telling, tick_document, tick_words
 
     with wiring.wired(workspace, quiet=quiet or json) as hands:
+        waiting = windows.waiting(hands.workspace, hands.ports)
         jobs = flow.due(hands.workspace, hands.ports, ending(hands.limits, deadline))
         done = flow.tick(jobs, hands.ports, wiring.pinger(hands))
-        document = tick_document(done, hands.trips.total)
+        document = tick_document(done, hands.trips.total, waiting)
     code = int(done.exit)
     output.give(
         "tick",
         document,
-        lambda width: tick_words(done, width),
+        lambda width: tick_words(done, width, waiting),
         as_json=json,
         code=code,
         silent=quiet and not is_worth_telling(done),

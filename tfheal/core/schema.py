@@ -46,6 +46,8 @@ PATTERNS: Final = {
     r"^https?://[^\s]+$": "a URL (https://…)",
     r"^(age1[0-9a-z]{58}|ssh-ed25519 [A-Za-z0-9+/]{68}( .*)?)$": "a public key (age1… or ssh-ed25519 …)",
     r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$": "a host name in lower case",
+    r"^([01][0-9]|2[0-3]):[0-5][0-9]$": 'a time of day in quotes: "02:00"',
+    r"^[A-Za-z][A-Za-z0-9_+/-]{0,60}$": "a zone of IANA's (UTC, Europe/Brussels)",
 }
 
 

@@ -3,8 +3,9 @@
 It holds the lease of backups, never the app's: nothing live is touched, so healing may act meanwhile.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Final
 
 from tfheal.base.errors import Refused, TfhealError
@@ -16,6 +17,7 @@ from tfheal.core.backup.job import Job, TaskReply
 from tfheal.core.backup.recovery import is_base
 from tfheal.core.backup.restore import folders_of
 from tfheal.core.stores import keeper
+from tfheal.core.windows import waits
 from tfheal.flows.act import act_everywhere
 from tfheal.flows.fleet import Limits
 from tfheal.flows.releases import expected, in_use, secret_values
@@ -25,6 +27,7 @@ from tfheal.model.drill import Drill, DrillState, Practice
 from tfheal.model.findings import Finding
 from tfheal.model.inventory import Slice
 from tfheal.model.ports import Ports
+from tfheal.model.window import Waiting
 from tfheal.model.workspace import Workspace
 
 _LONGEST: Final = 6 * 3_600.0
@@ -57,14 +60,24 @@ def drill_of(workspace: Workspace, plan: Planned, ports: Ports, limits: Limits, 
 
 def due(workspace: Workspace, ports: Ports) -> tuple[str, ...]:
     """Return the apps of which a drill is to be made now."""
+    return tuple(app for app, until in _due(workspace, ports) if until is None)
+
+
+def waiting(workspace: Workspace, ports: Ports) -> tuple[Waiting, ...]:
+    """Return the drills that are due and wait for a window, for half their period at most."""
+    return tuple(Waiting(app, "drill", until) for app, until in _due(workspace, ports) if until)
+
+
+def _due(workspace: Workspace, ports: Ports) -> Iterator[tuple[str, datetime | None]]:
+    """Yield each app of which a drill is due, and till when it waits."""
     now = ports.clock.now()
-    return tuple(
-        app
-        for app, spec in workspace.apps.items()
-        if spec.backup
-        and in_use(ports.journal.deployed(app))
-        and practice.is_due(ports.catalogue.drills(app), stored(workspace, app, ports), spec.backup.drill, now)
-    )
+    for app, spec in workspace.apps.items():
+        if spec.backup is None or not in_use(ports.journal.deployed(app)):
+            continue
+        drills, backups, every = ports.catalogue.drills(app), stored(workspace, app, ports), spec.backup.drill
+        if practice.is_due(drills, backups, every, now):
+            latest = practice.due_since(drills, backups, every) + timedelta(seconds=every / 2)
+            yield app, waits(workspace.window(app), now, latest, practice.takes(drills))
 
 
 def practised(workspace: Workspace, app: str, ports: Ports) -> Practice | None:

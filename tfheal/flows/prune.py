@@ -5,6 +5,7 @@ What is to go is written down before, so that a run that was killed is finished 
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final
 
 from tfheal.base.errors import ActionFailed, Refused, TfhealError, UsageError
@@ -15,6 +16,7 @@ from tfheal.core.backup import verify as reading
 from tfheal.core.backup.job import Job, TaskReply
 from tfheal.core.backup.ledger import SNAPSHOTS, snapshot_tasks
 from tfheal.core.backup.recovery import superseded
+from tfheal.core.windows import waits
 from tfheal.flows import ledger
 from tfheal.flows.backup import one
 from tfheal.flows.repository import lease_of, replied, run_on_store, stored
@@ -23,6 +25,7 @@ from tfheal.model.backup import Backup
 from tfheal.model.ports import Ports
 from tfheal.model.pruning import Pruned, PruneState, Pruning
 from tfheal.model.verification import WHOLE, Verification
+from tfheal.model.window import Waiting
 from tfheal.model.workspace import Workspace
 
 _WORST: Final[tuple[PruneState, ...]] = ("running", "damaged", "failed")
@@ -84,7 +87,14 @@ def code(results: Iterable[Pruned]) -> int:
 
 def due(workspace: Workspace, ports: Ports) -> tuple[str, ...]:
     """Return the apps of which backups are to be deleted now; none where what is stored is known to be damaged."""
-    return tuple(app for app, spec in workspace.apps.items() if spec.backup and _is_due(workspace, app, ports))
+    found = (app for app, spec in workspace.apps.items() if spec.backup and _is_due(workspace, app, ports))
+    return tuple(app for app in found if _waits(workspace, app, ports) is None)
+
+
+def waiting(workspace: Workspace, ports: Ports) -> tuple[Waiting, ...]:
+    """Return the prunes that are due and wait for a window, for half their period at most."""
+    found = (app for app, spec in workspace.apps.items() if spec.backup and _is_due(workspace, app, ports))
+    return tuple(Waiting(app, "prune", until) for app in found if (until := _waits(workspace, app, ports)))
 
 
 def forget(workspace: Workspace, backup_id: str, why: str, ports: Ports) -> Backup:
@@ -135,6 +145,15 @@ def _is_due(workspace: Workspace, app: str, ports: Ports) -> bool:
         return False
     asked = any(one.state == "forgotten" for one in going)
     return core.is_due(last, spec.prune, ports.clock.now(), asked=asked)
+
+
+def _waits(workspace: Workspace, app: str, ports: Ports) -> datetime | None:
+    """Given an app of which a prune is due, return till when it waits for its window."""
+    spec, now = workspace.apps[app].backup, ports.clock.now()
+    if spec is None:
+        return None
+    last, going = ports.catalogue.last_pruning(app), _going(workspace, app, ports)
+    return waits(workspace.window(app), now, core.latest(last, going, spec.prune, spec.grace, now))
 
 
 def _pruned(workspace: Workspace, app: str, ports: Ports) -> Pruned:

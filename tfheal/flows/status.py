@@ -17,10 +17,12 @@ from tfheal.flows.place import listed
 from tfheal.flows.reflex import note_reflex
 from tfheal.flows.releases import wanted
 from tfheal.flows.standing import held, note
+from tfheal.flows.windows import waiting
 from tfheal.model.findings import Finding
 from tfheal.model.ports import Ports
 from tfheal.model.release import InstanceName
 from tfheal.model.results import Placed, Status
+from tfheal.model.window import Waiting
 from tfheal.model.workspace import Workspace
 
 
@@ -42,6 +44,7 @@ def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], p
     proofs = {app: found_proof for app in apps if (found_proof := verification.proof_of(workspace, app, ports))}
     findings += tuple(finding for app in backups for finding in verification.findings(workspace, app, ports))
     findings += tuple(one for app in backups for one in store_gone.findings(workspace, app, diagnosis.findings, ports))
+    findings += tuple(_waiting(workspace, one) for one in waiting(workspace, ports) if one.app in apps)
     diagnosis = replace(diagnosis, findings=dated(findings, ports.journal.incidents(open_only=True), since))
     healed = {
         action.instance: action.started for action in ports.journal.actions() if action.instance and action.healed
@@ -57,6 +60,11 @@ def _late(workspace: Workspace, app: str, ports: Ports) -> Finding | None:
         return None
     name = keeper(workspace, app)
     return Finding("backup-late", "warning", name.slice, why, name)
+
+
+def _waiting(workspace: Workspace, waiting: Waiting) -> Finding:
+    name = keeper(workspace, waiting.app)
+    return Finding("waiting", "info", name.slice, waiting.words, name)
 
 
 def _moved(placed: Placed) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints
 from tfheal.model.backup import AppBackup
 from tfheal.model.names import Name, Strict
 from tfheal.model.playbook import Permission, Setting, SettingName
+from tfheal.model.window import Window
 
 Hostname = Annotated[
     str,
@@ -42,3 +43,6 @@ class AppSpec(Strict):
     heal: AppHeal = AppHeal()
     service_level: Name = Field(default="standard", description="what is promised: a name from [service_levels]")
     backup: AppBackup | None = Field(default=None, description="where backups of its data go, and how often")
+    window: Window | None = Field(
+        default=None, description="when planned work may be done; none: that of tfheal.toml, else at any time"
+    )

@@ -47,6 +47,7 @@ Cause = Literal[
     "backup-damaged",
     "backup-unknown",
     "store-gone",
+    "waiting",
 ]
 
 

@@ -11,6 +11,7 @@ from tfheal.model.backup import ServiceLevel
 from tfheal.model.inventory import Inventory
 from tfheal.model.names import Duration, Name, Strict
 from tfheal.model.playbook import Playbook
+from tfheal.model.window import Window
 
 _LAST_PORT: Final = 65_535
 SHIPPED_LEVEL: Final = "standard"
@@ -144,6 +145,9 @@ class Provider(Strict):
     heal: HealPolicy = HealPolicy()
     ssh: SshPolicy = SshPolicy()
     uplink: UplinkPolicy = UplinkPolicy()
+    window: Window | None = Field(
+        default=None, description="when planned work may be done on apps that say nothing else"
+    )
     service_levels: dict[Name, ServiceLevel] = Field(
         default={}, description="what is promised of apps; `standard` is there without being written"
     )
@@ -177,6 +181,11 @@ class Workspace:
     def written(self, app: str) -> AppSpec:
         """Return the spec of an app as its file has it, wherever the app was moved since."""
         return self.as_written.get(app, self.apps[app])
+
+    def window(self, app: str) -> Window | None:
+        """Return when planned work may be done on an app, by its spec or else by tfheal.toml; None: at any time."""
+        spec = self.apps.get(app)
+        return (spec and spec.window) or self.provider.window
 
     def folder(self, app: str) -> PlaybookFolder:
         """Return the playbook of an app, with what joins it: its store, if it has one."""

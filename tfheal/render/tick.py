@@ -1,25 +1,30 @@
 """A tick in words, and as scripts read it."""
 
+from collections.abc import Iterable
+
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tfheal.base.exits import Exit
+from tfheal.base.moments import rfc3339
 from tfheal.model.tick import Part, Tick
+from tfheal.model.window import Waiting
 from tfheal.render.heal import heal_document, heal_words
 
 
-def tick_words(tick: Tick, width: int) -> RenderableType:
-    """Given a tick, return it for a person's screen of that width."""
+def tick_words(tick: Tick, width: int, waiting: Iterable[Waiting] = ()) -> RenderableType:
+    """Given a tick and what waits for a window, return it for a person's screen of that width."""
     lines = [Text(words, style="yellow") for words in (tick.locked, tick.unsent) if words]
     parts = [heal_words(part.healing, width) if part.healing else Text(part.summary) for part in tick.parts.values()]
-    return Group(*lines, *parts)
+    return Group(*lines, *parts, *(Text(f"{one.app}: {one.words}") for one in waiting))
 
 
-def tick_document(tick: Tick, round_trips: int) -> dict[str, object]:
-    """Given a tick, return it as scripts read it: schema tfheal/tick/1."""
+def tick_document(tick: Tick, round_trips: int, waiting: Iterable[Waiting] = ()) -> dict[str, object]:
+    """Given a tick and what waits for a window, return it as scripts read it: schema tfheal/tick/1."""
     return {
         "round_trips": round_trips,
         "parts": {name: _part(part, round_trips) for name, part in tick.parts.items()},
+        "waiting": [{"app": one.app, "what": one.what, "until": rfc3339(one.until)} for one in waiting],
         "locked": tick.locked or False,
         "signal": tick.signal,
         "unsent": tick.unsent or False,

@@ -163,3 +163,17 @@ def test_a_backup_of_two_slices_is_erased_when_both_were_pruned() -> None:
     assert states({"s1": set(), "s2": {OTHER}}, "s1", "s2") == ["forgotten"]
     assert states({"s1": set()}, "s1") == ["forgotten"]
     assert states({"s1": {GONE}}) == []
+
+
+@pytest.mark.parametrize(
+    ("last", "waits"),
+    [(None, 2.5), (("done", 8), 2.5), (("done", 7.5), 3), (("failed", 1), 2.5), (("running", 1), 0)],
+)
+def test_a_prune_waits_for_a_window_half_its_period_at_most(
+    last: tuple[PruneState, float] | None, waits: float
+) -> None:
+    """From when it became due; what the owner asked for, and what was cut, waits for nothing."""
+    going = (made(1, 500, let_go=ago(8)), made(2, 400, let_go=ago(7)))
+    run = last and Pruning("p", "files", ago(last[1]), last[0], ())
+    assert prune.latest(run, going, GRACE, GRACE, NOW) == NOW + timedelta(days=waits)
+    assert prune.latest(run, (*going, made(3, 300, "forgotten")), GRACE, GRACE, NOW) == NOW

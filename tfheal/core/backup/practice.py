@@ -1,7 +1,7 @@
 """What drills amount to: when a backup last passed one, how long that took, what is wrong with that, and when one is due."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from tfheal.model.backup import Backup, ServiceLevel
@@ -35,6 +35,19 @@ def wrong(found: Practice, since: datetime, now: datetime) -> Iterator[tuple[Cau
         yield "drill-late", f"{last}, and one in {found.drilled_limit:.0f} s is promised"
     if found.rto is not None and found.rto > found.rto_limit:
         yield "rto-missed", f"the last drill took {found.rto:.0f} s, and {found.rto_limit:.0f} s are promised"
+
+
+def due_since(drills: Sequence[Drill], backups: Sequence[Backup], every: float) -> datetime:
+    """Given those of an app of which a drill is due, return since when: of none that passed, since there is a good backup."""
+    passed = [drill.at for drill in drills if drill.state == "passed"]
+    if passed:
+        return passed[-1] + timedelta(seconds=every)
+    return min(backup.received or backup.started for backup in backups if backup.state == "good")
+
+
+def takes(drills: Sequence[Drill]) -> float:
+    """Given the drills of an app, return how many seconds the next one is expected to take: as many as the last."""
+    return next((drill.seconds for drill in reversed(drills) if drill.seconds), 0.0)
 
 
 def is_due(drills: Sequence[Drill], backups: Sequence[Backup], every: float, now: datetime) -> bool:

@@ -130,6 +130,20 @@ def is_due(last: Pruning | None, every: float, now: datetime, *, asked: bool) ->
     return (now - last.at).total_seconds() >= (min(every, _AGAIN) if soon else every)
 
 
+def latest(last: Pruning | None, going: Sequence[Backup], every: float, grace: float, now: datetime) -> datetime:
+    """Given what a prune is due for, return when it may wait for a window no more: half its period after it became due.
+
+    What the owner asked for does not wait, nor what a run that was cut left half done.
+    """
+    if (last and last.state == "running") or any(one.state == "forgotten" for one in going):
+        return now
+    over = [one.let_go + timedelta(seconds=grace) for one in going if one.let_go]
+    since = min(over, default=now)
+    if last:
+        since = max(since, last.at + timedelta(seconds=0 if last.state == "failed" else every))
+    return since + timedelta(seconds=every / 2)
+
+
 def tasks(gone: Collection[str], must: Collection[str], entry: str, *, away: bool = False) -> tuple[Task, ...]:
     """Given the snapshots that go, those that must be there, and the words for the owner's journal, return the tasks.
 
