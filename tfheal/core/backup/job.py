@@ -104,11 +104,15 @@ told() {
 """
 # A job whose way leads through us ends when our words do: restic would try a dead way for a quarter of an hour. The slice
 # does that itself, so it is true of a controller that was killed too. What then still tries to take its lock away is killed;
-# what cleans up after a job has its time. A store that is full is tried for as long.
+# what cleans up after a job has its time, and so has the next job. A store that is full is tried for as long.
 _BOUND: Final = """\
+which() { systemctl show -p InvocationID --value "$unit"; }
+ours=$(which)
 end() {
+  [ "$(which)" = "$ours" ] || return
   systemctl kill --signal=TERM "$unit"
   sleep 5
+  [ "$(which)" = "$ours" ] || return
   case $(systemctl show -p SubState --value "$unit") in running | stop-sigterm) systemctl kill --signal=KILL "$unit" ;; esac
 }
 ( while timeout SILENCE sh -c 'read -r beat'; do ! grep -qsF '(507)' "$folder"/err.* || break; done <&7; end ) >/dev/null 2>&1 &
