@@ -15,7 +15,8 @@ from tfheal.core.backup.sheet import Chest, Facts, place, sheet
 from tfheal.core.stores import keeper, repository, url
 from tfheal.flows.releases import by_slice, expected
 from tfheal.flows.repository import lease_of, replied, run_on_store
-from tfheal.model.backup import STORE, Handover
+from tfheal.model.backup import STORE
+from tfheal.model.ownership import Handover
 from tfheal.model.ports import Ports
 from tfheal.model.workspace import Workspace
 

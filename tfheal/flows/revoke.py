@@ -6,7 +6,8 @@ from tfheal.core.backup.job import Job
 from tfheal.core.backup.sheet import Chest, Facts
 from tfheal.core.stores import key_name, password_name, repository, sources
 from tfheal.flows.repository import lease_of, run_on_store
-from tfheal.model.backup import STORE, Revoked
+from tfheal.model.backup import STORE
+from tfheal.model.ownership import Revoked
 from tfheal.model.ports import Ports
 from tfheal.model.workspace import Workspace
 

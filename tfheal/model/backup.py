@@ -297,35 +297,6 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
-class Handover:
-    """The owner's key to the repositories of an app, by slice, on a recovery sheet; sealed if its `recipient` is known."""
-
-    app: str
-    owner: str
-    recipient: str
-    repositories: Mapping[str, str]
-    sheet: str
-
-
-@dataclass(frozen=True, slots=True)
-class Revoked:
-    """Whether we still get in: the versions `tried` by slice, the slices whose repositories are `opening`, and the guide.
-
-    None opens: every password was wrong, and all are deleted.
-    """
-
-    app: str
-    tried: Mapping[str, int]
-    opening: tuple[str, ...] = ()
-    guide: str = ""
-
-    @property
-    def exit(self) -> Exit:
-        """Return the exit code: that we still get in is a finding."""
-        return Exit.FINDINGS if self.opening else Exit.OK
-
-
-@dataclass(frozen=True, slots=True)
 class Unknown:
     """A snapshot in the repository of a slice that no catalogue knows; its time and paths are what it says of itself."""
 

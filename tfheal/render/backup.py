@@ -9,7 +9,8 @@ from rich.text import Text
 
 from tfheal.base.moments import rfc3339
 from tfheal.core.backup.listing import Entry
-from tfheal.model.backup import Backup, Handover, Listed, Made, Part, Rescanned, Revoked
+from tfheal.model.backup import Backup, Listed, Made, Part, Rescanned
+from tfheal.model.ownership import Handover, Revoked
 from tfheal.render.words import ago, size, table
 
 _STYLES: Final = {
