@@ -130,10 +130,10 @@ def _known_secrets(arguments: Sequence[str]) -> tuple[str, ...] | None:
     given = [after for word, after in zip(arguments, [*arguments[1:], ""], strict=True) if word == "--workspace"]
     given += [word.partition("=")[2] for word in arguments if word.startswith("--workspace=")]
     try:
-        root = wiring.find_workspace(next(iter(given), os.environ.get("TFHEAL_WORKSPACE")))
-    except TfhealError:
-        return ()
-    try:
+        try:
+            root = wiring.find_workspace(next(iter(given), os.environ.get("TFHEAL_WORKSPACE")))
+        except UsageError:  # no workspace, so there are none
+            return ()
         return tuple(secret.reveal() for secret in wiring.vault(root).every_value())
     except Exception:  # noqa: BLE001 (on the way to tell one mistake no other may hide it)
         return None
