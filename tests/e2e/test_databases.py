@@ -46,6 +46,8 @@ BESIDE = """
 echo "SELECT count(*) FROM pg_database WHERE datname LIKE 'ledger_new%'" | sql postgres
 ls -A /var/lib/postgresql/17 /srv/tfheal/ledger | grep -c tfheal-restore
 """
+DRILLED = ["room", "restore", "read", "engine db"]
+LEFT = "ls -d /srv/tfheal/.drill-* 2>/dev/null | wc -l"
 ASIDE = """echo "SELECT count(*) FROM pg_database WHERE datname LIKE 'ledger_before%'" | sql postgres"""
 
 SPOOL = "/var/spool/tfheal/ledger-db"
@@ -90,8 +92,10 @@ def taken(ledger: RunningLab, state: str = "good", code: int = 0) -> dict[str, o
 def test_what_databases_held_comes_back(ledger: RunningLab) -> None:
     """A dropped table and a lost file are back, the file with what was in its WAL alone; what was live is set aside."""
     assert "2" not in ledger.on("s2", "sqlite3 /root/copied.db 'SELECT count(*) FROM notes' 2>&1", check=None)
+    ledger.on("s2", f"echo right >{DATA}/plain")
     made = taken(ledger)
     assert ledger.on("s2", "cat /root/hooks") == "freeze\nthaw\n"
+    ledger.on("s2", f"touch -r {DATA}/plain /root/as; echo wrong >{DATA}/plain; touch -r /root/as {DATA}/plain")
     spoil = f"{SQL}echo 'DROP TABLE entries' | sql; systemctl stop ledger-notes; rm {DATA}/notes.db*"
     ledger.on("s2", spoil)
     # Somebody who stays connected is sent away, and holds nothing up.
@@ -105,10 +109,16 @@ def test_what_databases_held_comes_back(ledger: RunningLab) -> None:
     early = document(ledger, "restore", "ledger", "--plan", "--at", str(made["started"]), check=6)
     assert f"was whole at {made['started']}" in str(early["error"])
     assert [one["outcome"] for one in document(ledger, "restore", "ledger", "--yes")["outcomes"]] == ["done"]
-    assert ledger.on("s2", SQL + COUNTED) == "1000\n2\n"
+    tampered = ledger.on("s2", f"{SQL}{COUNTED}cat {DATA}/plain")
+    assert tampered == "1000\n2\nright\n", "what looks unchanged by size and times is brought back too"
     assert ledger.on("s2", SQL + ASIDE) == "1\n"
     assert ledger.on("s2", SQL + BESIDE, check=None) == "0\n0\n"
     assert document(ledger, "status", "ledger")["health"] == "healthy"
+    (drill,) = document(ledger, "backup", "drill", "ledger")["drills"]
+    assert (drill["state"], [step["step"] for step in drill["steps"]]) == ("passed", DRILLED), drill
+    assert ledger.on("s2", SQL + COUNTED + LEFT) == "1000\n2\n0\n", (
+        "the live server was not touched, and nothing is left"
+    )
 
 
 def noted(ledger: RunningLab) -> list[tuple[int, float, float]]:
@@ -197,6 +207,9 @@ def test_a_dump_that_was_cut_is_put_nowhere(ledger: RunningLab) -> None:
         assert "TABLE DATA public entries" in ledger.on("s2", listed), "it looks whole"
     finally:
         ledger.on("s2", f"mv {PG}/pg_dump.whole {PG}/pg_dump")
+    (drill,) = document(ledger, "backup", "drill", "ledger", check=7)["drills"]
+    assert (drill["backup"], drill["state"]) == (bad, "damaged"), drill
+    assert "end of file" in drill["detail"]
     failed = document(ledger, "restore", "ledger", "--snapshot", bad, "--yes", check=5)
     assert "is not whole" in failed["outcomes"][0]["outcome"]
     assert ledger.on("s2", SQL + COUNTED) == "1000\n2\n"
@@ -209,6 +222,8 @@ def test_what_is_not_consistent_is_taken_back(ledger: RunningLab) -> None:
     ledger.on("s2", f"{SQL}echo 'CREATE TABLE kept AS TABLE entries; TRUNCATE entries' | sql")
     empty = str(taken(ledger)["id"])
     ledger.on("s2", f"{SQL}echo 'INSERT INTO entries TABLE kept; DROP TABLE kept' | sql; echo live >{DATA}/plain")
+    (drill,) = document(ledger, "backup", "drill", "ledger", check=7)["drills"]
+    assert (drill["state"], drill["detail"]) == ("damaged", "engine db on s2: rows: f"), drill
     failed = document(ledger, "restore", "ledger", "--snapshot", empty, "--yes", check=5)
     assert "undone: rows: " in failed["outcomes"][0]["outcome"]
     assert ledger.on("s2", f"{SQL}{COUNTED}cat {DATA}/plain") == "1000\n2\nlive\n"

@@ -16,6 +16,7 @@ from typing import Final
 
 from tfheal.base import sh
 from tfheal.core.apply import Secrets
+from tfheal.core.backup import dumps, engine
 from tfheal.core.backup.capture import why_failed
 from tfheal.core.backup.job import OPEN, REACH, Task, TaskReply
 from tfheal.core.backup.restore import folders_of
@@ -29,6 +30,7 @@ from tfheal.model.resources import Unit
 ROOM: Final = "room"
 RESTORE: Final = "restore"
 READ: Final = "read"
+ENGINE: Final = "engine"
 _SPARE: Final = 64 << 20  # bytes of disk that stay free beside what is restored
 _MEMORY: Final = 128 << 20  # bytes of memory that are free before a service of no stated limit is started
 _OURS: Final = "/srv/tfheal/"
@@ -179,7 +181,7 @@ def told(rehearsal: Rehearsal, replies: Mapping[str, TaskReply]) -> tuple[tuple[
 def _state(failed: str, status: int) -> DrillState:
     if failed == ROOM:
         return "refused"
-    cut = failed == RESTORE and status == _CUT
+    cut = (failed == RESTORE and status == _CUT) or (failed.startswith(f"{ENGINE} ") and status == engine.CANNOT)
     return "failed" if cut or failed in {REACH.name, OPEN.name} else "damaged"
 
 
@@ -189,8 +191,14 @@ def _seconds(out: str) -> float | None:
 
 
 def _room(rehearsal: Rehearsal, started: Iterable[Release]) -> str:
-    memory = sum(_memory(release) for release in started)
-    bytes_wanted = sum(part.bytes for part in rehearsal.parts) + _SPARE
+    engines = {release.component: _taken(release, rehearsal) for release in rehearsal.releases}
+    filled = [
+        part.bytes
+        for part in rehearsal.parts
+        if part.what.partition("/")[2] in engines.get(part.what.partition("/")[0], ())
+    ]
+    memory = sum(_memory(release) for release in started) + _MEMORY * sum(map(bool, engines.values()))
+    bytes_wanted = sum(part.bytes for part in rehearsal.parts) + engine.bytes_wanted(filled) + _SPARE
     views = {path for release in rehearsal.releases for path in _views(release, rehearsal)}
     elsewhere = sorted(path for path in views if not path.startswith(_OURS))
     there = "".join(
@@ -229,9 +237,12 @@ def _of_release(release: Release, rehearsal: Rehearsal) -> Iterator[tuple[str, s
             asked = [check for check in release.checks if check.kind == kind]
             if asked:
                 yield f"{kind} {release.component}", named + _ask(asked, rehearsal.secrets, _READY_PATIENCE)
+    if reads := engine.script(release, _taken(release, rehearsal), rehearsal.secrets):
+        inside = f"place={sh.quote(rehearsal.place)}\n{reads}"
+        yield f"{ENGINE} {release.component}", _within(inside, views, rehearsal.place)
     for data in release.data:
         for one in data.asserts:
-            yield f"{one.name} {release.component}", _asserted(one.command, views, rehearsal.place)
+            yield f"{one.name} {release.component}", _within(one.command, views, rehearsal.place, longest=600)
 
 
 def _views(release: Release, rehearsal: Rehearsal) -> tuple[str, ...]:
@@ -291,8 +302,18 @@ def _ask(asked: Iterable[Check], secrets: Secrets, patience: int) -> str:
     return _ASK % {"patience": patience, "asks": asks.rstrip()}
 
 
-def _asserted(command: str, views: Iterable[str], place: str) -> str:
-    """Return sh that runs a command with the restored data in the place of the live one, and without a network."""
+def _taken(release: Release, rehearsal: Rehearsal) -> tuple[str, ...]:
+    """Return the names of the dumps of a release that are databases of PostgreSQL and are drilled."""
+    there = {part.what for part in rehearsal.parts}
+    names = [dump.name for dump in release.dumps if f"{release.component}/{dump.name}" in there]
+    return tuple(dump.name for dump in dumps.databases(release, names))
+
+
+def _within(command: str, views: Iterable[str], place: str, *, longest: int = 0) -> str:
+    """Return sh that runs a command with the restored data in the place of the live one, and without a network.
+
+    It ends after its `longest` time in seconds; none: with the drill.
+    """
     seen = tuple(views)
     binds = "".join(f"mount -t tmpfs tmpfs {sh.quote(folder)} || exit\n" for folder in _hidden(seen))
     binds += "".join(
@@ -300,5 +321,5 @@ def _asserted(command: str, views: Iterable[str], place: str) -> str:
     )
     return (
         f'{sh.decoded(f"{binds}{command}".encode())} >"$folder/check"\n'
-        'timeout 600 unshare --mount --net -- sh "$folder/check" </dev/null >&2'
+        f'timeout {longest} unshare --mount --net -- sh "$folder/check" </dev/null >&2'
     )

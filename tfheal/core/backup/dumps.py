@@ -17,7 +17,7 @@ from tfheal.model.resources import Postgres
 
 JOURNALS: Final = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a file that is in use
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-_GROWS: Final = 3  # times the bytes of a dump: the dump itself, its rows, and their indexes
+GROWS: Final = 3  # times the bytes of a dump: the dump itself, its rows, and their indexes
 _TAKE_SQLITE: Final = """\
 [ -f "$file" ] || { echo "$file is not there" >&2; exit 1; }
 rm -rf -- "${file%/*}"/.tfheal-dump-*
@@ -157,7 +157,7 @@ def beside_database(dump: Dump, release: Release, restore: str, fetch: str = "")
 
     `fetch` is sh that makes the dump in another way than by taking it from a snapshot.
     """
-    server = _resource(dump, release)
+    server = server_of(dump, release)
     values = {
         "id": restore,
         "cluster": server.cluster,
@@ -165,7 +165,7 @@ def beside_database(dump: Dump, release: Release, restore: str, fetch: str = "")
         "role": server.role,
         "new": new_name(server.database, restore),
     }
-    return _assigned(values) + (fetch or f"wanted=$((bytes * {_GROWS} + spare))\n{_BESIDE}") + _LOAD
+    return _assigned(values) + (fetch or f"wanted=$((bytes * {GROWS} + spare))\n{_BESIDE}") + _LOAD
 
 
 def beside_file(file: str, target: str) -> str:
@@ -175,22 +175,19 @@ def beside_file(file: str, target: str) -> str:
 
 def dropped(dump: Dump, release: Release, restore: str) -> str:
     """Return sh that drops the database which a restore made beside the live one."""
-    server = _resource(dump, release)
+    server = server_of(dump, release)
     return f"server {server.cluster}; drop {new_name(server.database, restore)}"
 
 
 def switched(dump: Dump, release: Release, restore: str, *, back: bool = False) -> str:
     """Return sh that puts the restored database in the place of the live one, or takes that back."""
-    server = _resource(dump, release)
+    server = server_of(dump, release)
     names = sh.join(server.database, new_name(server.database, restore), old_name(server.database, restore))
     return f"server {server.cluster}; {'database_back' if back else 'database_in'} {names}"
 
 
-def _server(dump: Dump, release: Release) -> str:
-    return f"{POSTGRES}server {_resource(dump, release).cluster}\n"
-
-
-def _resource(dump: Dump, release: Release) -> Postgres:
+def server_of(dump: Dump, release: Release) -> Postgres:
+    """Given a dump and its release, return the resource that makes its database; raise UsageError if nothing does."""
     for resource in release.resources:
         if isinstance(resource, Postgres) and resource.database == dump.postgres:
             if not _NAME.fullmatch(resource.database) or not _NAME.fullmatch(resource.role):
@@ -201,6 +198,10 @@ def _resource(dump: Dump, release: Release) -> Postgres:
         where=str(release.instance),
         hint="a resource of kind postgres in the same component makes one",
     )
+
+
+def _server(dump: Dump, release: Release) -> str:
+    return f"{POSTGRES}server {server_of(dump, release).cluster}\n"
 
 
 def _short(database: str, tail: str) -> str:
