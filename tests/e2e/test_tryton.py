@@ -21,6 +21,7 @@ from tryton_user import TrytonUser
 pytestmark = pytest.mark.lab
 EXAMPLE = Path(__file__).parents[2] / "examples/tryton"
 DATABASE, WEB = "s1", ("s2", "s3")
+SENT = "[ -z \"$(cd /var/spool/tfheal/crm-db && find . -mindepth 3 -name '0*' -newer .sent)\" ]"
 PROVIDER = """\
 name = "Test provider"
 [page]
@@ -276,24 +277,44 @@ def test_marketing_comes_when_it_is_switched_on(crm: RunningLab) -> None:
     assert document(crm, "deploy", "crm")["round_trips"] == 3
 
 
+def parties(crm: RunningLab) -> set[tuple[int, str]]:
+    """Return the parties that a user of the first web server sees."""
+    user = TrytonUser.admin(crm, WEB[0])
+    found = user.call("model.party.party.search_read", [], 0, None, None, ["name"])
+    return {(each["id"], each["name"]) for each in found}
+
+
 @pytest.mark.long
 def test_what_was_in_the_database_comes_back(crm: RunningLab) -> None:
-    """A party that was written before a backup is there again after its table is dropped, and the web server goes on."""
+    """Of a dropped table all is there that was written until a moment; of a lost server all that was stored."""
     spec = crm.workspace / "apps/crm.yaml"
     before = spec.read_text()
     crm.run("remove", f"crm/web@{WEB[1]}", "--yes")
     spec.write_text(before.replace("web: [s2, s3]", "web: [s2]") + f"backup: {{to: {WEB[1]}}}\n")
+    spec.write_text(spec.read_text().replace("heal: {", "heal: {allow: [restart, redeploy, restore, page], "))
     try:
         crm.run("deploy", "crm", timeout=2400)
         user = TrytonUser.admin(crm, WEB[0])
-        (made,) = user.call("model.party.party.create", [{"name": "Kept by a dump"}])
+        (made,) = user.call("model.party.party.create", [{"name": "Kept by a backup"}])
         (backup,) = document(crm, "backup", "run", "crm")["backups"]
-        assert (backup["state"], [part["what"] for part in backup["parts"]]) == ("good", ["db/database"])
+        assert (backup["state"], [part["what"] for part in backup["parts"]]) == ("good", ["db/database", "db/17-main"])
+        (later,) = user.call("model.party.party.create", [{"name": "Kept by a change"}])
+        moment = crm.on(DATABASE, "date -u +%Y-%m-%dT%H:%M:%S.%6NZ").strip()
+        user.call("model.party.party.create", [{"name": "Begun after it"}])
         crm.on(DATABASE, "cd /; runuser -u postgres -- psql -Xqd crm -c 'DROP TABLE party_party CASCADE'")
-        assert [one["outcome"] for one in document(crm, "restore", "crm", "--yes")["outcomes"]] == ["done"]
-        (read,) = TrytonUser.admin(crm, WEB[0]).call("model.party.party.read", [made], ["name"])
-        assert read["name"] == "Kept by a dump"
+        restored = document(crm, "restore", "crm", "--at", moment, "--yes")
+        assert [one["outcome"] for one in restored["outcomes"]] == ["done"]
+        assert parties(crm) >= {(made, "Kept by a backup"), (later, "Kept by a change")}
+        assert "Begun after it" not in {name for _, name in parties(crm)}
         assert document(crm, "status")["health"] == "healthy"
+        (last,) = TrytonUser.admin(crm, WEB[0]).call("model.party.party.create", [{"name": "Kept to the last"}])
+        crm.on(DATABASE, "cd /; echo 'SELECT pg_switch_wal()' | runuser -u postgres -- psql -XqAt")
+        crm.on(DATABASE, f"until {SENT}; do sleep 1; systemctl start tfheal-crm-db.wal.service; done")
+        crm.on(DATABASE, "systemctl stop postgresql@17-main; rm -rf /var/lib/postgresql/17/main")
+        healed = document(crm, "heal", "--auto", check=None)
+        assert ("restore", "done") in actions(healed), healed
+        assert document(crm, "heal", "--auto")["exit"] == 0
+        assert (last, "Kept to the last") in parties(crm)
     finally:
         crm.run("remove", f"crm/store@{WEB[1]}", "--backups", "--yes", check=None)
         spec.write_text(before)
