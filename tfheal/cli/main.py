@@ -21,6 +21,7 @@ from tfheal.cli.health import heal, status
 from tfheal.cli.history import history
 from tfheal.cli.incidents import ack, incidents
 from tfheal.cli.lab import lab_app
+from tfheal.cli.patch import patch
 from tfheal.cli.pauses import pause, resume
 from tfheal.cli.place import place
 from tfheal.cli.restore import restore
@@ -56,6 +57,7 @@ for command in (
     resume,
     history,
     logs,
+    patch,
     place,
     restore,
     remove,

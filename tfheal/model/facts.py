@@ -48,6 +48,7 @@ class Machine:
     identity: Fact[str | None]
     pauses: Fact[tuple[Pause, ...]]
     package_lock: Fact[str | None]
+    security_age: Fact[int] = Unknown("not asked")
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,10 +127,16 @@ def _slices(status: Status, *, narrow: bool) -> Table:
                 disk,
                 age,
                 failed,
-                said(machine.security_updates, str),
+                _security(machine),
                 said(machine.clock_offset, lambda seconds: f"{seconds:+.1f}s" if seconds else "0s"),
             )
     return made
+
+
+def _security(machine: Machine) -> str:
+    """Return how many security updates are pending, and since when the oldest is."""
+    count, age = said(machine.security_updates, str), machine.security_age
+    return f"{count}, {span(age.value)}" if isinstance(age, Known) else count
 
 
 def _finding(finding: Finding, status: Status) -> Text:

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 from tfheal.base import sh, untrusted
 from tfheal.core import pauses
+from tfheal.core.probe import patches
 from tfheal.core.probe.script import Answer, Question
 from tfheal.model import paths
 from tfheal.model.facts import Fact, Known, Machine, Unknown
@@ -54,21 +55,8 @@ if units=$(systemctl list-units --state=failed --plain --no-legend --no-pager); 
 fi
 """
 QUESTION: Final = Question("machine", _SCRIPT, timeout=15.0, cap=32_768)
-# Counting costs a second of CPU, so it is done once per change of the lists; what did not succeed is not tried again
-# before the next change. It comes last, so that it takes nobody's time.
-_UPDATES: Final = f"""\
-ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 || exit 0
-kept={paths.RUN}/security-updates
-if [ ! -e $kept ] || [ /var/lib/apt/lists -nt $kept ] || [ /var/lib/dpkg/status -nt $kept ]; then
-  mkdir -p {paths.RUN} && echo unknown >$kept
-  if list=$(timeout 20 apt-get -s -o Debug::NoLocking=1 upgrade 2>/dev/null); then
-    echo "$list" | grep -c '^Inst .*[Ss]ecurity' >$kept.new
-    mv $kept.new $kept
-  fi
-fi
-read -r count <$kept; echo "security $count"
-"""
-UPDATES: Final = Question("updates", _UPDATES, timeout=25.0, cap=1_024)
+# It comes last, so that it takes nobody's time.
+UPDATES: Final = Question("updates", patches.COUNT, timeout=25.0, cap=1_024)
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _DECIMAL: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
 _UNIT: Final = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
@@ -115,6 +103,7 @@ def machine(
         identity=_or_none(said, "identity"),
         pauses=Known(_pauses(said, slice_name, hidden)),
         package_lock=Known(_package_lock(said)),
+        security_age=_security_age(updates),
     )
 
 
@@ -172,6 +161,14 @@ def _updates(answer: Answer | None) -> Fact[int]:
         return _NO_TIME
     said = _by_word(answer.output)
     return _one(said, "security", _NUMBER, int) if "security" in said else Unknown("no package lists")
+
+
+def _security_age(answer: Answer | None) -> Fact[int]:
+    """Return since how many seconds the oldest security update is pending."""
+    if answer is None or answer.timed_out:
+        return _NO_TIME
+    said = _by_word(answer.output)
+    return _one(said, "oldest", _NUMBER, int) if "oldest" in said else Unknown("none is known to be pending")
 
 
 def _failed_units(said: dict[str, list[str]]) -> Fact[tuple[str, ...]]:

@@ -1,0 +1,60 @@
+"""Pending security updates: what a slice says of them, and what is not believed."""
+
+import pytest
+
+from tfheal.base.exits import Exit
+from tfheal.core.probe.patches import pending
+from tfheal.core.probe.script import Answer
+from tfheal.model.facts import Known, Unknown
+from tfheal.model.patches import Patch, PatchPlan, Pending
+
+TOLD = """\
+state ok
+lists 3600
+reboot
+patch libssl3t64 3.5.1-1 3.5.1-1+deb13u1 86400 no
+patch linux-image-amd64 6.12.41-1 6.12.48-1 60 held
+patch $(id) 1 2 60 no
+patch x 1 2 yesterday no
+"""
+
+
+def test_what_is_pending_is_read() -> None:
+    """Each package with its versions and its age; a line that is none is passed over."""
+    wanted = (
+        Patch("libssl3t64", "3.5.1-1", "3.5.1-1+deb13u1", 86_400),
+        Patch("linux-image-amd64", "6.12.41-1", "6.12.48-1", 60, held=True),
+    )
+    assert pending(Answer(0, TOLD.encode(), 0.1)) == Known(Pending(wanted, Known(3_600), reboot=True))
+    two_ages = pending(Answer(0, b"state ok\nlists 1\nlists 2\n", 0.1))
+    assert two_ages == Known(Pending((), Unknown("the slice did not say")))
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (None, "in time"),
+        (Answer(124, TOLD.encode(), 25.0), "in time"),
+        (Answer(0, b"", 0.1), "no package lists"),
+        (Answer(0, TOLD.replace("state ok", "state unknown").encode(), 0.1), "apt could not say"),
+    ],
+)
+def test_what_could_not_be_told_is_not_nothing(answer: Answer | None, reason: str) -> None:
+    """It is unknown, with the reason."""
+    found = pending(answer)
+    assert isinstance(found, Unknown)
+    assert reason in found.reason
+
+
+@pytest.mark.parametrize(
+    ("slices", "code"),
+    [
+        ({}, Exit.OK),
+        ({"a": Known(Pending((), Known(0)))}, Exit.OK),
+        ({"a": Unknown("away")}, Exit.UNKNOWN),
+        ({"a": Unknown("away"), "b": Known(Pending((Patch("p", "1", "2", 0),), Known(0)))}, Exit.FINDINGS),
+    ],
+)
+def test_the_code_says_whether_anything_is_pending(slices: dict[str, Known[Pending] | Unknown], code: Exit) -> None:
+    """Patches are the changes of a plan; a slice that could not be asked is unknown."""
+    assert PatchPlan(slices, {}).exit == code
