@@ -8,4 +8,6 @@ from tfheal.model.workspace import Workspace
 
 def waiting(workspace: Workspace, ports: Ports) -> tuple[Waiting, ...]:
     """Return what `tfheal tick` would do now, were the windows open."""
+    if not any(workspace.window(app) for app in workspace.apps):
+        return ()  # the common case costs no look into the catalogue
     return (*drill.waiting(workspace, ports), *prune.waiting(workspace, ports))
