@@ -20,6 +20,10 @@ def restore(
     scratch: Annotated[
         str | None, typer.Option(metavar="DIR", help="Into an empty folder of its slices; nothing live is touched.")
     ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="SLICE", help="Onto another slice of the owner, stopped; the app stays as it is."),
+    ] = None,
     path: Annotated[str | None, typer.Option(help="With --scratch: only this file or folder.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Only say what would be done.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Answer the question with yes.")] = False,
@@ -36,7 +40,7 @@ def restore(
     with wiring.wired(workspace, quiet=json) as hands:
         window = hands.workspace.window(app)
         zone = window.zone if window else None
-        wish = flow.Wish(snapshot, component, scratch, path, at=parsed(at, zone) if at else None)
+        wish = flow.Wish(snapshot, component, scratch, path, at=parsed(at, zone) if at else None, to=to)
         planned = flow.planned(hands.workspace, app, wish, hands.ports)
         told = words.planned_words(planned, hands.ports.clock.now())
         if plan:
@@ -45,7 +49,7 @@ def restore(
         if scratch is None:
             asking.agreed(f"{told}\nrestore this?", yes=yes)
         result = flow.restore(hands.workspace, planned, wish, hands.ports, hands.limits)
-        if backups.begins_anew(hands.workspace, app, hands.ports):
+        if to is None and backups.begins_anew(hands.workspace, app, hands.ports):
             backups.backup(hands.workspace, (app,), hands.ports, hands.limits)
         document = words.restored_document(result, hands.trips.total)
         output.tell("restore", document, words.restored_words(result), as_json=json, code=int(result.exit))

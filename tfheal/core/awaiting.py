@@ -12,7 +12,7 @@ from tfheal.core.resources.directory import data_paths
 from tfheal.core.resources.step import Step
 from tfheal.model import paths
 from tfheal.model.release import Release
-from tfheal.model.resources import Postgres
+from tfheal.model.resources import Postgres, Unit
 
 THERE: Final = "no data is there yet"  # the first step: it fails where the data is
 _CLUSTERS: Final = "/var/lib/postgresql"
@@ -26,6 +26,15 @@ def mark(release: Release) -> str:
 def held_back(release: Release, steps: tuple[Step, ...]) -> tuple[Step, ...]:
     """Given a release and the steps that put it there, return them with those around them that have it wait for its data."""
     return (_marked(release), *steps, *_stopped(release))
+
+
+def quiet(release: Release) -> Release:
+    """Given a release, return it with its units put there and neither started nor enabled, and without a reflex."""
+    resources = tuple(
+        one.model_copy(update={"enabled": False, "running": False}) if isinstance(one, Unit) else one
+        for one in release.resources
+    )
+    return release.model_copy(update={"resources": resources, "reflex": None})
 
 
 def _marked(release: Release) -> Step:

@@ -160,10 +160,11 @@ def _permitted(run: HealRun, app: str, after: Place, before: tuple[Expected, ...
         )
     mine = {(item.release.component, item.release.slice) for item in before}
     new = {(component, name) for component, names in after.items() for name in names} - mine
-    _can_take(run, app, {name for _, name in new})
+    can_take(run, app, {name for _, name in new})
 
 
-def _can_take(run: HealRun, app: str, names: set[str]) -> None:
+def can_take(run: HealRun, app: str, names: set[str]) -> None:
+    """Given slices that are to have an app, raise Refused if one is in use, out of reach, or another owner's."""
     inventory = run.workspace.inventory
     others = {item.release.slice for item in everywhere(run.ports) if item.release.app != app}
     reserved = {name for spec in run.workspace.apps.values() if spec.app != app for name in spec.spares}

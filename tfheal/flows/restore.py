@@ -19,6 +19,8 @@ from tfheal.flows.backup import one
 from tfheal.flows.fleet import Limits
 from tfheal.flows.releases import expected, secret_values
 from tfheal.flows.repository import lease_of, replied, run, stored
+from tfheal.flows.rungs import HealRun
+from tfheal.flows.set_down import set_down
 from tfheal.model.backup import STORE, Backup, Part, Planned, Restored
 from tfheal.model.inventory import Slice
 from tfheal.model.ports import Ports
@@ -44,6 +46,7 @@ class Wish:
     at: datetime | None = None
     slice: str | None = None
     latest: bool = False
+    to: str | None = None
 
 
 def planned(workspace: Workspace, app: str, wish: Wish, ports: Ports) -> Planned:
@@ -52,6 +55,8 @@ def planned(workspace: Workspace, app: str, wish: Wish, ports: Ports) -> Planned
         raise UsageError(f"there is no app {app}", hint=f"the apps are {', '.join(workspace.apps) or 'none yet'}")
     if wish.at and wish.backup:
         raise UsageError("--at and --snapshot exclude each other", why="both say which backup is meant")
+    if wish.to and wish.scratch:
+        raise UsageError("--to and --scratch exclude each other", why="a scratch folder is on the app's own slices")
     if wish.path and not wish.scratch:
         raise UsageError("--path needs --scratch", why="a part of the data is not put in the place of all of it")
     items = [item for item in expected((app,), ports) if item.release.component != STORE]
@@ -75,9 +80,10 @@ def planned(workspace: Workspace, app: str, wish: Wish, ports: Ports) -> Planned
     replay = {
         item.release.instance: base
         for item in chosen
-        if (wish.at or wish.latest) and not wish.scratch and (base := _base(item, backup, dumps))
+        if (wish.at or wish.latest) and not (wish.scratch or wish.to) and (base := _base(item, backup, dumps))
     }
-    return Planned(app, backup, folders, backup.started, wish.scratch, left, dumps, wish.at, taken_over, replay)
+    to = wish.to or ""
+    return Planned(app, backup, folders, backup.started, wish.scratch, left, dumps, wish.at, taken_over, replay, to)
 
 
 def restore(workspace: Workspace, plan: Planned, wish: Wish, ports: Ports, limits: Limits) -> Restored:
@@ -85,8 +91,11 @@ def restore(workspace: Workspace, plan: Planned, wish: Wish, ports: Ports, limit
     begun = ports.clock.monotonic()
     record = ports.journal.begin_run(f"restore {plan.app}", ports.clock.now()).id
     with ports.leases.hold(lease_of(plan.app), "restore", record), ports.leases.hold(plan.app, "restore", record):
-        stage = _Stage(workspace, plan, wish, ports, limits, record)
-        done = _scratched(stage) if plan.scratch else _in_place(stage)
+        if plan.to:
+            done = Restored(plan, set_down(HealRun(workspace, (plan.app,), ports, limits, record), plan))
+        else:
+            stage = _Stage(workspace, plan, wish, ports, limits, record)
+            done = _scratched(stage) if plan.scratch else _in_place(stage)
     result = replace(done, seconds=ports.clock.monotonic() - begun)
     ports.journal.end_run(record, int(result.exit), ports.clock.now())
     return result
@@ -211,6 +220,7 @@ def _chosen(stage: _Stage, item: Expected, found: Mapping[InstanceName, Recovery
         stage.plan.dumps.get(name, ()),
         awaited=item.deployed.phase == "restoring",
         recovery=found.get(name),
+        moved=name.slice in stage.plan.sources,
     )
 
 

@@ -333,6 +333,7 @@ class Planned:
 
     `sources` says of slices from the repository of which other one their data comes. The databases of instances with a
     `replay`, the base that it begins with, come as they were at the time `asked` for, else as the last change left them.
+    With `to`, the data of all its instances goes to that slice, on which nothing of it serves.
     """
 
     app: str
@@ -345,6 +346,7 @@ class Planned:
     asked: datetime | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
     replay: Mapping[InstanceName, Part] = field(default_factory=dict)
+    to: str = ""
 
     @property
     def instances(self) -> tuple[InstanceName, ...]:

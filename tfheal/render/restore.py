@@ -25,6 +25,8 @@ def planned_words(plan: Planned, now: datetime) -> str:
     until = f"as they were at {_exact(plan.asked)}" if plan.asked else "as the last change that was stored left them"
     lines += [f"  {name}  its databases come {until}, by what was changed since the backup" for name in plan.replay]
     lines += [f"  {name} is not part of it: --scratch DIR writes it into a folder" for name in plan.left]
+    if plan.to:
+        return "\n".join([*lines, f"  onto {plan.to}, where nothing of it is started; what is live stays as it is"])
     lost = f"what was written in the last {ago(plan.lost_since, now)}, since {rfc3339(plan.lost_since)}, is not in it"
     return "\n".join([*lines, f"  {lost}; it is set aside beside what comes back"])
 
@@ -32,6 +34,8 @@ def planned_words(plan: Planned, now: datetime) -> str:
 def restored_words(restored: Restored) -> str:
     """Given how a restore ended, return it for a person."""
     lines = [f"{name}  {how}" for name, how in restored.outcomes.items()]
+    if restored.planned.to and restored.exit == 0:
+        lines += _going_on(restored.planned)
     return "\n".join(
         [
             f"{restored.planned.app}: restored in {span(restored.seconds)}"
@@ -51,6 +55,18 @@ def replayed_words(slice_name: str, far: Replayed) -> str:
     return f"{slice_name}: the changes until then are in it; {last}"
 
 
+def _going_on(plan: Planned) -> list[str]:
+    """Return how a person goes on after data was set down on another slice."""
+    live = ", ".join(str(name) for name in plan.instances)
+    places = ", ".join(f"{name.component}: [{plan.to}]" for name in plan.instances)
+    names = " ".join(str(name) for name in plan.instances)
+    spec = f"`place: {{{places}}}` in apps/{plan.app}.yaml"
+    return [
+        f"it is stopped on {plan.to}, and nothing leads there; {live} is as before",
+        f"to go on there: tfheal remove {names}, then {spec}, and tfheal deploy {plan.app}",
+    ]
+
+
 def planned_document(plan: Planned) -> dict[str, object]:
     """Given what a restore would do, return it as scripts read it."""
     return {
@@ -60,6 +76,7 @@ def planned_document(plan: Planned) -> dict[str, object]:
         "data_time": rfc3339(plan.lost_since),
         "asked_for": rfc3339(plan.asked) if plan.asked else False,
         "scratch": plan.scratch or False,
+        "to": plan.to or False,
         "instances": [
             {
                 "instance": str(name),

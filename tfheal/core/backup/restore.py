@@ -20,6 +20,7 @@ from tfheal.core.resources.step import Step
 from tfheal.model import paths
 from tfheal.model.backup import FOLDERS, Backup, Part
 from tfheal.model.release import Release
+from tfheal.model.resources import Directory
 
 BESIDE: Final = "beside"
 READ_BACK: Final = "read back"
@@ -68,11 +69,23 @@ journals() { for tail in -wal -shm -journal; do [ ! -f "$1$tail" ] || mv -T -- "
 """
 
 
+# restic brings users back by their numbers, and another machine gave the same name another one.
+_OWN: Final = r"""
+own() {
+    [ -e "$2" ] && uid=$(id -u -- "$3") && gid=$(getent group "$4" | cut -d : -f 3) && [ -n "$gid" ] || return 0
+    was=$(stat -c %u "$2") were=$(stat -c %g "$2")
+    [ "$was" = "$uid" ] || find "$1" -xdev -uid "$was" -exec chown -h -- "$uid" {} +
+    [ "$were" = "$gid" ] || find "$1" -xdev -gid "$were" -exec chgrp -h -- "$gid" {} +
+}
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """What of one release is restored: its folders, and the names of its dumps; `awaited` if it has no data until then.
 
     A database whose changes are stored is replayed by its `recovery`, if there is one.
+    What is `held` does not serve afterwards either. What was `moved` comes from another slice.
     """
 
     release: Release
@@ -80,6 +93,8 @@ class Chosen:
     dumps: tuple[str, ...] = ()
     awaited: bool = False
     recovery: Recovery | None = None
+    held: bool = False
+    moved: bool = False
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -234,10 +249,9 @@ def switch(chosen: Chosen, restore: str, secrets: Secrets) -> Step:
     done = f"{folder}/restored-{restore}"
     fails = f"|| {{ {_drops_all(chosen, restore)}exit 1; }}"
     apply = (
-        f"unit={sh.quote(release.unit or '')} awaited={sh.quote(kept) if chosen.awaited else ''} id={restore} moves={'yes' if pairs else ''}\n{dumps.POSTGRES}{_SWITCH}"
-        f"undo= switched=0\nstop {fails}\n{_ins(chosen, pairs)}server_up\n{_databases_in(chosen, restore)}"
-        f'[ -n "$undo" ] || {{ start; said=$( ( {wait_script(release, secrets)} ) 2>&1 ) || undo=$said; }}\n'
-        f'[ -n "$undo" ] || {{ said=$( ( {_ready(release, secrets)} ) 2>&1 ) || undo=$said; }}\n'
+        f"unit={sh.quote(_unit(chosen))} awaited={sh.quote(kept) if chosen.awaited else ''} id={restore} moves={'yes' if pairs else ''}\n{dumps.POSTGRES}{_SWITCH}"
+        f"undo= switched=0\nstop {fails}\n{_owned(chosen, restore)}{_ins(chosen, pairs)}server_up\n{_databases_in(chosen, restore)}"
+        f"{'' if chosen.held else _served(release, secrets)}"
         f'if [ -n "$undo" ]; then {_undone(chosen, pairs, restore)}; echo "undone: $undo"; exit 1; fi\n'
         f"{_clean(pairs, restore)}\nrm -f {folder}/restored-*\n: >{sh.quote(done)}\nserve\n"
     )
@@ -246,6 +260,33 @@ def switch(chosen: Chosen, restore: str, secrets: Secrets) -> Step:
     if chosen.awaited:  # what a run put in place that was killed right then is not put there twice
         check += f" || {{ [ ! -e {sh.quote(kept)} ] && ls {folder}/restored-* >/dev/null 2>&1; }}"
     return Step(f"data:{release.component}", check, apply, None, timeout=longest)
+
+
+def _unit(chosen: Chosen) -> str:
+    """Return the unit that is stopped and started around a restore; what is held is not running, but for its database."""
+    unit = chosen.release.unit or ""
+    return "" if chosen.held and not unit.startswith("postgresql") else unit
+
+
+def _owned(chosen: Chosen, restore: str) -> str:
+    """Return sh that gives what came from another slice to the users that its folders are made for."""
+    if not chosen.moved:
+        return ""
+    lines = "".join(
+        f"own {sh.join(beside(path, restore), beside(path, restore) + one.path, one.owner, one.group)}\n"
+        for path in chosen.folders
+        for one in chosen.release.resources
+        if isinstance(one, Directory) and (one.path == path or one.path.startswith(f"{path}/"))
+    )
+    return f"{_OWN}{lines}"
+
+
+def _served(release: Release, secrets: Secrets) -> str:
+    """Return sh that starts what was restored, and waits until it serves."""
+    return (
+        f'[ -n "$undo" ] || {{ start; said=$( ( {wait_script(release, secrets)} ) 2>&1 ) || undo=$said; }}\n'
+        f'[ -n "$undo" ] || {{ said=$( ( {_ready(release, secrets)} ) 2>&1 ) || undo=$said; }}\n'
+    )
 
 
 def _ins(chosen: Chosen, pairs: list[tuple[str, str]]) -> str:

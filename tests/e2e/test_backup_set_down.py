@@ -1,0 +1,56 @@
+"""`restore --to`: the data of a backup on another slice of the owner, stopped, for whoever wants to go on there."""
+
+from collections.abc import Iterator
+
+import pytest
+from documents import document
+from running_lab import RunningLab
+
+pytestmark = [pytest.mark.lab, pytest.mark.long]
+DATA = "/srv/tfheal/files/web"
+UNIT = "tfheal-files-web.service"
+LATER = "the backup has it, and what came later not"
+
+
+@pytest.fixture
+def backed(deployed: RunningLab) -> Iterator[RunningLab]:
+    """Have the example's backups go to s2, and one made; afterwards it is on s1 again, and has none."""
+    spec = deployed.workspace / "apps" / "files.yaml"
+    before = spec.read_text()
+    spec.write_text(f"{before}backup: {{to: s2, every: 1h}}\n")
+    deployed.run("deploy", "files")
+    yield deployed
+    deployed.run("remove", "files", "--backups", "--data", "--yes", check=None)
+    deployed.on("s3", "userdel somebody; rm -rf /srv/tfheal/files", check=None)
+    spec.write_text(before)
+    deployed.run("deploy", "files")
+
+
+def test_data_is_set_down_elsewhere_and_taken_up_there(backed: RunningLab) -> None:
+    """Nothing runs there and what is live stays; its files are its user's; then the app is placed there and serves it."""
+    backed.on("s1", f"echo '{LATER}' >{DATA}/files/one && chown tf-files-web: {DATA}/files/one")
+    backed.run("backup", "run", "files")
+    backed.on("s1", f"echo later >{DATA}/files/one")
+    backed.on("s3", "useradd --system somebody")  # so that the same name has another number there
+    for wrong, status in (("s9", 2), ("s2", 6), ("s1", 6)):
+        backed.run("restore", "files", "--to", wrong, "--yes", check=status)
+    backed.run("restore", "files", "--to", "s3", "--scratch", "/root/x", "--yes", check=2)
+    plan = document(backed, "restore", "files", "--to", "s3", "--plan")
+    assert (plan["to"], plan["instances"][0]["instance"]) == ("s3", "files/web@s1")
+    done = document(backed, "restore", "files", "--to", "s3", "--yes")
+    assert done["outcomes"] == [{"instance": "files/web@s1", "outcome": "done"}]
+    assert (
+        backed.on("s3", f"cat {DATA}/files/one; stat -c %U {DATA}/files/one {DATA}")
+        == f"{LATER}\n" + "tf-files-web\n" * 2
+    )
+    states = backed.on("s3", f"systemctl is-active {UNIT}; systemctl is-enabled {UNIT}", check=None)
+    assert states == "inactive\ndisabled\n"
+    assert backed.on("s1", f"cat {DATA}/files/one; systemctl is-active {UNIT}") == "later\nactive\n"
+    said = backed.run("restore", "files", "--to", "s3", "--yes", check=5)
+    assert f"{DATA} is there" in said.stdout
+    backed.run("remove", "files/web@s1", "--yes")
+    spec = backed.workspace / "apps" / "files.yaml"
+    spec.write_text(spec.read_text().replace("web: [s1]", "web: [s3]"))
+    backed.run("deploy", "files")
+    assert backed.on("s3", f"cat {DATA}/files/one; systemctl is-active {UNIT}") == f"{LATER}\nactive\n"
+    backed.run("backup", "run", "files")
