@@ -26,6 +26,26 @@ def backed(deployed: RunningLab) -> Iterator[RunningLab]:
     deployed.run("deploy", "files")
 
 
+def test_a_spare_is_lent_for_a_drill(backed: RunningLab) -> None:
+    """The app's software is put there, started on what was restored, and taken away; what is live is not asked for room."""
+    spec = backed.workspace / "apps" / "files.yaml"
+    spec.write_text(spec.read_text().replace("every: 1h", "every: 1h, drill_on: s3"))
+    backed.run("backup", "run", "files")
+    backed.on("s1", f"printf '%s' later >{DATA}/files/one")
+    (drill,) = document(backed, "backup", "drill", "files")["drills"]
+    assert (drill["state"], {step["slice"] for step in drill["steps"]}) == ("passed", {"s3"})
+    assert {"software", "restore", "read", "start web", "ready web"} <= {step["step"] for step in drill["steps"]}
+    left = (
+        f"ls -d {DATA} /srv/tfheal/.drill-* /etc/systemd/system/{UNIT} /opt/tfheal/files/web /var/lib/tfheal/files/web"
+    )
+    assert backed.on("s3", f"{left} 2>/dev/null; id -u tf-files-web 2>/dev/null", check=None) == ""
+    assert backed.on("s1", f"cat {DATA}/files/one; systemctl is-active {UNIT}") == "lateractive\n"
+    backed.on("s3", f"mkdir -p {DATA} && echo mine >{DATA}/mine")
+    (drill,) = document(backed, "backup", "drill", "files", check=5)["drills"]
+    assert f"{DATA} is there" in drill["detail"]
+    assert backed.on("s3", f"cat {DATA}/mine; rm -r {DATA}") == "mine\n"
+
+
 def test_data_is_set_down_elsewhere_and_taken_up_there(backed: RunningLab) -> None:
     """Nothing runs there and what is live stays; its files are its user's; then the app is placed there and serves it."""
     backed.on("s1", f"echo '{LATER}' >{DATA}/files/one && chown tf-files-web: {DATA}/files/one")

@@ -156,6 +156,8 @@ def _uses(app: Written[AppSpec]) -> Iterator[_Placed]:
             yield _Placed(app.value.app, component, name, app.document, ("place", component, index))
     for index, name in enumerate(app.value.spares):
         yield _Placed(app.value.app, "", name, app.document, ("spares", index))
+    if app.value.backup is not None and app.value.backup.drill_on:
+        yield _Placed(app.value.app, "", app.value.backup.drill_on, app.document, ("backup", "drill_on"))
     if app.value.backup is not None:
         for key, store in zip(("to", "copy_to"), app.value.backup.stores, strict=False):
             yield _Placed(app.value.app, STORE, store, app.document, ("backup", key))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from tfheal.base.errors import Refused, TfhealError
+from tfheal.base.errors import ActionFailed, Refused, TfhealError
 from tfheal.base.exits import winning
 from tfheal.core.backup import drill as core
 from tfheal.core.backup import practice
@@ -20,10 +20,13 @@ from tfheal.core.stores import keeper
 from tfheal.core.windows import waits
 from tfheal.flows.act import act_everywhere
 from tfheal.flows.fleet import Limits
+from tfheal.flows.lent import lent
 from tfheal.flows.releases import expected, in_use, secret_values
 from tfheal.flows.repository import lease_of, run, stored
+from tfheal.flows.restore import Wish, planned
+from tfheal.flows.rungs import HealRun
 from tfheal.model.backup import STORE, Backup, Planned
-from tfheal.model.drill import Drill, DrillState, Practice
+from tfheal.model.drill import Drill, DrillState, DrillStep, Practice
 from tfheal.model.findings import Finding
 from tfheal.model.inventory import Slice
 from tfheal.model.ports import Ports
@@ -42,11 +45,28 @@ def drill(workspace: Workspace, apps: tuple[str, ...], ports: Ports, limits: Lim
         begun = Drill(ports.journal.new_id(), app, "", ports.clock.now(), "refused")
         try:
             with ports.leases.hold(lease_of(app), "backup drill", record):
-                results.append(_drilled(_Way(workspace, ports), begun, newest_good(workspace, app, ports), limits))
+                results.append(_one(workspace, begun, ports, limits, record))
         except Refused as refusal:
             results.append(replace(begun, detail=str(refusal)))
+        except ActionFailed as error:
+            results.append(replace(begun, state="failed", detail=str(error)))
+            ports.catalogue.put_drill(results[-1])
     ports.journal.end_run(record, int(winning(result.exit for result in results)), ports.clock.now())
     return tuple(results)
+
+
+def _one(workspace: Workspace, begun: Drill, ports: Ports, limits: Limits, record: str) -> Drill:
+    """Drill the newest good backup of an app where its spec says; raise Refused where that cannot be."""
+    backup, spec = newest_good(workspace, begun.app, ports), workspace.apps[begun.app].backup
+    if spec is None or spec.drill_on is None:
+        return _drilled(_Way(workspace, ports), begun, backup, limits)
+    heal = HealRun(workspace, (begun.app,), ports, limits, record)
+    plan = planned(workspace, begun.app, Wish(backup.id, to=spec.drill_on), ports)
+    started = ports.clock.monotonic()
+    with lent(heal, plan) as there:
+        took = DrillStep(spec.drill_on, "software", round(ports.clock.monotonic() - started, 2), passed=True)
+        way = _Way(workspace, ports, there.source, {spec.drill_on: there.rehearsal}, (took,))
+        return _drilled(way, begun, backup, limits)
 
 
 def drill_of(workspace: Workspace, plan: Planned, ports: Ports, limits: Limits, *, only: str) -> Drill:
@@ -112,16 +132,18 @@ def newest_good(workspace: Workspace, app: str, ports: Ports) -> Backup:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """The hands of a drill, and the slice whose repository it reads if that is another's."""
+    """The hands of a drill, the slice whose repository it reads if that is another's, and what is drilled if that is known."""
 
     workspace: Workspace
     ports: Ports
     source: str = ""
+    rehearsals: Mapping[str, Rehearsal] | None = None
+    before: tuple[DrillStep, ...] = ()
 
 
 def _drilled(way: _Way, begun: Drill, backup: Backup, limits: Limits) -> Drill:
     """Drill on every slice at the same time, and keep what came of it, unless it was a part of the backup."""
-    ports, rehearsals = way.ports, _rehearsals(backup, way.ports)
+    ports, rehearsals = way.ports, way.rehearsals or _rehearsals(backup, way.ports)
     targets = [way.workspace.inventory.slice(name) for name in rehearsals]
     started = ports.clock.monotonic()
 
@@ -138,8 +160,8 @@ def _drilled(way: _Way, begun: Drill, backup: Backup, limits: Limits) -> Drill:
         return run(way.workspace, job, target, ports, way.source)
 
     answers = act_everywhere(targets, there, limits)
-    took = ports.clock.monotonic() - started
-    done = _judged(replace(begun, backup=backup.id, seconds=round(took, 2)), rehearsals, answers)
+    took = ports.clock.monotonic() - started + sum(step.seconds for step in way.before)
+    done = _judged(replace(begun, backup=backup.id, seconds=round(took, 2), steps=way.before), rehearsals, answers)
     whole = next(one for one in ports.catalogue.backups(begun.app) if one.id == backup.id).parts == backup.parts
     if whole:
         ports.catalogue.put_drill(done)

@@ -29,10 +29,9 @@ def set_down(heal: HealRun, plan: Planned) -> dict[InstanceName, str]:
 
     Raise UsageError or Refused, with nothing done, where that slice cannot take it.
     """
-    source = _permitted(heal, plan)
-    quiet = {name: awaiting.quiet(release) for name, release in _releases(heal, plan).items()}
+    source, quiet = permitted(heal, plan), quiet_releases(heal, plan)
     for name, release in quiet.items():
-        if why := _put(heal, plan, release):
+        if why := put_there(heal, plan, release):
             return _all(plan, f"{name.component} could not be put there: {why}")
     chosen = [
         core.Chosen(release, plan.folders.get(name, ()), plan.dumps.get(name, ()), awaited=True, held=True, moved=True)
@@ -49,8 +48,8 @@ def set_down(heal: HealRun, plan: Planned) -> dict[InstanceName, str]:
     return {name: _switched(heal, plan, one) for name, one in zip(quiet, chosen, strict=True)}
 
 
-def _permitted(heal: HealRun, plan: Planned) -> str:
-    """Return the slice whose data goes there; raise UsageError or Refused where it cannot."""
+def permitted(heal: HealRun, plan: Planned) -> str:
+    """Given a plan, return the slice whose data goes there; raise UsageError or Refused where it cannot."""
     inventory, to = heal.workspace.inventory, plan.to
     if to not in inventory.slices:
         raise UsageError(f"there is no slice {to}", hint=nearest(to, inventory.slices, "there are"))
@@ -70,32 +69,33 @@ def _permitted(heal: HealRun, plan: Planned) -> str:
     return sources[0]
 
 
-def _releases(heal: HealRun, plan: Planned) -> dict[InstanceName, Release]:
-    """Return the release of each instance as it would be on that slice."""
+def quiet_releases(heal: HealRun, plan: Planned) -> dict[InstanceName, Release]:
+    """Given a plan, return the release of each instance as it would be on the other slice, with nothing in it started."""
     spec = heal.workspace.apps[plan.app]
     moved = {name.component: (plan.to,) for name in plan.instances}
     there = spec.model_copy(update={"place": {**spec.place, **moved}})
     workspace = replace(heal.workspace, apps={**heal.workspace.apps, plan.app: there})
     found = {one.instance: one for one in wanted(workspace, plan.app, heal.ports)}
-    return {name: found[replace(name, slice=plan.to)] for name in plan.instances}
+    return {name: awaiting.quiet(found[replace(name, slice=plan.to)]) for name in plan.instances}
 
 
-def _put(heal: HealRun, plan: Planned, release: Release) -> str:
+def put_there(heal: HealRun, plan: Planned, release: Release) -> str:
     """Put the software of an instance there, stopped; return why not, if so: data that is there already is not touched."""
     secrets = secret_values(release, heal.ports)
-    work = replace(_work(heal, plan, release), steps=awaiting.held_back(release, steps(release, secrets)))
+    work = replace(work_there(heal, plan, release), steps=awaiting.held_back(release, steps(release, secrets)))
     done = act(work, heal.workspace.inventory.slice(plan.to), heal.ports)
     return "" if done.outcome == "done" else done.detail
 
 
 def _switched(heal: HealRun, plan: Planned, chosen: core.Chosen) -> str:
     step = core.switch(chosen, heal.run, secret_values(chosen.release, heal.ports))
-    work = replace(_work(heal, plan, chosen.release), steps=(step,))
+    work = replace(work_there(heal, plan, chosen.release), steps=(step,))
     done = act(work, heal.workspace.inventory.slice(plan.to), heal.ports)
     return "done" if done.outcome == "done" else f"{done.outcome}: {done.detail}"
 
 
-def _work(heal: HealRun, plan: Planned, release: Release) -> Work:
+def work_there(heal: HealRun, plan: Planned, release: Release) -> Work:
+    """Return work on a release on the other slice, without any step yet."""
     return Work(
         verb="restore",
         release=release,

@@ -85,6 +85,10 @@ class AppBackup(Strict):
     drill: Duration = Field(
         default=604_800.0, ge=3_600, description="how often `tfheal tick` restores the newest good one for practice"
     )
+    drill_on: Name | None = Field(
+        default=None,
+        description="a slice of the same owner that nothing is on, on which drills are made; none: on the slices of the data",
+    )
     grace: Duration = Field(
         default=604_800.0, ge=0, description="how long one that no rule keeps any more is kept all the same"
     )
