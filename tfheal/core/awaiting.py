@@ -29,9 +29,14 @@ def held_back(release: Release, steps: tuple[Step, ...]) -> tuple[Step, ...]:
 
 
 def quiet(release: Release) -> Release:
-    """Given a release, return it with its units put there and neither started nor enabled, and without a reflex."""
+    """Given a release, return it with its units put there and neither started nor enabled; nothing is stored of it either."""
+    still = {"enabled": False, "running": False}
     resources = tuple(
-        one.model_copy(update={"enabled": False, "running": False}) if isinstance(one, Unit) else one
+        one.model_copy(update=still)
+        if isinstance(one, Unit)
+        else one.model_copy(update={"archive_command": None})
+        if isinstance(one, Postgres)
+        else one
         for one in release.resources
     )
     return release.model_copy(update={"resources": resources, "reflex": None})

@@ -14,7 +14,7 @@ from tfheal.core.resources import steps
 from tfheal.flows.act import act
 from tfheal.flows.releases import secret_values
 from tfheal.flows.rungs import HealRun
-from tfheal.flows.set_down import permitted, put_there, quiet_releases, work_there
+from tfheal.flows.set_down import dumped, permitted, put_there, quiet_releases, work_there
 from tfheal.model.backup import Planned
 from tfheal.model.release import Release
 
@@ -41,9 +41,10 @@ def lent(heal: HealRun, plan: Planned) -> Iterator[Lent]:
                 if why := put_there(heal, plan, release):
                     raise ActionFailed("a drill cannot be made there", where=plan.to, why=why)
                 put.append(release)
-        parts = tuple(part for part in plan.backup.parts if part.slice == source and part.snapshot)
         secrets = {key: value for one in put for key, value in secret_values(one, heal.ports).items()}
-        yield Lent(Rehearsal(plan.app, plan.to, parts, tuple(put), secrets), plan.sources.get(source, source))
+        yield Lent(
+            Rehearsal(plan.app, plan.to, dumped(plan, source), tuple(put), secrets), plan.sources.get(source, source)
+        )
     finally:
         if put:
             with heal.ports.leases.hold(plan.app, "backup drill", heal.run):

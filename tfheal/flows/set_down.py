@@ -10,6 +10,7 @@ from tfheal.base.errors import Refused, TfhealError, UsageError
 from tfheal.core import awaiting
 from tfheal.core.backup import restore as core
 from tfheal.core.backup.job import Job
+from tfheal.core.backup.recovery import is_base
 from tfheal.core.mistakes import nearest
 from tfheal.core.resources import steps
 from tfheal.flows.act import Work, act
@@ -18,7 +19,7 @@ from tfheal.flows.place import can_take, is_pending
 from tfheal.flows.releases import secret_values, wanted
 from tfheal.flows.repository import replied, run
 from tfheal.flows.rungs import HealRun
-from tfheal.model.backup import Planned
+from tfheal.model.backup import Part, Planned
 from tfheal.model.release import InstanceName, Release
 
 _LONGEST = 12 * 3_600.0
@@ -37,7 +38,7 @@ def set_down(heal: HealRun, plan: Planned) -> dict[InstanceName, str]:
         core.Chosen(release, plan.folders.get(name, ()), plan.dumps.get(name, ()), awaited=True, held=True, moved=True)
         for name, release in quiet.items()
     ]
-    parts = [part for part in plan.backup.parts if part.slice == source and part.snapshot]
+    parts = dumped(plan, source)
     job = Job(heal.run, plan.app, heal.ports.writer, core.beside_tasks(parts, chosen, heal.run), longest=_LONGEST)
     try:
         target = heal.workspace.inventory.slice(plan.to)
@@ -46,6 +47,13 @@ def set_down(heal: HealRun, plan: Planned) -> dict[InstanceName, str]:
     except TfhealError as error:
         return _all(plan, f"its data did not come: {error}")
     return {name: _switched(heal, plan, one) for name, one in zip(quiet, chosen, strict=True)}
+
+
+def dumped(plan: Planned, source: str) -> tuple[Part, ...]:
+    """Given a plan and the slice whose data it is, return what of it is set down: what changes are replayed on is not."""
+    return tuple(
+        part for part in plan.backup.parts if part.slice == source and part.snapshot and not is_base(part.what)
+    )
 
 
 def permitted(heal: HealRun, plan: Planned) -> str:
