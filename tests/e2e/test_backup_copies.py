@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from documents import document
+from documents import document, findings
 from running_lab import RunningLab
 
 pytestmark = [pytest.mark.lab, pytest.mark.long]
@@ -50,8 +50,17 @@ def test_the_second_store_takes_the_place_of_the_first(copied: RunningLab) -> No
     address = copied.address("s3")
     copied.on("s2", CUT.format(address=address))
     assert "the store cannot be reached" in taken(copied, 5)["uncopied"]
+    provider = copied.workspace / "tfheal.toml"
+    promised = provider.read_text()
+    provider.write_text(f'{promised}[service_levels.standard]\nrpo = "1s"\n')
+    late = [one for one in document(copied, "status", check=3)["findings"] if one["cause"] == "copy-late"]
+    provider.write_text(promised)
+    assert [("newest backup on s3" in one["detail"], "cannot be reached" in one["detail"]) for one in late] == [
+        (True, True)
+    ]
     copied.on("s2", "nft delete table inet tfheal_test")
     taken(copied)
+    assert "copy-late" not in findings(document(copied, "status", check=None))
     assert len(copied.on("s3", f"ls {COPIES}").split()) == 3, "what could not be copied then is copied now"
 
     document(copied, "backup", "forget", first["id"], "--why", "asked by mail", "--yes")

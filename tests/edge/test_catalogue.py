@@ -8,6 +8,7 @@ from pathlib import Path
 from tfheal.edge.catalogue import JournalCatalogue
 from tfheal.edge.journal import SqliteJournal
 from tfheal.model.backup import Backup, Part
+from tfheal.model.copied import Copied
 from tfheal.model.verification import Verification
 
 AT = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -47,3 +48,16 @@ def test_what_was_read_is_there_in_the_order_of_reading(tmp_path: Path) -> None:
         kept = replace(rotten, detail="no\\x1bway")
         assert catalogue.verifications("files") == [sound, kept]
         assert catalogue.verifications() == [sound, other, kept]
+
+
+def test_of_copies_the_last_one_counts(tmp_path: Path) -> None:
+    """What is known of an app's second store is replaced by what came of the next copy; another app has its own."""
+    first = Copied("files", "s3", AT, AT)
+    broken = Copied("files", "s3", AT + timedelta(hours=1), AT, "no\x1bway")
+    with closing(SqliteJournal(tmp_path / "journal.db")) as journal:
+        catalogue = JournalCatalogue(journal)
+        catalogue.put_copied(first)
+        assert catalogue.copied("files") == first
+        catalogue.put_copied(broken)
+        assert catalogue.copied("files") == replace(broken, detail="no\\x1bway")
+        assert catalogue.copied("notes") is None

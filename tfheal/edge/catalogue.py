@@ -8,6 +8,7 @@ from tfheal.edge.database import Row
 from tfheal.edge.journal import SqliteJournal
 from tfheal.edge.rows import moment, moment_or_none, written, written_or_none
 from tfheal.model.backup import Backup, Part
+from tfheal.model.copied import Copied
 from tfheal.model.drill import Drill, DrillStep
 from tfheal.model.pruning import Pruning
 from tfheal.model.verification import Verification
@@ -107,6 +108,23 @@ class JournalCatalogue:
         rows = self._database.rows("last_pruning", app=app)
         return next((_pruning(row) for row in rows), None)
 
+    def put_copied(self, copied: Copied) -> None:
+        """Keep how the last copy of an app to its second store ended, in the place of what was known."""
+        with self._database.atomic():
+            self._database.change(
+                "put_copied",
+                app=copied.app,
+                store=copied.store,
+                at=written(copied.at),
+                reached=written_or_none(copied.reached),
+                detail=untrusted.text(copied.detail),
+            )
+
+    def copied(self, app: str) -> Copied | None:
+        """Return how the last copy of an app to its second store ended, None if there was none."""
+        rows = self._database.rows("copied", app=app)
+        return next((_copied(row) for row in rows), None)
+
 
 def _drill(row: Row) -> Drill:
     steps = tuple(DrillStep(**step) for step in json.loads(row["steps"]))
@@ -144,6 +162,16 @@ def _pruning(row: Row) -> Pruning:
         state=row["state"],
         backups=tuple(json.loads(row["backups"])),
         freed=row["freed"],
+        detail=row["detail"],
+    )
+
+
+def _copied(row: Row) -> Copied:
+    return Copied(
+        app=row["app"],
+        store=row["store"],
+        at=moment(row["at"]),
+        reached=moment_or_none(row["reached"]),
         detail=row["detail"],
     )
 

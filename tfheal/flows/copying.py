@@ -8,9 +8,13 @@ from tfheal.core.backup import copying as core
 from tfheal.core.backup import prune
 from tfheal.core.backup.job import Job
 from tfheal.core.backup.verify import repositories
+from tfheal.flows.releases import in_use
 from tfheal.flows.repository import replied, run_on_copy, run_to_copy, stored
-from tfheal.model.backup import GONE
+from tfheal.model.backup import GONE, STORE
+from tfheal.model.copied import Copied
+from tfheal.model.findings import Finding
 from tfheal.model.ports import Ports
+from tfheal.model.release import InstanceName
 from tfheal.model.workspace import Workspace
 
 
@@ -20,14 +24,31 @@ def copied(workspace: Workspace, app: str, ports: Ports) -> str:
     if spec is None or spec.copy_to is None:
         return ""
     good = [backup for backup in stored(workspace, app, ports) if backup.state == "good"]
-    failed = []
+    failed: list[str] = []
     for name, snapshots in repositories(good).items():
         try:
             listed = _copied(workspace, app, name, snapshots, ports)
             _erased(workspace, app, name, listed, ports)
         except TfhealError as error:
             failed.append(f"{name}: {error}")
-    return "; ".join(failed)
+    why = "; ".join(failed)
+    done = Copied(app, spec.copy_to, ports.clock.now(), None, why)
+    ports.catalogue.put_copied(core.after(ports.catalogue.copied(app), done, good))
+    return why
+
+
+def late(workspace: Workspace, app: str, ports: Ports) -> Finding | None:
+    """Given an app, return the finding that its second store is behind by more than its level allows, if it is."""
+    spec = workspace.apps[app].backup
+    if spec is None or spec.copy_to is None:
+        return None
+    name = InstanceName(app, STORE, spec.copy_to)
+    since = [item.at for item in in_use(ports.journal.deployed(app)) if item.instance == name]
+    if not since:
+        return None
+    limit = workspace.provider.levels[workspace.apps[app].service_level].rpo
+    why = core.late(ports.catalogue.copied(app), spec.copy_to, limit, since[0], ports.clock.now())
+    return Finding("copy-late", "warning", name.slice, why, name) if why else None
 
 
 def _copied(workspace: Workspace, app: str, name: str, snapshots: set[str], ports: Ports) -> str:

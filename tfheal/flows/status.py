@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from tfheal.core.diagnose import dated
 from tfheal.core.stores import keeper
-from tfheal.flows import store_gone
+from tfheal.flows import copying, store_gone
 from tfheal.flows import verify as verification
 from tfheal.flows.backup import ages_of, lateness
 from tfheal.flows.drill import findings as drill_findings
@@ -39,6 +39,7 @@ def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], p
     findings += tuple(finding for app in apps for finding in _moved(listed(workspace, app, ports)))
     backups = {app: found_ages for app in apps if (found_ages := ages_of(workspace, app, ports))}
     findings += tuple(finding for app in backups if (finding := _late(workspace, app, ports)))
+    findings += tuple(finding for app in backups if (finding := copying.late(workspace, app, ports)))
     drills = {app: practice for app in apps if (practice := practised(workspace, app, ports))}
     findings += tuple(finding for app in drills for finding in drill_findings(workspace, app, ports))
     proofs = {app: found_proof for app in apps if (found_proof := verification.proof_of(workspace, app, ports))}

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from tfheal.model.backup import Backup
+from tfheal.model.copied import Copied
 from tfheal.model.drill import Drill
 from tfheal.model.pruning import Pruning
 from tfheal.model.verification import Verification
@@ -34,3 +35,9 @@ class Catalogue(Protocol):
 
     def last_pruning(self, app: str) -> Pruning | None:
         """Return the last run that was to delete backups of an app, None if there was none."""
+
+    def put_copied(self, copied: Copied) -> None:
+        """Keep how the last copy of an app to its second store ended, in the place of what was known."""
+
+    def copied(self, app: str) -> Copied | None:
+        """Return how the last copy of an app to its second store ended, None if there was none."""

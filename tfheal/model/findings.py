@@ -40,6 +40,7 @@ Cause = Literal[
     "clock-off",
     "packages-locked",
     "backup-late",
+    "copy-late",
     "drill-late",
     "drill-failed",
     "rto-missed",

@@ -1,13 +1,15 @@
 """Copies: found by the id that each snapshot had before, and by nothing that two of them claim."""
 
 import json
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tfheal.base.errors import BadReply
 from tfheal.core.backup import copying
 from tfheal.model.backup import FOLDERS, Backup, Part
+from tfheal.model.copied import Copied
 
 OLD, OTHER, NEW, FORGED = ("a" * 64, "b" * 64, "c" * 64, "d" * 64)
 PARTS = (Part("s1", FOLDERS, "good", OLD, 1_000, 10), Part("s2", FOLDERS, "good", OTHER, 1_000, 10))
@@ -44,3 +46,34 @@ def test_only_what_is_named_is_copied() -> None:
     (copy,) = (task for task in copying.tasks({OTHER, OLD}) if task.name == copying.COPY)
     assert f"{OLD} {OTHER}" in copy.script
     assert "--from-repo" in copy.script
+
+
+NOW = KNOWN.started + timedelta(hours=5)
+WHOLE = Copied("files", "s3", NOW, KNOWN.started)
+BROKEN = Copied("files", "s3", NOW, None, "s1: the store cannot be reached")
+
+
+def test_what_the_second_store_has_is_what_came_whole() -> None:
+    """A copy that broke leaves it as old as it was; of another store that was there before nothing is known."""
+    later = replace(KNOWN, started=KNOWN.started + timedelta(hours=1))
+    assert copying.after(None, replace(WHOLE, reached=None), [later, KNOWN]).reached == later.started
+    assert copying.after(WHOLE, BROKEN, [later]).reached == KNOWN.started
+    assert copying.after(replace(WHOLE, store="s9"), BROKEN, [later]).reached is None
+    assert copying.after(None, replace(WHOLE, reached=None), []).reached is None
+
+
+@pytest.mark.parametrize(
+    ("last", "hours", "said"),
+    [
+        (WHOLE, 6, ""),
+        (WHOLE, 4, "the newest backup on s3 is 18000 s old, and 14400 s are promised"),
+        (replace(BROKEN, reached=KNOWN.started), 4, "promised; the last copy: s1: the store cannot be reached"),
+        (None, 4, "no backup is known to be on s3"),
+        (replace(WHOLE, store="s9"), 4, "no backup is known to be on s3"),
+        (None, 6, ""),
+    ],
+)
+def test_a_second_store_that_is_behind_is_late(last: Copied | None, hours: int, said: str) -> None:
+    """Its age is that of the data there, by what is promised; a fresh store has as long before its first copy."""
+    found = copying.late(last, "s3", hours * 3_600.0, KNOWN.started, NOW)
+    assert (said in found, bool(found)) == (True, bool(said))

@@ -7,6 +7,7 @@ that it had as `original`.
 import json
 from collections.abc import Collection, Iterable
 from dataclasses import replace
+from datetime import datetime
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -16,6 +17,7 @@ from tfheal.base.errors import BadReply
 from tfheal.core.backup.capture import INIT
 from tfheal.core.backup.job import REACH, Task
 from tfheal.model.backup import Backup
+from tfheal.model.copied import Copied
 
 COPY: Final = "copy"
 ARRIVED: Final = "arrived"
@@ -70,6 +72,29 @@ def found_again(slice_name: str, out: str, known: Iterable[Backup], store: str) 
         if parts != backup.parts or any(part.slice == slice_name and part.snapshot in there for part in parts):
             result.append(replace(backup, parts=parts, store=store))
     return tuple(result)
+
+
+def after(last: Copied | None, begun: Copied, good: Iterable[Backup]) -> Copied:
+    """Given the last copy and how the new one ended, of which good backups, return what the second store has now.
+
+    A copy that was not whole leaves what is known to be there as it was.
+    """
+    if not begun.detail:
+        return replace(begun, reached=max((backup.started for backup in good), default=None))
+    same = last is not None and last.store == begun.store
+    return replace(begun, reached=last.reached if last and same else None)
+
+
+def late(last: Copied | None, store: str, limit: float, deployed: datetime, now: datetime) -> str:
+    """Given the last copy, the second store, the age allowed in seconds and since when there is something, say what is late."""
+    ours = last if last and last.store == store else None
+    reached = ours.reached if ours else None
+    age = (now - (reached or deployed)).total_seconds()
+    if age <= limit:
+        return ""
+    newest = f"the newest backup on {store} is {age:.0f} s old" if reached else f"no backup is known to be on {store}"
+    why = f"; the last copy: {ours.detail}" if ours and ours.detail else ""
+    return f"{newest}, and {limit:.0f} s are promised{why}"
 
 
 def _listed(out: str) -> list[_Snapshot]:

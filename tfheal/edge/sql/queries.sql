@@ -244,3 +244,12 @@ ON CONFLICT (id) DO UPDATE SET state = excluded.state, freed = excluded.freed, d
 
 -- name: last_pruning
 SELECT * FROM pruning WHERE app = :app ORDER BY number DESC LIMIT 1;
+
+-- name: put_copied
+INSERT INTO copied (app, store, at, reached, detail)
+VALUES (:app, :store, :at, :reached, :detail)
+ON CONFLICT (app) DO UPDATE SET
+    store = excluded.store, at = excluded.at, reached = excluded.reached, detail = excluded.detail;
+
+-- name: copied
+SELECT * FROM copied WHERE app = :app;
