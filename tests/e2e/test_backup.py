@@ -308,9 +308,13 @@ def test_a_store_out_of_reach_is_said_soon(backed: RunningLab) -> None:
         time.sleep(5)
         second = document(backed, "backup", "run", check=6)["backups"][0]
         assert "`backup run`" in second["refused"]
+        waits = backed.command("deploy", "files")
+        deploying = subprocess.Popen(waits, cwd=backed.workspace, stderr=subprocess.PIPE, text=True)
         out, _ = first.communicate(timeout=60)
         assert time.monotonic() - begun < 30
         assert (first.returncode, "the store cannot be reached" in out) == (5, True), out
+        _, said = deploying.communicate(timeout=60)
+        assert (deploying.returncode, "waiting until `backup run` of" in said) == (0, True), said
         with subprocess.Popen(words, cwd=backed.workspace, stdout=subprocess.DEVNULL) as killed:
             time.sleep(6)
             killed.kill()

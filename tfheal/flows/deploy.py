@@ -8,6 +8,7 @@ from tfheal.base.exits import winning
 from tfheal.core.deploy import generation, liveness, planned, state_of
 from tfheal.core.order import stages
 from tfheal.flows.act import Done, Work, act, act_everywhere
+from tfheal.flows.at_rest import await_backups
 from tfheal.flows.fence import fence
 from tfheal.flows.fleet import Limits
 from tfheal.flows.observe import Asked, asked, observed
@@ -61,6 +62,7 @@ def deploy(
     results = []
     for app in apps:
         try:
+            await_backups(app, ports)
             with ports.leases.hold(app, "deploy", run.id):
                 results.append(_deploy(workspace, app, ports, limits, run.id, options))
         except Refused as refusal:

@@ -9,10 +9,12 @@ from tfheal.core.remove import removal
 from tfheal.core.resources import steps
 from tfheal.core.select import selected
 from tfheal.flows.act import Done, Work, act, act_everywhere
+from tfheal.flows.at_rest import await_backups
 from tfheal.flows.fleet import Limits
 from tfheal.flows.pauses import check
 from tfheal.flows.recover import close_incidents, close_unfinished
 from tfheal.flows.releases import by_slice, everywhere, in_use, secret_values
+from tfheal.flows.repository import lease_of
 from tfheal.model.backup import STORE
 from tfheal.model.inventory import Slice
 from tfheal.model.ports import Ports
@@ -51,7 +53,8 @@ def remove(
     for app in dict.fromkeys(item.release.app for item in chosen):
         ours = tuple(item for item in chosen if item.release.app == app)
         try:
-            with ports.leases.hold(app, "remove", run):
+            await_backups(app, ports)
+            with ports.leases.hold(lease_of(app), "remove", run), ports.leases.hold(app, "remove", run):
                 for item in ours:
                     check(app, item.release.slice, ports)
                 close_unfinished(app, ports)

@@ -15,6 +15,7 @@ from tfheal.core.backup.capture import messages
 from tfheal.core.backup.job import Job, Task, TaskReply
 from tfheal.core.backup.recovery import Recovery, base_of, is_base
 from tfheal.flows.act import Work, act, act_everywhere
+from tfheal.flows.at_rest import await_backups
 from tfheal.flows.backup import one
 from tfheal.flows.fleet import Limits
 from tfheal.flows.releases import expected, secret_values
@@ -88,6 +89,7 @@ def planned(workspace: Workspace, app: str, wish: Wish, ports: Ports) -> Planned
 
 def restore(workspace: Workspace, plan: Planned, wish: Wish, ports: Ports, limits: Limits) -> Restored:
     """Given what is to be done, do it: all of it beside the live data first, then instance by instance in its place."""
+    await_backups(plan.app, ports)
     begun = ports.clock.monotonic()
     record = ports.journal.begin_run(f"restore {plan.app}", ports.clock.now()).id
     with ports.leases.hold(lease_of(plan.app), "restore", record), ports.leases.hold(plan.app, "restore", record):
