@@ -46,7 +46,7 @@ BESIDE = """
 echo "SELECT count(*) FROM pg_database WHERE datname LIKE 'ledger_new%'" | sql postgres
 ls -A /var/lib/postgresql/17 /srv/tfheal/ledger | grep -c tfheal-restore
 """
-DRILLED = ["room", "restore", "read", "engine db"]
+DRILLED = ["room", "restore", "read", "engine db", "replay db"]
 LEFT = "ls -d /srv/tfheal/.drill-* 2>/dev/null | wc -l"
 ASIDE = """echo "SELECT count(*) FROM pg_database WHERE datname LIKE 'ledger_before%'" | sql postgres"""
 

@@ -14,7 +14,7 @@ from tfheal.core.backup import drill as core
 from tfheal.core.backup import practice
 from tfheal.core.backup.drill import Rehearsal
 from tfheal.core.backup.job import Job, TaskReply
-from tfheal.core.backup.recovery import is_base
+from tfheal.core.backup.recovery import base_of, is_base, rehearsed
 from tfheal.core.backup.restore import folders_of
 from tfheal.core.stores import keeper
 from tfheal.core.windows import waits
@@ -22,6 +22,7 @@ from tfheal.flows.act import act_everywhere
 from tfheal.flows.fleet import Limits
 from tfheal.flows.lent import lent
 from tfheal.flows.releases import expected, in_use, secret_values
+from tfheal.flows.replay import recovery_of
 from tfheal.flows.repository import lease_of, run, stored
 from tfheal.flows.restore import Wish, planned
 from tfheal.flows.rungs import HealRun
@@ -59,7 +60,7 @@ def _one(workspace: Workspace, begun: Drill, ports: Ports, limits: Limits, recor
     """Drill the newest good backup of an app where its spec says; raise Refused where that cannot be."""
     backup, spec = newest_good(workspace, begun.app, ports), workspace.apps[begun.app].backup
     if spec is None or spec.drill_on is None:
-        return _drilled(_Way(workspace, ports), begun, backup, limits)
+        return _drilled(_Way(workspace, ports, replays=True), begun, backup, limits)
     heal = HealRun(workspace, (begun.app,), ports, limits, record)
     plan = planned(workspace, begun.app, Wish(backup.id, to=spec.drill_on), ports)
     started = ports.clock.monotonic()
@@ -132,18 +133,21 @@ def newest_good(workspace: Workspace, app: str, ports: Ports) -> Backup:
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """The hands of a drill, the slice whose repository it reads if that is another's, and what is drilled if that is known."""
+    """The hands of a drill: whose repository it reads if that is another's, what is drilled if known, whether changes are replayed."""
 
     workspace: Workspace
     ports: Ports
     source: str = ""
     rehearsals: Mapping[str, Rehearsal] | None = None
     before: tuple[DrillStep, ...] = ()
+    replays: bool = False
 
 
 def _drilled(way: _Way, begun: Drill, backup: Backup, limits: Limits) -> Drill:
     """Drill on every slice at the same time, and keep what came of it, unless it was a part of the backup."""
     ports, rehearsals = way.ports, way.rehearsals or _rehearsals(backup, way.ports)
+    if way.replays:
+        rehearsals = {name: _with_replays(way, begun, backup, one) for name, one in rehearsals.items()}
     targets = [way.workspace.inventory.slice(name) for name in rehearsals]
     started = ports.clock.monotonic()
 
@@ -185,6 +189,19 @@ def _rehearsals(backup: Backup, ports: Ports) -> dict[str, Rehearsal]:
         secrets = {key: value for release in ours for key, value in secret_values(release, ports).items()}
         found[name] = Rehearsal(backup.app, name, parts, ours, secrets)
     return found
+
+
+def _with_replays(way: _Way, begun: Drill, backup: Backup, rehearsal: Rehearsal) -> Rehearsal:
+    """Return what is drilled on a slice with a replay of what changed on its servers since the backup."""
+    scripts = []
+    for release in rehearsal.releases:
+        what = base_of(release)
+        for part in (
+            one for one in backup.parts if what and one.snapshot and (one.slice, one.what) == (release.slice, what)
+        ):
+            found = recovery_of(way.workspace, release, (part, backup.started), None, way.ports, way.source)
+            scripts.append((release.component, rehearsed(release, found, begun.id)))
+    return replace(rehearsal, replays=tuple(scripts))
 
 
 def _judged(

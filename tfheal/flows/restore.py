@@ -19,6 +19,7 @@ from tfheal.flows.at_rest import await_backups
 from tfheal.flows.backup import one
 from tfheal.flows.fleet import Limits
 from tfheal.flows.releases import expected, secret_values
+from tfheal.flows.replay import recovery_of
 from tfheal.flows.repository import lease_of, replied, run, stored
 from tfheal.flows.rungs import HealRun
 from tfheal.flows.set_down import set_down
@@ -169,7 +170,17 @@ def _in_place(stage: _Stage) -> Restored:
     plan = stage.plan
     meant = {item.release.instance: item for item in expected((plan.app,), stage.ports)}
     names = list(dict.fromkeys(name.slice for name in plan.instances))
-    found = {name: _recovery(stage, meant[name], base) for name, base in plan.replay.items()}
+    found = {
+        name: recovery_of(
+            stage.workspace,
+            meant[name].release,
+            (base, plan.backup.started),
+            plan.asked,
+            stage.ports,
+            plan.sources.get(name.slice, ""),
+        )
+        for name, base in plan.replay.items()
+    }
     wanted = {
         name: [_chosen(stage, meant[one], found) for one in plan.instances if one.slice == name] for name in names
     }
@@ -188,16 +199,6 @@ def _in_place(stage: _Stage) -> Restored:
     }
     replayed = {name: far for name, reply in done.items() if (far := recovery.replayed(messages(reply.out)))}
     return Restored(plan, how, replayed=replayed)
-
-
-def _recovery(stage: _Stage, item: Expected, base: Part) -> Recovery:
-    """Have a living server hand over what it has, and return what its database is replayed from."""
-    name, app = item.release.slice, stage.plan.app
-    source = stage.plan.sources.get(name, "")
-    job = Job(stage.id, app, stage.ports.writer, recovery.list_tasks(None if source else item.release), longest=3_600.0)
-    replies = run(stage.workspace, job, stage.workspace.inventory.slice(name), stage.ports, source)
-    out = replied(replies, recovery.SNAPSHOTS, name).out
-    return recovery.recovery(base, out, stage.plan.backup.started, stage.plan.asked)
 
 
 def _scratched(stage: _Stage) -> Restored:

@@ -30,6 +30,7 @@ from tfheal.model.resources import Unit
 ROOM: Final = "room"
 RESTORE: Final = "restore"
 READ: Final = "read"
+REPLAY: Final = "replay"
 ENGINE: Final = "engine"
 _SPARE: Final = 64 << 20  # bytes of disk that stay free beside what is restored
 _MEMORY: Final = 128 << 20  # bytes of memory that are free before a service of no stated limit is started
@@ -119,13 +120,17 @@ done"""
 
 @dataclass(frozen=True, slots=True)
 class Rehearsal:
-    """What is drilled on one slice: the parts of a backup that it has, the releases whose data they are, and their secrets."""
+    """What is drilled on one slice: the parts of a backup that it has, the releases whose data they are, and their secrets.
+
+    `replays` are the scripts, by component, that replay all changes of a server that were stored.
+    """
 
     app: str
     slice: str
     parts: tuple[Part, ...]
     releases: tuple[Release, ...]
     secrets: Secrets
+    replays: tuple[tuple[str, str], ...] = ()
 
     @property
     def place(self) -> str:
@@ -139,6 +144,7 @@ def tasks(rehearsal: Rehearsal) -> tuple[Task, ...]:
     steps = [(ROOM, _room(rehearsal, started)), (RESTORE, _restored(rehearsal)), (READ, _READ)]
     for release in rehearsal.releases:
         steps += _of_release(release, rehearsal)
+    steps += [(f"{REPLAY} {component}", script) for component, script in rehearsal.replays]
     place = f"place={sh.quote(rehearsal.place)}\n"
     return (REACH, OPEN, *(Task(name, _TIMED % (place + script), needed=True) for name, script in steps))
 
@@ -181,7 +187,9 @@ def told(rehearsal: Rehearsal, replies: Mapping[str, TaskReply]) -> tuple[tuple[
 def _state(failed: str, status: int) -> DrillState:
     if failed == ROOM:
         return "refused"
-    cut = (failed == RESTORE and status == _CUT) or (failed.startswith(f"{ENGINE} ") and status == engine.CANNOT)
+    cut = (failed == RESTORE and status == _CUT) or (
+        failed.startswith((f"{ENGINE} ", f"{REPLAY} ")) and status == engine.CANNOT
+    )
     return "failed" if cut or failed in {REACH.name, OPEN.name} else "damaged"
 
 

@@ -18,12 +18,14 @@ from tfheal.base import sh
 from tfheal.base.errors import BadReply
 from tfheal.core.archiving import PUSH, SEALED, TAG, is_archived, sealed, spool
 from tfheal.core.backup import dumps
+from tfheal.core.backup.engine import CANNOT
 from tfheal.core.backup.job import OPEN, REACH, Task
 from tfheal.model.backup import Part, Replayed
 from tfheal.model.release import Release
 from tfheal.model.resources import Postgres
 
 SNAPSHOTS: Final = "snapshots"
+_SPARE: Final = 64 << 20  # bytes that stay free
 _MOST: Final = 4_000_000  # bytes of a list of snapshots
 _CLUSTER: Final = "cluster"  # CLUSTER=NUMBER: of which server a base is
 _ON_TIME: Final = timedelta(minutes=10)  # a segment comes a minute late at most, and clocks are not the same
@@ -76,7 +78,7 @@ rm -rf "${place%/*}/.tfheal-restore-"*"-$database"
 mkdir -p -m 0700 "$spool/wal" || { fail "cannot make $spool"; return; }
 free=$(df --output=avail -B1 "$spool" | tail -n 1)
 [ "$free" -ge "$wanted" ] || { rm -rf "$spool"; fail "no room beside $database: $((wanted - free)) bytes are missing on $(df --output=target "${place%/*}" | tail -n 1)"; return; }
-lost() { rm -rf "$spool"; fail "$database cannot be replayed: $*"; }
+lost() { rm -rf "$spool"; fail "$database cannot be replayed: $*"; return 1; }
 r restore "$base" --verify --target "$spool" && [ -s "$spool/$base_name" ] || { lost 'restic did not bring back the base'; return; }
 mkdir -m 0700 "$spool/cluster" && tar -C "$spool/cluster" -xf "$spool/$base_name" && rm "$spool/$base_name" || { lost 'the base is not whole'; return; }
 for one in $changes; do
@@ -115,6 +117,12 @@ printf '{"message_type":"replayed","how":"%s","last":"%s"}\\n' "$how" "$last"
 halt
 [ -s "$spool/$name" ] && [ ! -s "$spool/said" ] || { lost "$(cat "$spool/said")"; return; }
 rm -rf "$spool/cluster" "$spool/wal"
+"""
+
+
+_READ: Final = """\
+said=$(pg pg_restore --file /dev/null "$spool/$name" 2>&1) || { lost "$(printf %s "$said" | tail -n 1)"; return; }
+rm -rf "$spool"
 """
 
 
@@ -200,7 +208,7 @@ def superseded(slice_name: str, out: str, since: datetime) -> tuple[str, ...]:
     return tuple(one.id for one in _listed(slice_name, out) if _change(one) and one.id not in kept)
 
 
-def recovery(base: Part, out: str, since: datetime, at: datetime | None) -> Recovery:
+def recovery(base: Part, out: str, since: datetime, at: datetime | None = None) -> Recovery:
     """Given a base that began `since` and what restic listed where it is, return what is replayed until a moment, or all.
 
     Raise BadReply where the base is not listed, or does not say of which server it is.
@@ -224,6 +232,24 @@ def beside(found: Recovery) -> str:
     }
     assigned = "".join(f"{name}={sh.quote(value)}\n" for name, value in values.items())
     return f"{assigned}wanted=$(({3 * found.base_bytes} + spare))\n{_TAKE_BACK}"
+
+
+def rehearsed(release: Release, found: Recovery, practice: str) -> str:
+    """Return sh, for a job of restic, that replays the databases of a release for practice, reads them, and leaves nothing."""
+    lines = f"fail() {{ printf '%s\\n' \"$*\" >&2; return {CANNOT}; }}\n"
+    for dump in release.dumps:
+        if not dump.wal:
+            continue
+        server = dumps.server_of(dump, release)
+        values = {
+            "id": practice,
+            "cluster": server.cluster,
+            "database": server.database,
+            "name": dumps.file_name(f"{release.component}/{dump.name}"),
+        }
+        assigned = "".join(f"{name}={sh.quote(value)}\n" for name, value in values.items())
+        lines += f"spare={_SPARE}\n{assigned}{beside(found)}{_READ}"
+    return f"{dumps.POSTGRES}{lines}"
 
 
 def replayed(words: Iterable[dict[str, object]]) -> Replayed | None:

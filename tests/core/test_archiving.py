@@ -1,0 +1,100 @@
+"""The spool of a server's changes, by the very scripts that run on a slice: nothing is lost between server and store."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tfheal.core.archiving import PUSH, archived
+from tfheal.model.playbook import Component
+from tfheal.model.resources import File
+
+COMPONENT = Component.model_validate(
+    {
+        "resources": [{"kind": "postgres", "database": "shop", "role": "shop", "password": "x"}],
+        "unit": "postgresql@17-main.service",
+        "dumps": [{"name": "rows", "postgres": "shop", "wal": True}],
+    }
+)
+SYSTEM = 7711292850967255969
+# Stands for restic: it notes what was in the folder that it was to store.
+STORES = 'r() { for last; do :; done; ls "$last" | tr "\\n" " " >>"$spool/stored"; echo >>"$spool/stored"; }\nreach() { :; }\n'
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Path:
+    """Return the data folder of a server that archives into `spool` beside it."""
+    (tmp_path / "data" / "global").mkdir(parents=True)
+    (tmp_path / "data/global/pg_control").write_bytes(SYSTEM.to_bytes(8, "little") + b"rest")
+    (tmp_path / "spool").mkdir()
+    files = {one.path: one.content or "" for one in archived(COMPONENT).resources if isinstance(one, File)}
+    script = files["{{ home }}/wal/archive"].replace(
+        "/var/spool/tfheal/{{ app }}-{{ component }}", str(tmp_path / "spool")
+    )
+    (tmp_path / "archive").write_text(script)
+    return tmp_path / "data"
+
+
+def archive(server: Path, name: str, content: str) -> subprocess.CompletedProcess[str]:
+    """Hand over a segment as the server does."""
+    (server / name).write_text(content)
+    command = ["sh", str(server.parent / "archive"), name, name]
+    return subprocess.run(command, cwd=server, capture_output=True, text=True, check=False)
+
+
+def spooled(server: Path) -> list[Path]:
+    """Return the segments in the spool."""
+    return sorted((server.parent / "spool").glob(f"{SYSTEM}/2*/0*"))
+
+
+def push(server: Path) -> subprocess.Popen[str]:
+    """Begin to send what is new."""
+    values = f"spool={server.parent / 'spool'} app=shop host=s1\n"
+    return subprocess.Popen(["sh", "-c", f"{values}{STORES}{PUSH}push"], text=True, stderr=subprocess.PIPE)
+
+
+def test_a_segment_is_taken_once_and_never_changed(server: Path) -> None:
+    """Said again after a crash it is there already; another one of the same name is refused, as another server's may be."""
+    assert archive(server, "000000010000000000000001", "one").returncode == 0
+    assert archive(server, "000000010000000000000001", "one").returncode == 0
+    other = archive(server, "000000010000000000000001", "two")
+    assert (other.returncode, "with other content" in other.stderr) == (1, True)
+    assert [path.read_text() for path in spooled(server)] == ["one"]
+
+
+def test_what_was_sent_is_not_sent_again(server: Path) -> None:
+    """Each time all of a folder is stored, and only when something is new in it; the one that is written to stays."""
+    for number in (1, 2):
+        archive(server, f"00000001000000000000000{number}", str(number))
+        assert push(server).wait() == 0
+        assert push(server).wait() == 0
+    stored = (server.parent / "spool/stored").read_text().splitlines()
+    first, second = "000000010000000000000001", "000000010000000000000002"
+    assert [line.split() for line in stored] == [[first], [first, second]]
+    assert len(spooled(server)) == 2
+
+
+def test_a_folder_that_is_full_goes_once_it_is_stored(server: Path) -> None:
+    """After 64 segments another folder begins; the full one is stored whole, and then gone from the spool."""
+    for number in range(64):
+        assert archive(server, f"0000000100000000000000{number:02X}", str(number)).returncode == 0
+    (full,) = {path.parent for path in spooled(server)}
+    full = full.rename(full.with_name("20200101T000000"))  # an hour has passed
+    archive(server, "000000010000000000000040", "64")
+    assert push(server).wait() == 0
+    assert [path.name for path in spooled(server)] == ["000000010000000000000040"]
+    assert not full.exists()
+    stored = (server.parent / "spool/stored").read_text().splitlines()
+    assert [len(line.split()) for line in stored] == [64, 1]
+
+
+def test_two_that_send_at_once_both_do_well(server: Path) -> None:
+    """A backup and the timer may send at the same time: one waits for the other, and neither fails of it."""
+    for number in range(8):
+        archive(server, f"00000001000000000000000{number}", str(number))
+        both = push(server), push(server)
+        assert [one.wait() for one in both] == [0, 0]
+        for one in both:
+            assert one.stderr is not None
+            assert one.stderr.read() == ""
+            one.stderr.close()

@@ -1,0 +1,34 @@
+"""What a database is replayed from: its base, and the changes that are stored where its backups are."""
+
+from datetime import datetime
+
+from tfheal.core.backup import recovery
+from tfheal.core.backup.job import Job
+from tfheal.core.backup.recovery import Recovery
+from tfheal.flows.repository import replied, run
+from tfheal.model.backup import Part
+from tfheal.model.ports import Ports
+from tfheal.model.release import Release
+from tfheal.model.workspace import Workspace
+
+_LONGEST = 3_600.0  # seconds; what is new is sent first
+
+
+def recovery_of(
+    workspace: Workspace,
+    release: Release,
+    base: tuple[Part, datetime],
+    until: datetime | None,
+    ports: Ports,
+    source: str = "",
+) -> Recovery:
+    """Given a release and a base of it with its time, return what its databases are replayed from `until` then, or to the end.
+
+    A living server hands over first what it has. They are in the repository of the slice `source` if it is not the
+    release's own. Raise Refused or ActionFailed where they cannot be listed.
+    """
+    part, since = base
+    tasks = recovery.list_tasks(None if source else release)
+    job = Job(ports.journal.new_id(), release.app, ports.writer, tasks, longest=_LONGEST)
+    replies = run(workspace, job, workspace.inventory.slice(release.slice), ports, source)
+    return recovery.recovery(part, replied(replies, recovery.SNAPSHOTS, release.slice).out, since, until)
