@@ -55,9 +55,9 @@ sync -- "$spool/$current" "$spool"
 # A folder goes by a rename first, so that no half of one is ever stored over the whole.
 PUSH: Final = f"""\
 push() {{
-  : >"$spool/.begun"
   exec 7>>"$spool/.lock"
   flock -w 300 7 || {{ echo 'another is at the spool' >&2; return 1; }}
+  : >"$spool/.begun"
   reached=
   for folder in "$spool"/*/*/; do
     folder=${{folder%/}} current=
