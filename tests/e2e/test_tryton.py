@@ -299,7 +299,7 @@ def test_what_was_in_the_database_comes_back(crm: RunningLab) -> None:
         (backup,) = document(crm, "backup", "run", "crm")["backups"]
         assert (backup["state"], [part["what"] for part in backup["parts"]]) == ("good", ["db/database", "db/17-main"])
         (drill,) = document(crm, "backup", "drill", "crm")["drills"]
-        assert (drill["state"], drill["steps"][-1]["step"]) == ("passed", "engine db"), drill
+        assert (drill["state"], "engine db" in [step["step"] for step in drill["steps"]]) == ("passed", True), drill
         (later,) = user.call("model.party.party.create", [{"name": "Kept by a change"}])
         moment = crm.on(DATABASE, "date -u +%Y-%m-%dT%H:%M:%S.%6NZ").strip()
         user.call("model.party.party.create", [{"name": "Begun after it"}])
