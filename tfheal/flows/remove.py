@@ -1,5 +1,7 @@
 """`tfheal remove`: the intention first, then each instance in the reverse order of needs; begun is finished, never undone."""
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
 from tfheal.base.errors import Refused, TfhealError
@@ -54,7 +56,7 @@ def remove(
         ours = tuple(item for item in chosen if item.release.app == app)
         try:
             await_backups(app, ports)
-            with ports.leases.hold(lease_of(app), "remove", run), ports.leases.hold(app, "remove", run):
+            with _alone(workspace, app, ports, run):
                 for item in ours:
                     check(app, item.release.slice, ports)
                 close_unfinished(app, ports)
@@ -67,6 +69,17 @@ def remove(
             results.append(Removal(app, refused=str(refusal)))
     ports.journal.end_run(run, int(winning(result.exit for result in results)), ports.clock.now())
     return tuple(results)
+
+
+@contextmanager
+def _alone(workspace: Workspace, app: str, ports: Ports, run: str) -> Iterator[None]:
+    """Hold an app, and its backups where its spec wants any, while the context lasts."""
+    spec = workspace.apps.get(app)
+    with ExitStack() as held:
+        if spec and spec.backup:
+            held.enter_context(ports.leases.hold(lease_of(app), "remove", run))
+        held.enter_context(ports.leases.hold(app, "remove", run))
+        yield
 
 
 def chosen(workspace: Workspace, selectors: tuple[str, ...], ports: Ports) -> tuple[Expected, ...]:
