@@ -11,7 +11,7 @@ from tfheal.model.ports import Ports
 from tfheal.model.release import Release
 from tfheal.model.workspace import Workspace
 
-_LONGEST = 3_600.0  # seconds; what is new is sent first
+_LONGEST = 3_600.0  # seconds
 
 
 def recovery_of(
@@ -24,11 +24,16 @@ def recovery_of(
 ) -> Recovery:
     """Given a release and a base of it with its time, return what its databases are replayed from `until` then, or to the end.
 
-    A living server hands over first what it has. They are in the repository of the slice `source` if it is not the
-    release's own. Raise Refused or ActionFailed where they cannot be listed.
+    They are in the repository of the slice `source` if it is not the release's own. Raise Refused or ActionFailed where they
+    cannot be listed.
     """
     part, since = base
-    tasks = recovery.list_tasks(None if source else release)
-    job = Job(ports.journal.new_id(), release.app, ports.writer, tasks, longest=_LONGEST)
+    job = Job(ports.journal.new_id(), release.app, ports.writer, recovery.list_tasks(), longest=_LONGEST)
     replies = run(workspace, job, workspace.inventory.slice(release.slice), ports, source)
     return recovery.recovery(part, replied(replies, recovery.SNAPSHOTS, release.slice).out, since, until)
+
+
+def hand_over(workspace: Workspace, release: Release, ports: Ports) -> None:
+    """Have the server of a release hand over what it has, if it lives, and send it; raise ActionFailed where that fails."""
+    job = Job(ports.journal.new_id(), release.app, ports.writer, recovery.hand_over_tasks(release), longest=_LONGEST)
+    replied(run(workspace, job, workspace.inventory.slice(release.slice), ports), recovery.HANDED, release.slice)

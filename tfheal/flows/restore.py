@@ -19,7 +19,7 @@ from tfheal.flows.at_rest import await_backups
 from tfheal.flows.backup import one
 from tfheal.flows.fleet import Limits
 from tfheal.flows.releases import expected, secret_values
-from tfheal.flows.replay import recovery_of
+from tfheal.flows.replay import hand_over, recovery_of
 from tfheal.flows.repository import lease_of, replied, run, stored
 from tfheal.flows.rungs import HealRun
 from tfheal.flows.set_down import set_down
@@ -170,17 +170,7 @@ def _in_place(stage: _Stage) -> Restored:
     plan = stage.plan
     meant = {item.release.instance: item for item in expected((plan.app,), stage.ports)}
     names = list(dict.fromkeys(name.slice for name in plan.instances))
-    found = {
-        name: recovery_of(
-            stage.workspace,
-            meant[name].release,
-            (base, plan.backup.started),
-            plan.asked,
-            stage.ports,
-            plan.sources.get(name.slice, ""),
-        )
-        for name, base in plan.replay.items()
-    }
+    found = {name: _recovery(stage, meant[name], base) for name, base in plan.replay.items()}
     wanted = {
         name: [_chosen(stage, meant[one], found) for one in plan.instances if one.slice == name] for name in names
     }
@@ -199,6 +189,15 @@ def _in_place(stage: _Stage) -> Restored:
     }
     replayed = {name: far for name, reply in done.items() if (far := recovery.replayed(messages(reply.out)))}
     return Restored(plan, how, replayed=replayed)
+
+
+def _recovery(stage: _Stage, item: Expected, base: Part) -> Recovery:
+    """Have a living server hand over what it has, and return what its databases are replayed from."""
+    plan, release = stage.plan, item.release
+    source = plan.sources.get(release.slice, "")
+    if not source:
+        hand_over(stage.workspace, release, stage.ports)
+    return recovery_of(stage.workspace, release, (base, plan.backup.started), plan.asked, stage.ports, source)
 
 
 def _scratched(stage: _Stage) -> Restored:

@@ -24,6 +24,7 @@ from tfheal.model.backup import Part, Replayed
 from tfheal.model.release import Release
 from tfheal.model.resources import Postgres
 
+HANDED: Final = "handed over"
 SNAPSHOTS: Final = "snapshots"
 _SPARE: Final = 64 << 20  # bytes that stay free
 _MOST: Final = 4_000_000  # bytes of a list of snapshots
@@ -182,10 +183,14 @@ def base_script(release: Release, options: Iterable[str], name: str) -> str:
     return f"{_spooled(release)}name={sh.quote(name)}\n{dumps.POSTGRES}{_NUMBERED}{_SEAL}{PUSH}{script}"
 
 
-def list_tasks(release: Release | None = None) -> tuple[Task, ...]:
-    """Return the tasks that list what is stored; what is new on the server of a release is stored before, if one is given."""
-    flush = f"{_spooled(release)}{dumps.POSTGRES}{PUSH}{_FLUSH}" if release else ":"
-    return (REACH, OPEN, Task("flush", flush, needed=True), Task(SNAPSHOTS, "r snapshots", wanted=_MOST, needed=True))
+def hand_over_tasks(release: Release) -> tuple[Task, ...]:
+    """Given a release, return the tasks by which its server, if it lives, hands over what is new, and all of that is sent."""
+    return (REACH, OPEN, Task(HANDED, f"{_spooled(release)}{dumps.POSTGRES}{PUSH}{_FLUSH}", needed=True))
+
+
+def list_tasks() -> tuple[Task, ...]:
+    """Return the tasks that list what is stored."""
+    return (REACH, OPEN, Task(SNAPSHOTS, "r snapshots", wanted=_MOST, needed=True))
 
 
 def changes(slice_name: str, out: str) -> tuple[Change, ...]:
@@ -236,7 +241,8 @@ def beside(found: Recovery) -> str:
 
 def rehearsed(release: Release, found: Recovery, practice: str) -> str:
     """Return sh, for a job of restic, that replays the databases of a release for practice, reads them, and leaves nothing."""
-    lines = f"fail() {{ printf '%s\\n' \"$*\" >&2; return {CANNOT}; }}\n"
+    lines = "renewed() { :; }\n"  # practice makes no server anew
+    lines += f"fail() {{ printf '%s\\n' \"$*\" >&2; return {CANNOT}; }}\n"
     for dump in release.dumps:
         if not dump.wal:
             continue
