@@ -156,6 +156,15 @@ def test_a_database_goes_back_to_any_moment(ledger: RunningLab) -> None:
     there = rows(ledger)
     assert {one for one, _, known in written if known <= moment} <= there
     assert not there & {one for one, begun, _ in written if begun > moment}
+    # What the slice sends by itself is nobody's stranger, and goes with the base that it is of, not before.
+    document(ledger, "backup", "rescan", "ledger")
+    document(ledger, "backup", "verify", "ledger")
+    assert "backup-unknown" not in findings(document(ledger, "status", "ledger", check=None))
+    oldest = document(ledger, "backup", "list", "ledger")["backups"][-1]["id"]
+    ledger.run("backup", "forget", oldest, "--why", "test", "--yes")
+    (pruned,) = document(ledger, "backup", "prune", "ledger", "--yes")["apps"]
+    assert (pruned["state"], pruned["backups"]) == ("done", [oldest]), pruned
+    document(ledger, "restore", "ledger", "--at", asked, "--plan")
 
 
 def test_what_waits_to_be_sent_is_told_of(ledger: RunningLab) -> None:

@@ -16,7 +16,7 @@ from tfheal.model.playbook import Check, Component
 from tfheal.model.release import Release
 from tfheal.model.resources import Directory, File, Postgres, Unit
 
-EVERY: Final = 30  # seconds between two looks at the spool
+EVERY: Final = 60  # seconds between two looks at the spool
 TAG: Final = "wal"  # WAL=FOLDER: which folder of the spool a snapshot is of
 SEALED: Final = ("password", "key", "known_hosts")
 _PATIENCE: Final = 10  # minutes that a change may take to the store before somebody has to know

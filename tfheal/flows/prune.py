@@ -10,12 +10,10 @@ from typing import Final
 
 from tfheal.base.errors import ActionFailed, Refused, TfhealError, UsageError
 from tfheal.base.exits import Exit, winning
-from tfheal.core.backup import capture
+from tfheal.core.backup import capture, recovery
 from tfheal.core.backup import prune as core
 from tfheal.core.backup import verify as reading
 from tfheal.core.backup.job import Job, TaskReply
-from tfheal.core.backup.ledger import SNAPSHOTS, snapshot_tasks
-from tfheal.core.backup.recovery import superseded
 from tfheal.core.windows import waits
 from tfheal.flows import ledger
 from tfheal.flows.backup import one
@@ -28,6 +26,7 @@ from tfheal.model.verification import WHOLE, Verification
 from tfheal.model.window import Waiting
 from tfheal.model.workspace import Workspace
 
+_LONGEST: Final = 3_600.0  # seconds
 _WORST: Final[tuple[PruneState, ...]] = ("running", "damaged", "failed")
 
 
@@ -221,9 +220,12 @@ def _changes(run: _Run, name: str) -> set[str]:
     since = core.changes_since(staying, spec.keep, name, ports.clock.now()) if spec else None
     if since is None:
         return set()
-    job = Job(ports.journal.new_id(), app, ports.writer, snapshot_tasks(), longest=3_600.0)
-    listed = replied(run_on_store(run.workspace, job, name, ports), SNAPSHOTS, name)
-    return set(superseded(name, listed.out, since))
+    job = Job(ports.journal.new_id(), app, ports.writer, recovery.list_tasks(), longest=_LONGEST)
+    listed = replied(run_on_store(run.workspace, job, name, ports), recovery.SNAPSHOTS, name)
+    if not (first := recovery.first_kept(name, listed.out, since)):
+        return set()
+    job = Job(ports.journal.new_id(), app, ports.writer, recovery.older_tasks(first), longest=_LONGEST)
+    return recovery.older(replied(run_on_store(run.workspace, job, name, ports), recovery.OLDER, name).out)
 
 
 def _judged(run: _Run, name: str, replies: Mapping[str, TaskReply], asked: set[str]) -> _Repository:

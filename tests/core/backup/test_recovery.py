@@ -59,7 +59,6 @@ def test_of_each_folder_the_newest_is_taken() -> None:
     """A folder is stored again whenever something is new in it: the last time counts, in whatever order they are listed."""
     again = (stored(9, "20260304T120000"), stored(5, "20260304T120000"))
     assert taken(recovery.recovery(PART, listed(*again), BEGUN, None)) == [9]
-    assert recovery.superseded("s1", listed(*again), BEGUN) == (f"{5:064d}",)
 
 
 def test_the_changes_of_another_server_are_never_mixed_in() -> None:
@@ -101,7 +100,13 @@ def test_changes_before_the_oldest_base_that_stays_may_go() -> None:
     assert prune.changes_since(backups, Keep(daily=7), "s1", now) == backups[2].started
     assert prune.changes_since(backups, Keep(daily=60), "s1", now) == BEGUN
     assert prune.changes_since(backups, Keep(), "s2", now) is None
-    assert recovery.superseded("s1", listed(*FOUR), BEGUN + timedelta(hours=1)) == (f"{1:064d}", f"{2:064d}")
+    assert recovery.first_kept("s1", listed(*FOUR), BEGUN) == "20260304T120000"
+    assert recovery.first_kept("s1", listed(*FOUR), BEGUN + timedelta(hours=1)) == "20260304T130000"
+    former = stored(7, "20260101T150000", OTHER)
+    assert recovery.first_kept("s1", listed(former, *FOUR), BEGUN) == "20260304T120000", (
+        "one that was given up keeps nothing"
+    )
+    assert recovery.first_kept("s1", listed(), BEGUN) == ""
 
 
 def test_a_base_is_told_from_a_dump() -> None:

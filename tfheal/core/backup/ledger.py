@@ -48,6 +48,12 @@ class _Snapshot(BaseModel):
     paths: list[str] = Field(default_factory=list)
 
 
+_LIST: Final = r"""
+r snapshots >"$folder/listed" || return
+printf '[%s]\n' "$(sed 's/^\[//; s/\]$//; s/},{"time"/}\n{"time"/g' "$folder/listed" |
+  grep -v '"paths":\["/var/spool/tfheal/[a-z0-9-]*/[0-9]*/[0-9]*T[0-9]*"\]' | paste -s -d ,)"
+rm "$folder/listed"
+"""
 _SNAPSHOTS: Final = TypeAdapter(list[_Snapshot])
 
 
@@ -96,8 +102,8 @@ def answered(reply: bytes, marker: str) -> str:
 
 
 def snapshot_tasks() -> tuple[Task, ...]:
-    """Return the tasks that list the snapshots of a repository."""
-    return (REACH, OPEN, Task(SNAPSHOTS, "r snapshots", wanted=_MOST))
+    """Return the tasks that list the snapshots of a repository, without those of the changes of servers: they are many."""
+    return (REACH, OPEN, Task(SNAPSHOTS, _LIST, wanted=_MOST))
 
 
 def unknown(slice_name: str, out: str, known: Iterable[Backup]) -> tuple[Unknown, ...]:

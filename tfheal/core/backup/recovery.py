@@ -24,12 +24,26 @@ from tfheal.model.backup import Part, Replayed
 from tfheal.model.release import Release
 from tfheal.model.resources import Postgres
 
+OLDER: Final = "older"
 HANDED: Final = "handed over"
 SNAPSHOTS: Final = "snapshots"
 _SPARE: Final = 64 << 20  # bytes that stay free
 _MOST: Final = 4_000_000  # bytes of a list of snapshots
 _CLUSTER: Final = "cluster"  # CLUSTER=NUMBER: of which server a base is
 _ON_TIME: Final = timedelta(minutes=10)  # a segment comes a minute late at most, and clocks are not the same
+_IDLE: Final = timedelta(hours=2)  # a base makes its server begin a folder, in the same hour
+_SNAPSHOT: Final = re.compile(r"[0-9a-f]{64}")
+# One line a snapshot, of which those of changes are told by where they lay: their ids, of all or of those before a folder.
+CHANGES: Final = r"""
+changes() {
+  sed 's/},{"time"/}\n{"time"/g' | awk -v cut="$1" '
+    match($0, /"paths":\["\/var\/spool\/tfheal\/[a-z0-9-]+\/[0-9]+\/[0-9]+T[0-9]+"\]/) {
+      path = substr($0, RSTART, RLENGTH - 2)
+      count = split(path, parts, "/")
+      if ((cut == "" || parts[count] < cut) && match($0, /"id":"[0-9a-f]+"/)) print substr($0, RSTART + 6, RLENGTH - 7)
+    }'
+}
+"""
 _NUMBER: Final = re.compile(r"[0-9]{1,20}")
 _PATH: Final = re.compile(r"/var/spool/tfheal/[a-z0-9-]{1,80}/([0-9]{1,20})/([0-9]{8}T[0-9]{6})")
 _BASE_NAME: Final = re.compile(r"/[0-9]{2}-")
@@ -188,9 +202,18 @@ def hand_over_tasks(release: Release) -> tuple[Task, ...]:
     return (REACH, OPEN, Task(HANDED, f"{_spooled(release)}{dumps.POSTGRES}{PUSH}{_FLUSH}", needed=True))
 
 
-def list_tasks() -> tuple[Task, ...]:
-    """Return the tasks that list what is stored."""
-    return (REACH, OPEN, Task(SNAPSHOTS, "r snapshots", wanted=_MOST, needed=True))
+def list_tasks(base: str = "") -> tuple[Task, ...]:
+    """Return the tasks that list the newest snapshot of each folder of changes, and that of a base if one is named."""
+    listed = "r snapshots --latest 1" + (f" && r snapshots {base}" if base else "")
+    return (REACH, OPEN, Task(SNAPSHOTS, listed, wanted=_MOST, needed=True))
+
+
+def older_tasks(before: str) -> tuple[Task, ...]:
+    """Return the tasks that list all snapshots of folders of changes which were begun before another one."""
+    script = (
+        f'{CHANGES}r snapshots >"$folder/listed" || return\nchanges {before} <"$folder/listed"\nrm "$folder/listed"'
+    )
+    return (REACH, OPEN, Task(OLDER, script, wanted=_MOST, needed=True))
 
 
 def changes(slice_name: str, out: str) -> tuple[Change, ...]:
@@ -207,10 +230,19 @@ def is_change(path: str) -> bool:
     return _PATH.fullmatch(path) is not None
 
 
-def superseded(slice_name: str, out: str, since: datetime) -> tuple[str, ...]:
-    """Given what restic listed and when the oldest base began that is kept, return the snapshots of changes that nobody needs."""
-    kept = {one.snapshot for one in _since(changes(slice_name, out), since)}
-    return tuple(one.id for one in _listed(slice_name, out) if _change(one) and one.id not in kept)
+def first_kept(slice_name: str, out: str, since: datetime) -> str:
+    """Given what restic listed and when the oldest base began that is kept, return the first folder of changes that stays.
+
+    All of a folder stay, not only the last: whoever broke into a slice could store an empty one over it. Empty: none is known.
+    """
+    every = changes(slice_name, out)
+    living = {one.cluster for one in every if _begun(one) >= since - _IDLE}
+    return min((one.folder for one in _since(every, since) if one.cluster in living), default="")
+
+
+def older(out: str) -> set[str]:
+    """Given what `older_tasks` said, return the snapshots."""
+    return {line for line in out.split() if _SNAPSHOT.fullmatch(line)}
 
 
 def recovery(base: Part, out: str, since: datetime, at: datetime | None = None) -> Recovery:
@@ -280,7 +312,7 @@ def _spooled(release: Release) -> str:
 
 def _listed(slice_name: str, out: str) -> list[_Snapshot]:
     try:
-        return _SNAPSHOTS.validate_python(json.loads(out))
+        return [one for line in out.splitlines() if line for one in _SNAPSHOTS.validate_python(json.loads(line))]
     except (ValueError, RecursionError, ValidationError) as error:
         raise BadReply("the list of snapshots cannot be read", where=slice_name) from error
 

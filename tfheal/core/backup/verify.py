@@ -16,6 +16,7 @@ from tfheal.base import untrusted
 from tfheal.base.errors import ActionFailed
 from tfheal.core.backup import capture
 from tfheal.core.backup.job import REACH, Task, TaskReply
+from tfheal.core.backup.recovery import CHANGES
 from tfheal.model.backup import Backup
 from tfheal.model.verification import SHARES, WHOLE, Proof, Verification
 
@@ -28,6 +29,13 @@ _SHOWN: Final = 50  # files that are named
 _AGAIN: Final = 900.0  # seconds after which one that found damage or failed is tried again at the earliest
 _SNAPSHOT: Final = re.compile(r"[0-9a-f]{64}")
 _OBJECT: Final = re.compile(r"\{[^{}]*\}")
+# All but the changes of servers: these come without us, and none is demanded. What cannot be listed in full is by its name.
+_LIST: Final = f"""{CHANGES}
+r --no-lock list snapshots >"$folder/ids" || return
+r --no-lock snapshots 2>/dev/null | changes '' >"$folder/changes"
+grep -vxFf "$folder/changes" "$folder/ids" | head -c {_MOST}
+rm -f "$folder/changes" "$folder/ids"
+"""
 _READ: Final = """\
 look() { r --no-lock check SHARE >"$folder/said" 2>"$folder/complaints"; }
 look
@@ -51,7 +59,7 @@ def tasks(share: int) -> tuple[Task, ...]:
     return (
         REACH,
         Task("open", "r --no-lock cat config >/dev/null", needed=True),
-        Task(LIST, f"r --no-lock list snapshots | head -c {_MOST}", wanted=_MOST),
+        Task(LIST, _LIST, wanted=_MOST),
         Task(READ, _READ.replace("SHARE", which)),
         Task(TOUCHED, _TOUCHED.replace("MOST", str(_MOST)), wanted=_MOST),
     )
