@@ -32,7 +32,7 @@ from tfheal.model.inventory import Provisioner, SliceEntry, SliceSize
 from tfheal.model.names import seconds
 from tfheal.model.pause import Pause, PauseKind
 from tfheal.model.plan import Back
-from tfheal.model.playbook import SHIPPED_LADDER
+from tfheal.model.playbook import SHIPPED_LADDER, CheckKind
 from tfheal.model.record import ActionRecord, Deployed, Expected, Incident, Silence
 from tfheal.model.release import InstanceName, Release
 from tfheal.model.workspace import HealPolicy
@@ -217,15 +217,18 @@ def instance_facts(item: Expected, words: dict[str, Any]) -> InstanceFacts | Non
         state=_state(item, words.pop("state", {})),
         unit=unit,
         resources=Unknown("no time was left to ask") if words.pop("resources", "") == "unknown" else Known(resources),
-        checks=tuple(
-            CheckFact(check.name, check.kind, words.pop(check.kind, "pass"), f"it says {check.kind}", 0.1)
-            for check in item.release.checks
-        ),
+        checks=tuple(_check(check.name, check.kind, words.pop(check.kind, "pass")) for check in item.release.checks),
         reflex=tuple(_event(words) for words in words.pop("reflex", [])),
     )
     assert not words, f"unknown words about an instance: {', '.join(words)}"
     assert not drift, f"drift of what is not there: {', '.join(drift)}"
     return facts
+
+
+def _check(name: str, kind: CheckKind, words: str) -> CheckFact:
+    """Return the fact of a check of which a case says the verdict, and maybe what it told."""
+    verdict, _, told = words.partition(" ")
+    return CheckFact(name, kind, verdict, told or f"it says {kind}", 0.1)  # type: ignore[arg-type]
 
 
 def _event(words: str) -> ReflexEvent:

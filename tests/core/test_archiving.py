@@ -1,13 +1,14 @@
 """The spool of a server's changes, by the very scripts that run on a slice: nothing is lost between server and store."""
 
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from tfheal.core.archiving import PUSH, archived
+from tfheal.core.archiving import PUSH, archived, stored_until
 from tfheal.model.playbook import Component
-from tfheal.model.resources import File
+from tfheal.model.resources import File, Unit
 
 COMPONENT = Component.model_validate(
     {
@@ -27,7 +28,7 @@ def server(tmp_path: Path) -> Path:
     (tmp_path / "data" / "global").mkdir(parents=True)
     (tmp_path / "data/global/pg_control").write_bytes(SYSTEM.to_bytes(8, "little") + b"rest")
     (tmp_path / "spool").mkdir()
-    files = {one.path: one.content or "" for one in archived(COMPONENT).resources if isinstance(one, File)}
+    files = {one.path: one.content or "" for one in archived(COMPONENT, alone=True).resources if isinstance(one, File)}
     script = files["{{ home }}/wal/archive"].replace(
         "/var/spool/tfheal/{{ app }}-{{ component }}", str(tmp_path / "spool")
     )
@@ -95,3 +96,26 @@ def test_two_that_send_at_once_both_do_well(server: Path) -> None:
         archive(server, f"00000001000000000000000{number}", str(number))
         with push(server) as one, push(server) as other:
             assert (one.wait(), other.wait()) == (0, 0)
+
+
+def test_a_slice_without_a_way_of_its_own_is_given_nothing_that_sends() -> None:
+    """Its changes wait in the spool for us: no timer, no credential; the look counts from the last time that we came."""
+    both = [archived(COMPONENT, alone=alone) for alone in (True, False)]
+    units = [[one.name for one in each.resources if isinstance(one, Unit)] for each in both]
+    assert units == [["tfheal-{{ app }}-{{ component }}.wal.service", "tfheal-{{ app }}-{{ component }}.wal.timer"], []]
+    looks = [next(check.command or "" for check in each.checks if check.kind == "stored") for each in both]
+    assert ["/.sent ] || exit 0" in look for look in looks] == [False, True]
+    assert "tfheal tick sends them" in looks[1]
+
+
+@pytest.mark.parametrize(
+    ("said", "until"),
+    [
+        ("all is stored that was handed over until 2026-01-02T11:59:30Z", datetime(2026, 1, 2, 11, 58, 30, tzinfo=UTC)),
+        ("all is stored that was handed over until 2026-13-02T11:59:30Z", None),
+        ("", None),
+    ],
+)
+def test_how_far_changes_are_stored(said: str, until: datetime | None) -> None:
+    """A change is handed over a minute after it was made; what a slice says otherwise says nothing."""
+    assert stored_until(said) == until

@@ -207,6 +207,32 @@ def test_a_server_whose_folder_is_gone_comes_back_to_the_last_stored_change(ledg
 
 
 @pytest.mark.long
+def test_changes_of_a_slice_without_a_way_of_its_own_are_sent_by_a_tick(ledger: RunningLab) -> None:
+    """Led there by us: a tick sends what waits, `status` says until when all is stored, and a lost server comes to that."""
+    spec = ledger.workspace / "apps/ledger.yaml"
+    before = spec.read_text()
+    spec.write_text(before.replace("to: s3, ", "to: s3, via: controller, "))
+    try:
+        ledger.run("deploy", "ledger")
+        taken(ledger)
+        ledger.on("s2", SQL + LATER)
+        said = document(ledger, "tick", "--deadline", "4m", check=None)
+        assert said["parts"]["changes"]["exit"] == 0, said  # type: ignore[index]
+        assert ledger.on("s2", f"find {SPOOL} -mindepth 3 -name '0*' -newer {SPOOL}/.sent") == ""
+        ages = document(ledger, "status", "ledger")["apps"][0]["backup"]
+        assert ages["changes"] < 300
+        assert ages["rpo"] == ages["complete"], "it has files too, of which the last backup is all"
+        kept = rows(ledger)
+        ledger.on("s2", "systemctl stop postgresql@17-main; rm -rf /var/lib/postgresql/17/main")
+        assert ("restore", "done") in actions(document(ledger, "heal", "--auto"))
+        assert rows(ledger) == kept
+    finally:
+        spec.write_text(before)
+        ledger.run("deploy", "ledger")
+        taken(ledger)
+
+
+@pytest.mark.long
 def test_a_dump_that_was_cut_is_put_nowhere(ledger: RunningLab) -> None:
     """`pg_restore --list` calls a cut dump whole; a restore reads all of it, says what it is, and changes nothing."""
     ledger.on("s2", f"mv {PG}/pg_dump {PG}/pg_dump.whole; printf %s '{CUTS}' >{PG}/pg_dump; chmod 755 {PG}/pg_dump")

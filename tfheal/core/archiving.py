@@ -4,9 +4,11 @@ The server hands over each segment of its write-ahead log when it is full or a m
 the spool, to the disk, before it says yes. Segments lie in folders of an hour or 64 of them, and what is sent is a folder:
 so a restore reads one snapshot an hour. The folder that is written to stays; the others go once they are stored. What the
 timer needs to get at the store is sealed for this machine by the last backup (`systemd-creds`), and is on no disk in plain.
+Where a slice has no way of its own to its store, nothing is sealed and no timer runs: a job of ours sends what waits.
 """
 
 import re
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from tfheal.core.probe.script import PRELUDE
@@ -14,11 +16,13 @@ from tfheal.core.reach import FAR
 from tfheal.model import paths
 from tfheal.model.playbook import Check, Component
 from tfheal.model.release import Release
-from tfheal.model.resources import Directory, File, Postgres, Unit
+from tfheal.model.resources import Directory, File, Postgres, Resource, Unit
 
 EVERY: Final = 60  # seconds between two looks at the spool
 TAG: Final = "wal"  # WAL=FOLDER: which folder of the spool a snapshot is of
+_TIMED: Final = "tfheal-{{ app }}-{{ component }}.wal"
 SEALED: Final = ("password", "key", "known_hosts")
+_SENT: Final = "all is stored that was handed over until "
 _PATIENCE: Final = 10  # minutes that a change may take to the store before somebody has to know
 _FOLDER: Final = 64  # segments of 16 MiB in a folder of the spool
 # As the server's user, in its data folder: $1 is the segment, $2 its name. Yes means that it is on the disk.
@@ -80,14 +84,15 @@ push() {{
 # Asked for at each look. What is newer than the last time that all was sent waits; so does what the server could not hand over.
 _LOOK: Final = f"""\
 spool={{{{ spool }}}}
-[ -e {{{{ sealed }}}}/way ] || exit 0
+[ -e {{{{ begun }}}} ] || exit 0
 since=$(find "$spool" -mindepth 3 -type f -newer "$spool/.sent" -mmin +{_PATIENCE} 2>/dev/null | wc -l)
-[ "$since" -eq 0 ] || {{ echo "$since segments wait for more than {_PATIENCE} minutes to be sent: journalctl -u {{{{ unit }}}}"; exit 1; }}
+[ "$since" -eq 0 ] || {{ echo "$since segments wait for more than {_PATIENCE} minutes to be sent: {{{{ hint }}}}"; exit 1; }}
 home=$(sed -n "s/^data_directory *= *'\\([^']*\\)'.*/\\1/p" /etc/postgresql/{{{{ cluster }}}}/postgresql.conf | tail -n 1)
 late=$(find "$home/pg_wal/archive_status" -name '*.ready' -mmin +{_PATIENCE} 2>/dev/null | wc -l)
 [ "$late" -eq 0 ] || {{ echo "the server could not hand over $late segments for more than {_PATIENCE} minutes: see its log"; exit 1; }}
 set -- $(du -sk -- "$spool" "$home/pg_wal" 2>/dev/null | awk '{{ sum += $1 }} END {{ print sum }}') $(df --output=avail -k "$spool" | tail -n 1)
 [ "$1" -lt "$2" ] || {{ echo "what waits to be sent takes $1 KiB, and $2 are free: the disk will be full"; exit 1; }}
+[ ! -e "$spool/.sent" ] || date -u -r "$spool/.sent" +'{_SENT}%Y-%m-%dT%H:%M:%SZ'
 """
 _SERVICE: Final = """\
 [Unit]
@@ -133,28 +138,64 @@ def archives(component: Component) -> bool:
     return any(dump.wal for dump in component.dumps)
 
 
-def archived(component: Component) -> Component:
-    """Given a component whose data a store takes, return it with what storing every change needs, if it wants that."""
+def archived(component: Component, *, alone: bool) -> Component:
+    """Given a component whose data a store takes, return it with what storing every change needs, if it wants that.
+
+    A slice that gets at its store `alone` sends them by itself.
+    """
     if not archives(component):
         return component
-    name = "tfheal-{{ app }}-{{ component }}.wal"
-    spooled, away = spool("{{ app }}", "{{ component }}"), sealed("{{ app }}", "{{ component }}")
-    credentials = "\n".join(f"LoadCredentialEncrypted={one}:{away}/{one}" for one in SEALED)
-    service = _SERVICE.replace("SEALED", away).replace("HANDS_OFF", paths.HANDS_OFF).replace("CREDENTIALS", credentials)
+    spooled = spool("{{ app }}", "{{ component }}")
     told = {"archive_command": "{{ home }}/wal/archive %p %f"}
     resources = (
         Directory(kind="directory", path=spooled, mode="0700", owner="postgres", group="postgres"),
         _file("archive", _ARCHIVE.replace("{{ spool }}", spooled), "0755"),
-        _file("push", _pushing(spooled, away), "0755"),
         *(one.model_copy(update=told) if isinstance(one, Postgres) else one for one in component.resources),
-        Unit(kind="unit", name=f"{name}.service", content=service, enabled=False, running=False),
-        Unit(kind="unit", name=f"{name}.timer", content=_TIMER),
+        *(_sending(spooled) if alone else ()),
     )
     cluster = next((one.cluster for one in component.resources if isinstance(one, Postgres)), "17/main")
-    words = {"spool": spooled, "sealed": away, "unit": f"{name}.service", "cluster": cluster}
-    look = re.sub(r"{{ (spool|sealed|unit|cluster) }}", lambda found: words[found[1]], _LOOK)
+    begun = f"{sealed('{{ app }}', '{{ component }}')}/way" if alone else f"{spooled}/.sent"
+    hint = f"journalctl -u {_TIMED}.service" if alone else "tfheal tick sends them"
+    words = {"spool": spooled, "begun": begun, "hint": hint, "cluster": cluster}
+    look = re.sub(r"{{ (spool|begun|hint|cluster) }}", lambda found: words[found[1]], _LOOK)
     checks = (*component.checks, Check(name="changes", kind="stored", command=look))
     return component.model_copy(update={"resources": resources, "checks": checks})
+
+
+def is_archived(release: Release) -> bool:
+    """Return whether the server of a release stores every change."""
+    spooled = spool(release.app, release.component)
+    return any(isinstance(one, Directory) and one.path == spooled for one in release.resources)
+
+
+def sends(release: Release) -> bool:
+    """Return whether the slice of a release sends every change by itself."""
+    timer = f"tfheal-{release.app}-{release.component}.wal.timer"
+    return any(isinstance(one, Unit) and one.name == timer for one in release.resources)
+
+
+def stored_until(detail: str) -> datetime | None:
+    """Given what the check `stored` said, return the time until which every change is on the store, None if it said none.
+
+    A change is handed over a minute after it was made, at the latest.
+    """
+    found = re.fullmatch(rf"{_SENT}([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}})Z", detail)
+    try:
+        return datetime.fromisoformat(found[1]).replace(tzinfo=UTC) - timedelta(seconds=EVERY) if found else None
+    except ValueError:
+        return None
+
+
+def _sending(spooled: str) -> tuple[Resource, ...]:
+    """Return what sends the changes from the slice itself."""
+    away = sealed("{{ app }}", "{{ component }}")
+    credentials = "\n".join(f"LoadCredentialEncrypted={one}:{away}/{one}" for one in SEALED)
+    service = _SERVICE.replace("SEALED", away).replace("HANDS_OFF", paths.HANDS_OFF).replace("CREDENTIALS", credentials)
+    return (
+        _file("push", _pushing(spooled, away), "0755"),
+        Unit(kind="unit", name=f"{_TIMED}.service", content=service, enabled=False, running=False),
+        Unit(kind="unit", name=f"{_TIMED}.timer", content=_TIMER),
+    )
 
 
 def _file(name: str, content: str, mode: str) -> File:
@@ -166,9 +207,3 @@ def _pushing(spooled: str, away: str) -> str:
     values = f"app={{{{ app }}}} host={{{{ slice }}}} spool={spooled}\n. {away}/way\n"
     settings = 'export RESTIC_PASSWORD_FILE="$CREDENTIALS_DIRECTORY/password" RESTIC_CACHE_DIR=/var/cache/tfheal/$app HOME=/nonexistent\n'
     return f"#!/bin/sh\n# by tfheal: run by a timer\n{PRELUDE}{values}{settings}{FAR}{PUSH}push\n"
-
-
-def is_archived(release: Release) -> bool:
-    """Return whether the server of a release stores every change."""
-    timer = f"tfheal-{release.app}-{release.component}.wal.timer"
-    return any(isinstance(one, Unit) and one.name == timer for one in release.resources)

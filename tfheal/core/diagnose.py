@@ -4,6 +4,7 @@ A cause silences its symptoms: an unreachable slice its instances, a full disk a
 dead component those that need it. What is not known is `unknown` and never a reason to act.
 """
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from tfheal.core.pauses import quieted
 from tfheal.core.resources.directory import READ_ONLY
 from tfheal.model.backup import STORE
 from tfheal.model.facts import (
+    CheckFact,
     InstanceFacts,
     Known,
     Machine,
@@ -36,12 +38,17 @@ from tfheal.model.resources import Directory, Postgres, resource_id
 CRASH_LOOP: Final = 3  # restarts by systemd after which a service that is starting gets no more patience
 # The causes of one family are one incident: a service that changes from silent to dead under repair is the same trouble.
 FAMILY: Final[Mapping[Cause, str]] = {"unit-failed": "service", "unit-stopped": "service", "not-alive": "service"}
-_SERVING: Final = frozenset({"not-ready", "inconsistent"})
+_SERVING: Final = frozenset({"not-ready", "inconsistent", "data-damaged"})
 _ILL: Final = frozenset({"down", "degraded", "blocked"})
 _RUNNING: Final = frozenset({"active", "reloading", "refreshing"})
 _WORST_FIRST: Final[tuple[Health, ...]] = ("unknown", "paused")
 _DAY: Final = timedelta(days=1)
 _FIRST_FEW: Final = 5  # fit on a screen
+# What says that bytes on the disk are not those that were written: PostgreSQL's ERRCODE_DATA_CORRUPTED, and SQLITE_CORRUPT.
+_DAMAGED: Final = re.compile(
+    r"invalid page in block|page verification failed|could not read blocks? [0-9]|unexpected zero page|missing chunk number"
+    r"|unexpected chunk number|could not access status of transaction|database disk image is malformed"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,15 +302,20 @@ def _health_findings(release: Release, facts: InstanceFacts, *, hushed: bool) ->
     elif alive:
         found = [replace(_finding(release, "not-alive", f"{alive[0].check}: {alive[0].detail}"), entry="restart")]
     else:
-        causes: dict[str, Cause] = {"ready": "not-ready", "consistent": "inconsistent", "stored": "not-stored"}
-        entries: dict[str, Rung] = {"ready": "rollback", "consistent": "page", "stored": "page"}
-        found = [
-            replace(_finding(release, causes[check.kind], f"{check.check}: {check.detail}"), entry=entries[check.kind])
-            for check in failing
-        ]
+        found = [_of_check(release, check) for check in failing]
     if found and unit and _starts(unit, release):
         found = [replace(one, detail=f"{one.detail}; it is starting", entry=None) for one in found]
     return tuple(replace(one, entry=None) for one in found) if hushed else tuple(found)
+
+
+def _of_check(release: Release, check: CheckFact) -> Finding:
+    """Return the finding that a check of a service that lives has failed."""
+    causes: dict[str, Cause] = {"ready": "not-ready", "consistent": "inconsistent", "stored": "not-stored"}
+    entries: dict[str, Rung] = {"ready": "rollback", "consistent": "page", "stored": "page"}
+    cause, entry = causes[check.kind], entries[check.kind]
+    if cause != "not-stored" and _DAMAGED.search(check.detail):
+        cause, entry = "data-damaged", "restore"
+    return replace(_finding(release, cause, f"{check.check}: {check.detail}"), entry=entry)
 
 
 def _starts(unit: UnitFact, release: Release) -> bool:

@@ -125,9 +125,7 @@ def _joined(spec: AppSpec, backup: AppBackup, folder: PlaybookFolder, former: tu
     needed = _BY_US if backup.via else _BY_KEY
     needed = (*needed, "rclone") if backup.to.startswith("rclone:") else needed
     components = {
-        name: _able(component, needed, archives=not (backup.address or backup.via))
-        if holds_data(component)
-        else component
+        name: _able(component, needed, alone=not (backup.address or backup.via)) if holds_data(component) else component
         for name, component in playbook.components.items()
     }
     secrets = {
@@ -146,12 +144,12 @@ def _joined(spec: AppSpec, backup: AppBackup, folder: PlaybookFolder, former: tu
     return replace(folder, playbook=playbook.model_copy(update=update))
 
 
-def _able(component: Component, needed: tuple[str, ...], *, archives: bool) -> Component:
+def _able(component: Component, needed: tuple[str, ...], *, alone: bool) -> Component:
     """Return a component with data and what its backups need."""
     needed = (*needed, "sqlite3") if any(dump.sqlite for dump in component.dumps) else needed
     missing = tuple(name for name in needed if name not in component.packages)
     able = component.model_copy(update={"packages": (*component.packages, *missing)})
-    return archived(able) if archives else able
+    return archived(able, alone=alone)
 
 
 def _store(clients: tuple[str, ...], backup: AppBackup) -> Component:

@@ -182,6 +182,7 @@ class SqliteJournal:
             self.database.change("drop_deployed", **asdict(instance))
             self.database.change("drop_health", **asdict(instance))
             self.database.change("drop_standings", **asdict(instance))
+            self.database.change("drop_consistent", **asdict(instance))
 
     def deployed(self, app: str | None = None) -> list[Deployed]:
         """Return what every instance (of one app) is meant to be, ordered by instance."""
@@ -205,6 +206,17 @@ class SqliteJournal:
     def standings(self, app: str | None = None) -> list[Standing]:
         """Return how the releases of every instance (of one app) did, ordered by instance."""
         return [rows.standing(row) for row in self.database.rows("standings", app=app)]
+
+    def note_consistent(self, moments: Mapping[InstanceName, datetime]) -> None:
+        """Record when the data of instances was last found right."""
+        with self.database.atomic():
+            for instance, at in moments.items():
+                self.database.change("put_consistent", **asdict(instance), at=rows.written(at))
+
+    def consistent(self, instance: InstanceName) -> datetime | None:
+        """Return when the data of an instance was last found right, None if never."""
+        found = self.database.rows("consistent", **asdict(instance))
+        return rows.moment(found[0]["at"]) if found else None
 
     def put_incident(self, incident: Incident) -> None:
         """Add an incident, or replace the one with its id."""

@@ -44,8 +44,11 @@ def ways_to_earlier(workspace: Workspace, names: Iterable[InstanceName], ports: 
     found = {}
     for name in names:
         try:
-            times = [f"{plan.backup.id} of {rfc3339(plan.lost_since)}" for plan in _earlier(workspace, name, ports)]
-            found[name] = Return(words=f"it could go back to backup {', '.join(times)}; what came since would be lost")
+            plans = _earlier(workspace, name, ports)
+            moments = [f"{rfc3339(plan.asked)}, when it was right last" for plan in plans if plan.asked]
+            backups = [f"{plan.backup.id} of {rfc3339(plan.backup.started)}" for plan in plans if not plan.asked]
+            times = " or ".join([*moments, f"backup {', '.join(backups)}"])
+            found[name] = Return(words=f"it could go back to {times}; what came since would be lost")
         except TfhealError as error:
             found[name] = Return(why=str(error))
     return found
@@ -63,12 +66,11 @@ def brought_back(run: HealRun, action: Action, item: Expected) -> Taken:
 
 
 def _restored(run: HealRun, name: InstanceName, incident: str) -> tuple[Outcome, str]:
-    """Restore the newest good backup; of data that is not right the newest with which it is right, of a few."""
+    """Restore what loses least of what passes its drill now, and with which the service is right; say how it ended."""
     told = []
     cause = next((one.cause for one in run.ports.journal.incidents(open_only=True) if one.id == incident), None)
     try:
-        wrong = cause == "inconsistent"
-        plans = _earlier(run.workspace, name, run.ports) if wrong else [_plan(run.workspace, name, run.ports)]
+        plans = (_earlier if cause == "inconsistent" else _whole)(run.workspace, name, run.ports)
     except TfhealError as error:
         return "failed", str(error)
     for plan in plans:
@@ -103,22 +105,55 @@ def _plan(workspace: Workspace, name: InstanceName, ports: Ports) -> Planned:
     return restores.planned(workspace, name.app, wish, ports)
 
 
+def _whole(workspace: Workspace, name: InstanceName, ports: Ports) -> list[Planned]:
+    """Return what restores of all that is stored would do: of the newest backup; of older ones too, where changes make up for it."""
+    newest = _plan(workspace, name, ports)
+    older = _older(workspace, name, newest, ports) if newest.replays_all else []
+    return [newest, *(plan for plan in older if plan.replays_all)]
+
+
 def _earlier(workspace: Workspace, name: InstanceName, ports: Ports) -> list[Planned]:
-    """Return what a restore of each of the last good backups would do, the newest first; raise Refused if there is none."""
-    newest = replace(_plan(workspace, name, ports), replay={})  # all changes: the wrong one too
-    older = [
-        one for one in stored(workspace, name.app, ports) if one.state == "good" and one.started < newest.lost_since
+    """Return what would undo what is wrong: a restore of when all was right last, then of each of the last good backups.
+
+    Raise Refused if there is none.
+    """
+    newest = _plan(workspace, name, ports)
+    found = [] if (moment := _when_right(workspace, name, ports)) is None else [moment]
+    plans = [newest, *_older(workspace, name, newest, ports)]
+    return found + [replace(plan, replay={}) for plan in plans]  # all changes: the wrong one too
+
+
+def _when_right(workspace: Workspace, name: InstanceName, ports: Ports) -> Planned | None:
+    """Return what a restore of the last moment would do at which all was right, None where changes are not stored."""
+    if (moment := ports.journal.consistent(name)) is None:
+        return None
+    with suppress(Refused):  # no backup is older than that
+        wish = Wish(component=name.component, slice=name.slice, at=moment)
+        plan = restores.planned(workspace, name.app, wish, ports)
+        return plan if plan.replay else None
+    return None
+
+
+def _older(workspace: Workspace, name: InstanceName, newest: Planned, ports: Ports) -> list[Planned]:
+    """Return what restores of good backups before the newest would do, a few of them, the newest first."""
+    good = [
+        one for one in stored(workspace, name.app, ports) if one.state == "good" and one.started < newest.backup.started
     ]
-    plans = [newest]
-    for backup in sorted(older, key=lambda one: one.started, reverse=True)[: _MOST - 1]:
-        wish = Wish(backup.id, component=name.component, slice=name.slice)
+    plans = []
+    for backup in sorted(good, key=lambda one: one.started, reverse=True)[: _MOST - 1]:
+        wish = Wish(backup.id, component=name.component, slice=name.slice, latest=True)
         with suppress(Refused):  # it holds nothing of this instance
             plans.append(restores.planned(workspace, name.app, wish, ports))
     return plans
 
 
 def _lost(plan: Planned, ports: Ports) -> str:
-    seconds = (ports.clock.now() - plan.lost_since).total_seconds()
-    if plan.replay and not plan.folders and set(plan.dumps) <= set(plan.replay):
+    if plan.replays_all and not plan.asked:
         return f"from backup {plan.backup.id} and the changes stored since; what was not stored yet is lost"
-    return f"from backup {plan.backup.id}; what was written since {rfc3339(plan.lost_since)}, {seconds:.0f} s, is lost"
+    seconds = (ports.clock.now() - plan.lost_since).total_seconds()
+    lost = f"what was written since {rfc3339(plan.lost_since)}, {seconds:.0f} s, is lost"
+    if not plan.replay:
+        return f"from backup {plan.backup.id}; {lost}"
+    how = f"as they were at {rfc3339(plan.asked)}" if plan.asked else "as the last stored change left them"
+    rest = "" if plan.replays_all else ", but for those"
+    return f"from backup {plan.backup.id}, databases {how}; {lost}{rest}"

@@ -1,6 +1,6 @@
 """`tfheal heal`: observe, confirm, plan, act, observe again, until nothing is left to do; a human at the ladder's end."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -145,16 +145,16 @@ def _plan(run: HealRun, found: Look, diagnosis: Diagnosis, storm: Storm | None) 
         - {item.release.slice for item in everywhere(run.ports)},
         rescues=rescues(run, found, diagnosis),
         ways_back=ways_back(run.workspace, found.meant, run.ports),
-        returns=returns(run.workspace, _of("data-missing", diagnosis), run.ports)
-        | ways_to_earlier(run.workspace, _of("inconsistent", diagnosis), run.ports),
+        returns=returns(run.workspace, _of({"data-missing", "data-damaged"}, diagnosis), run.ports)
+        | ways_to_earlier(run.workspace, _of({"inconsistent"}, diagnosis), run.ports),
     )
     asked_slices = [name for name, facts in found.seen.items() if isinstance(facts, SliceFacts)]
     return planned(diagnosis, asked_slices, situation)
 
 
-def _of(cause: Cause, diagnosis: Diagnosis) -> list[InstanceName]:
+def _of(causes: Collection[Cause], diagnosis: Diagnosis) -> list[InstanceName]:
     """Return the instances of which something was found."""
-    return [one.instance for one in diagnosis.findings if one.cause == cause and one.instance]
+    return [one.instance for one in diagnosis.findings if one.cause in causes and one.instance]
 
 
 def _keep(run: HealRun, incidents: Iterable[Incident]) -> None:

@@ -103,6 +103,7 @@ def _ask(target: Slice, items: tuple[Asked, ...], hidden: tuple[str, ...], ports
         instances={
             item.release.instance.on_slice: instance.facts(item.release, item.steps, hidden, told) for item in items
         },
+        sent=sent.isoformat(),
     )
 
 

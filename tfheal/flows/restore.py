@@ -85,7 +85,8 @@ def planned(workspace: Workspace, app: str, wish: Wish, ports: Ports) -> Planned
         if (wish.at or wish.latest) and not (wish.scratch or wish.to) and (base := _base(item, backup, dumps))
     }
     to = wish.to or ""
-    return Planned(app, backup, folders, backup.started, wish.scratch, left, dumps, wish.at, taken_over, replay, to)
+    plan = Planned(app, backup, folders, backup.started, wish.scratch, left, dumps, wish.at, taken_over, replay, to)
+    return replace(plan, lost_since=wish.at) if wish.at and plan.replays_all else plan
 
 
 def restore(workspace: Workspace, plan: Planned, wish: Wish, ports: Ports, limits: Limits) -> Restored:

@@ -1,8 +1,9 @@
 """How releases stand, kept in the journal: noted at every look, asked when a way back is needed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 from tfheal.base.errors import ActionFailed
 from tfheal.base.moments import rfc3339
@@ -19,7 +20,8 @@ from tfheal.model.workspace import Workspace
 
 
 def note(workspace: Workspace, found: Look, diagnosis: Diagnosis, ports: Ports) -> None:
-    """Given what was found and its judgement, record how the deployed releases stand now."""
+    """Given what was found and its judgement, record how the deployed releases stand now, and when their data was right."""
+    ports.journal.note_consistent({name: at for item in found.meant for name, at in _right(item, found)})
     now, stood = ports.clock.now(), _by_instance(ports)
     changed = []
     for item in found.meant:
@@ -110,6 +112,17 @@ def _releases(standings: Iterable[Standing], ports: Ports) -> Mapping[str, Relea
             release = ports.journal.release(one.release) if one.good else None
             found |= {one.release: release} if release else {}
     return found
+
+
+def _right(item: Expected, found: Look) -> Iterator[tuple[InstanceName, datetime]]:
+    """Yield an instance with when it was about to be asked, by the clock of its slice, if all that is asked of its data passed."""
+    seen = found.seen.get(item.release.slice)
+    facts = seen.instances.get(item.release.instance.on_slice) if isinstance(seen, SliceFacts) else None
+    asked = [check.verdict for check in facts.checks if check.kind == "consistent"] if facts else []
+    if isinstance(seen, SliceFacts) and asked and set(asked) == {"pass"}:
+        offset = seen.machine.clock_offset
+        ahead = timedelta(seconds=offset.value if isinstance(offset, Known) else 0.0)
+        yield item.release.instance, datetime.fromisoformat(seen.sent or seen.at) + ahead
 
 
 def _runs_for(item: Expected, found: Look) -> float | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from tfheal.core.backup.ages import with_changes
 from tfheal.core.diagnose import dated
 from tfheal.core.stores import keeper
 from tfheal.flows import copying, store_gone
@@ -18,6 +19,8 @@ from tfheal.flows.reflex import note_reflex
 from tfheal.flows.releases import wanted
 from tfheal.flows.standing import held, note
 from tfheal.flows.windows import waiting
+from tfheal.model.backup import Ages
+from tfheal.model.facts import SliceFacts
 from tfheal.model.findings import Finding
 from tfheal.model.ports import Ports
 from tfheal.model.release import InstanceName
@@ -37,7 +40,11 @@ def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], p
     since = ports.journal.health_since()
     findings = diagnosis.findings + _not_deployed(workspace, apps, found, ports)
     findings += tuple(finding for app in apps for finding in _moved(listed(workspace, app, ports)))
-    backups = {app: found_ages for app in apps if (found_ages := ages_of(workspace, app, ports))}
+    backups = {
+        app: _with_changes(found_ages, app, found, ports)
+        for app in apps
+        if (found_ages := ages_of(workspace, app, ports))
+    }
     findings += tuple(finding for app in backups if (finding := _late(workspace, app, ports)))
     findings += tuple(finding for app in backups if (finding := copying.late(workspace, app, ports)))
     drills = {app: practice for app in apps if (practice := practised(workspace, app, ports))}
@@ -52,6 +59,16 @@ def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], p
     }
     pauses = standing(found.seen, ports)
     return Status(now, apps, found.meant, found.seen, diagnosis, since, healed, pauses, backups, drills, proofs)
+
+
+def _with_changes(found_ages: Ages, app: str, found: Look, ports: Ports) -> Ages:
+    """Return the ages of an app's backups with how far the changes of its databases are stored, by what its slices say."""
+    asked = []
+    for release in (item.release for item in found.meant if item.release.app == app):
+        seen = found.seen.get(release.slice)
+        facts = seen.instances.get(release.instance.on_slice) if isinstance(seen, SliceFacts) else None
+        asked.append((release, facts))
+    return with_changes(found_ages, asked, ports.clock.now())
 
 
 def _late(workspace: Workspace, app: str, ports: Ports) -> Finding | None:

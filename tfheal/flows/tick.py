@@ -6,10 +6,11 @@ No two ticks of a workspace overlap. A ping that fails is told and changes nothi
 from collections.abc import Callable, Mapping
 
 from tfheal.base.errors import Refused, TfhealError
-from tfheal.base.exits import winning
+from tfheal.base.exits import Exit, winning
 from tfheal.flows import backup as backups
 from tfheal.flows import drill as drills
 from tfheal.flows import prune as pruning
+from tfheal.flows import replay
 from tfheal.flows import verify as verification
 from tfheal.flows.fleet import Limits
 from tfheal.flows.heal import HealOptions, heal
@@ -27,6 +28,8 @@ def due(workspace: Workspace, ports: Ports, limits: Limits) -> dict[str, Callabl
     jobs = {"heal": lambda: _healed(workspace, ports, limits)}
     if backups.due(workspace, ports):
         jobs["backup"] = lambda: _backed_up(workspace, ports, limits)
+    if replay.to_send(workspace, ports):
+        jobs["changes"] = lambda: _sent(workspace, ports)
     if drills.due(workspace, ports):
         jobs["drill"] = lambda: _drilled(workspace, ports, limits)
     if pruning.due(workspace, ports):
@@ -101,6 +104,14 @@ def _backed_up(workspace: Workspace, ports: Ports, limits: Limits) -> Part:
     told += [f"{one.app}: no backup was made" for one in made if one.backup is None]
     told += [f"{one.app}: not all was copied to the second store" for one in made if one.uncopied]
     return Part(winning(one.exit for one in made), "\n".join(told), acted=True)
+
+
+def _sent(workspace: Workspace, ports: Ports) -> Part:
+    failed = replay.send(workspace, replay.to_send(workspace, ports), ports.journal.new_id(), ports)
+    told = [f"{name}: what changed was not sent" for name in failed]
+    for name, why in failed.items():
+        ports.reporter.say(f"{name}: what changed was not sent: {why}")
+    return Part(Exit.FAILED if failed else Exit.OK, "\n".join(told), acted=bool(failed))
 
 
 def _drilled(workspace: Workspace, ports: Ports, limits: Limits) -> Part:

@@ -259,11 +259,22 @@ class KeyPair:
 
 @dataclass(frozen=True, slots=True)
 class Ages:
-    """How old the backups of an app are, in seconds: the newest of any kind, and the newest good one; None: never."""
+    """How old the backups of an app are, in seconds: the newest of any kind, and the newest good one; None: never.
+
+    `changes` is how long ago what is stored of each database's changes ends, None where that is not known, and nothing where
+    none are stored; `databases` says that the app has no other data than those.
+    """
 
     taken: float | None
     complete: float | None
     limit: float
+    changes: float | None = None
+    databases: bool = False
+
+    @property
+    def rpo(self) -> float | None:
+        """Return of how many seconds data would be lost now, if all that holds it were lost; None: of all."""
+        return self.changes if self.databases and self.changes is not None else self.complete
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,6 +367,11 @@ class Planned:
     def instances(self) -> tuple[InstanceName, ...]:
         """Return the instances whose data is put in place."""
         return tuple(dict.fromkeys((*self.folders, *self.dumps)))
+
+    @property
+    def replays_all(self) -> bool:
+        """Return whether all that comes back is of databases whose changes are replayed."""
+        return bool(self.replay) and not self.folders and set(self.dumps) <= set(self.replay)
 
 
 @dataclass(frozen=True, slots=True)

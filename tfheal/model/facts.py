@@ -120,13 +120,14 @@ class InstanceFacts:
 
 @dataclass(frozen=True, slots=True)
 class SliceFacts:
-    """Everything asked of one slice in one round trip; instances by `app/component`."""
+    """Everything asked of one slice in one round trip, from `sent` until `at`; instances by `app/component`."""
 
     slice: str
     at: str
     machine: Machine
     instances: dict[str, InstanceFacts]
     round_trips: int = 1
+    sent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ Cause = Literal[
     "not-alive",
     "not-ready",
     "inconsistent",
+    "data-damaged",
     "not-stored",
     "blocked",
     "not-deployed",

@@ -243,6 +243,12 @@ class Journal(Protocol):
     def standings(self, app: str | None = None) -> list[Standing]:
         """Return how the releases of every instance (of one app) did, ordered by instance."""
 
+    def note_consistent(self, moments: Mapping[InstanceName, datetime]) -> None:
+        """Record when the data of instances was last found right."""
+
+    def consistent(self, instance: InstanceName) -> datetime | None:
+        """Return when the data of an instance was last found right, None if never."""
+
     def put_incident(self, incident: Incident) -> None:
         """Add an incident, or replace the one with its id."""
 

@@ -24,7 +24,7 @@ EXITS: Final[Mapping[str, Exit]] = {
     "unasked": Exit.UNKNOWN,
     "planned": Exit.FINDINGS,
 }
-DATA_AT_RISK: Final = frozenset({"slice-wiped", "data-missing", "host-key-changed"})
+DATA_AT_RISK: Final = frozenset({"slice-wiped", "data-missing", "data-damaged", "host-key-changed"})
 ILL: Final = frozenset({"down", "degraded", "blocked"})
 NOT_ASKED: Final = frozenset({"slice-unreachable", "unasked", "not-checked", "foreign-release"})
 

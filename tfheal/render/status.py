@@ -15,8 +15,7 @@ from tfheal.model.inventory import SliceEntry
 from tfheal.model.record import Expected
 from tfheal.model.release import InstanceName
 from tfheal.model.results import Status
-from tfheal.model.verification import Proof
-from tfheal.render.drill import steps_document
+from tfheal.render.ages import ages_document, ages_table
 from tfheal.render.pauses import pause_document
 from tfheal.render.words import NARROW, STYLES, ago, document, said, size, span, table
 
@@ -32,6 +31,8 @@ def status_words(status: Status, owners: Mapping[str, tuple[str, str, str]], wid
         parts.append(Text("no apps yet: write one into apps/ and say tfheal deploy APP"))
     if status.seen:
         parts += [Text(""), _slices(status, narrow=width < NARROW)]
+    if status.backups:
+        parts += [Text(""), ages_table(status, narrow=width < NARROW)]
     if status.diagnosis.findings:
         parts += [Text(""), *(_finding(finding, status) for finding in status.diagnosis.findings)]
     return Group(*parts)
@@ -161,40 +162,9 @@ def _app(
         "playbook": playbook,
         "version": version,
         "health": status.diagnosis.apps.get(app, "absent"),
-        "backup": _backup(status, app),
+        "backup": ages_document(status, app),
         "instances": [_instance(status, name, item) for name, item in instances],
     }
-
-
-def _backup(status: Status, app: str) -> dict[str, object] | bool:
-    """Return the ages of the backups of an app in seconds, RPO and RTO achieved, and the limits; false if it wants none."""
-    found, practice, proof = status.backups.get(app), status.drills.get(app), status.proofs.get(app)
-    if found is None or practice is None:
-        return False
-    return {
-        "taken": _age(found.taken),
-        "complete": _age(found.complete),
-        "limit": found.limit,
-        "drilled": _age(practice.drilled),
-        "rto": _age(practice.rto),
-        "drilled_limit": practice.drilled_limit,
-        "rto_limit": practice.rto_limit,
-        "rto_steps": steps_document(practice.steps),
-        "verified": _verified(proof) if proof else {"unknown": "there is none yet"},
-    }
-
-
-def _verified(proof: Proof) -> dict[str, object]:
-    return {
-        "structure": _age(proof.structure),
-        "structure_limit": proof.structure_limit,
-        "payload": _age(proof.payload),
-        "payload_limit": proof.payload_limit,
-    }
-
-
-def _age(age: float | None) -> object:
-    return {"unknown": "there is none yet"} if age is None else round(age)
 
 
 def _instance(status: Status, name: InstanceName, item: Expected | None) -> dict[str, object]:

@@ -3,9 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from releases import a_release
 
-from tfheal.core.backup.ages import ages, is_due, late
-from tfheal.model.backup import Backup, Part, State
+from tfheal.core.archiving import spool
+from tfheal.core.backup.ages import ages, is_due, late, with_changes
+from tfheal.model.backup import Ages, Backup, Part, State
+from tfheal.model.facts import CheckFact, InstanceFacts, Unknown, Verdict
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 HOUR = 3_600.0
@@ -58,3 +61,36 @@ def test_an_app_without_any_backup_is_late_some_time_after_its_deploy() -> None:
 def test_one_is_due_when_its_time_has_come(backups: list[Backup], *, due: bool) -> None:
     """Each hour one; what failed is tried again after a quarter of an hour, not each minute."""
     assert is_due(backups, HOUR, NOW) is due
+
+
+SPOOL = {"kind": "directory", "path": spool("notes", "web"), "mode": "0700"}
+DUMPS = [{"name": "rows", "postgres": "notes", "wal": True}]
+SENT = "all is stored that was handed over until 2026-03-04T11:58:00Z"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "rpo"),
+    [
+        ({"dumps": DUMPS}, ("pass", SENT), 180.0),
+        ({"dumps": DUMPS}, ("pass", "as you like"), 2 * HOUR),
+        ({"dumps": DUMPS}, ("fail", SENT), 2 * HOUR),
+        ({"dumps": DUMPS, "data": [{"name": "files", "path": "/srv/files"}]}, ("pass", SENT), 2 * HOUR),
+        ({"dumps": [*DUMPS, {"name": "notes", "sqlite": "/srv/notes.db"}]}, ("pass", SENT), 2 * HOUR),
+        ({}, None, 2 * HOUR),
+    ],
+)
+def test_what_would_be_lost_counts_changes_where_there_is_nothing_else(
+    changes: dict[str, object], said: tuple[Verdict, str] | None, rpo: float
+) -> None:
+    """Of an app with nothing but databases only what was not sent yet would be lost; of another what the last backup lacks."""
+    release = a_release(*([SPOOL] if changes else []), **changes)
+    checks = (CheckFact("changes", "stored", *said, 0.1),) if said else ()
+    facts = InstanceFacts(Unknown("x"), Unknown("x"), Unknown("x"), checks)
+    assert with_changes(Ages(1.0, 2 * HOUR, 26 * HOUR), [(release, facts)], NOW).rpo == rpo
+
+
+def test_what_cannot_be_asked_stores_nothing() -> None:
+    """Of a slice that does not answer nothing is known: the last backup is all that there is."""
+    release = a_release(SPOOL, dumps=DUMPS)
+    found = with_changes(Ages(1.0, 2 * HOUR, 26 * HOUR), [(release, None)], NOW)
+    assert (found.changes, found.rpo) == (None, 2 * HOUR)

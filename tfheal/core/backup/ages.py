@@ -1,10 +1,15 @@
 """How old backups are, by our own clock: a slice that is dead or lies cannot make its backups look younger."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
-from tfheal.model.backup import Ages, Backup
+from tfheal.core.archiving import is_archived, stored_until
+from tfheal.model.backup import STORE, Ages, Backup
+from tfheal.model.facts import InstanceFacts
+from tfheal.model.release import Release
+from tfheal.model.resources import Directory
 
 _AGAIN: Final = 900.0  # seconds after which one that failed is tried again, unless they are made more often anyway
 
@@ -17,6 +22,34 @@ def ages(backups: Sequence[Backup], limit: float, now: datetime) -> Ages:
     taken = [backup.started for backup in backups if backup.received and backup.holds_data]
     complete = [backup.started for backup in backups if backup.state == "good"]
     return Ages(_age(taken, now), _age(complete, now), limit)
+
+
+def with_changes(found: Ages, asked: Iterable[tuple[Release, InstanceFacts | None]], now: datetime) -> Ages:
+    """Given ages, the releases of the app with their facts if there are any, and the time, return how far changes are stored.
+
+    What is not known of one server is not known of the app.
+    """
+    ours = [(release, facts) for release, facts in asked if release.component != STORE]
+    of_data = [(release, facts) for release, facts in ours if release.dumps or _folders(release)]
+    archived = [(release, facts) for release, facts in of_data if is_archived(release)]
+    said = [
+        stored_until(check.detail)
+        for _, facts in archived
+        for check in (facts.checks if facts else ())
+        if check.kind == "stored" and check.verdict == "pass"
+    ]
+    moments = [moment for moment in said if moment]
+    known = bool(archived) and len(moments) == len(archived)
+    alone = bool(archived) and all(is_archived(release) and _only_archived(release) for release, _ in of_data)
+    return replace(found, changes=_age([min(moments)], now) if known else None, databases=alone)
+
+
+def _only_archived(release: Release) -> bool:
+    return not _folders(release) and all(dump.wal for dump in release.dumps)
+
+
+def _folders(release: Release) -> bool:
+    return bool(release.data) or any(isinstance(one, Directory) and one.data for one in release.resources)
 
 
 def late(found: Ages, backups: Sequence[Backup], deployed: datetime, now: datetime) -> str:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from tfheal.base import sh
 from tfheal.base.errors import BadReply
-from tfheal.core.archiving import PUSH, SEALED, TAG, is_archived, sealed, spool
+from tfheal.core.archiving import PUSH, SEALED, TAG, is_archived, sealed, sends, spool
 from tfheal.core.backup import dumps
 from tfheal.core.backup.engine import CANNOT
 from tfheal.core.backup.job import OPEN, REACH, Task
@@ -26,6 +26,7 @@ from tfheal.model.resources import Postgres
 
 OLDER: Final = "older"
 HANDED: Final = "handed over"
+SENT: Final = "sent"
 SNAPSHOTS: Final = "snapshots"
 _SPARE: Final = 64 << 20  # bytes that stay free
 _MOST: Final = 4_000_000  # bytes of a list of snapshots
@@ -69,7 +70,7 @@ _BASE: Final = """\
 server "$cluster"
 numbered || return
 r backup OPTIONS --tag "KEY=$system" --stdin-filename "$name" --stdin-from-command -- COMMAND || return
-seal && push && return
+SEAL push && return
 echo 'missing: what changed since could not be sent'  >&2
 """
 # What was written until now is handed over first; from a server that is gone nothing more comes.
@@ -193,13 +194,24 @@ def base_script(release: Release, options: Iterable[str], name: str) -> str:
     (server,) = {one.cluster for one in release.resources if isinstance(one, Postgres)}
     command = f"{dumps.POSTGRES}server {server}\npg pg_basebackup --pgdata=- --format=tar --wal-method=none --checkpoint=fast --no-password"
     dumped = sh.join("bash", "-e", "-o", "pipefail", "-c", command)
-    script = _BASE.replace("OPTIONS", sh.join(*options)).replace("KEY", _CLUSTER).replace("COMMAND", dumped)
+    words = {
+        "SEAL": "seal &&" if sends(release) else 'rm -f "$sealed/way";',
+        "OPTIONS": sh.join(*options),
+        "KEY": _CLUSTER,
+        "COMMAND": dumped,
+    }
+    script = re.sub("|".join(words), lambda found: words[found[0]], _BASE)
     return f"{_spooled(release)}name={sh.quote(name)}\n{dumps.POSTGRES}{_NUMBERED}{_SEAL}{PUSH}{script}"
 
 
 def hand_over_tasks(release: Release) -> tuple[Task, ...]:
     """Given a release, return the tasks by which its server, if it lives, hands over what is new, and all of that is sent."""
     return (REACH, OPEN, Task(HANDED, f"{_spooled(release)}{dumps.POSTGRES}{PUSH}{_FLUSH}", needed=True))
+
+
+def send_tasks(release: Release) -> tuple[Task, ...]:
+    """Given a release, return the tasks by which what its server handed over is sent."""
+    return (REACH, OPEN, Task(SENT, f'{_spooled(release)}{PUSH}[ ! -d "$spool" ] || push', needed=True))
 
 
 def list_tasks(base: str = "") -> tuple[Task, ...]:

@@ -19,6 +19,7 @@ _WELL: Final[Mapping[str, frozenset[Health | None]]] = {
     "service": frozenset({"healthy", "degraded"}),
     "not-ready": frozenset({"healthy"}),
     "inconsistent": frozenset({"healthy"}),
+    "data-damaged": frozenset({"healthy"}),
 }
 
 

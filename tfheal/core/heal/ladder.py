@@ -29,6 +29,7 @@ ONLY: Final[Mapping[Cause, Rung]] = {
     "not-ready": "rollback",
     "data-missing": "restore",
     "inconsistent": "restore",
+    "data-damaged": "restore",
 }
 HELPS: Final[Mapping[Rung, frozenset[str]]] = {
     "free-disk": frozenset(),

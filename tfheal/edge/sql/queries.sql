@@ -96,6 +96,15 @@ DELETE FROM deployed WHERE app = :app AND component = :component AND slice = :sl
 -- name: drop_health
 DELETE FROM health WHERE app = :app AND component = :component AND slice = :slice;
 
+-- name: put_consistent
+INSERT OR REPLACE INTO consistent (app, component, slice, at) VALUES (:app, :component, :slice, :at);
+
+-- name: consistent
+SELECT at FROM consistent WHERE app = :app AND component = :component AND slice = :slice;
+
+-- name: drop_consistent
+DELETE FROM consistent WHERE app = :app AND component = :component AND slice = :slice;
+
 -- name: drop_standings
 DELETE FROM standing WHERE app = :app AND component = :component AND slice = :slice;
 
