@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import recovered
 from figures import between, machine, markdown, today
 from running_lab import RunningLab, new_workspace
 from spent import Command, spent
@@ -126,6 +127,9 @@ def main() -> None:
         lab.run("lab", "down", "--name", _LAB)
     figures = {"date": today(), "machine": machine(), "seconds": round(time.monotonic() - begun), "pairs": pairs}
     figures["found"] = found
+    if not asked.quick:
+        _say("losing a slice of each example")
+        figures["recovered"] = recovered.measured(folder)
     (folder / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
     sys.stdout.write(written(figures))
     if not asked.quick:
@@ -208,6 +212,7 @@ def written(figures: Mapping[str, Any]) -> str:
         f"`bash tests/benchmark/backups`, {figures['date']}, {figures['machine']}; {figures['seconds'] / 60:.0f} minutes.\n\n"
         f"Seconds, the median of {figures['pairs']} pairs by turns, the least and the most; aimed for is restic's median, a twentieth and a\n"
         f"second. Slice and store share the cores of the machine that measures.\n\n{markdown(head, rows)}"
+        + (f"\n{recovered.written(figures['recovered'])}" if "recovered" in figures else "")
     )
 
 

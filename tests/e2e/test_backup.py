@@ -342,9 +342,12 @@ def test_bit_rot_is_found_told_once_and_names_what_it_touches(backed: RunningLab
         assert pages.read_text().count("backup-damaged") == before + 1
         assert "backup-damaged" in findings(document(backed, "status", check=None))
         assert backed.on("s3", f"find {KEPT}/.. -type f | sort") == stored
+        (mended,) = document(backed, "backup", "verify", "files", "--repair")["repositories"]
+        assert (mended["sound"], mended["payload"]) == (True, "all"), "what is live has the same bytes"
+        assert "damaged" not in backed.on("s3", f"ls {KEPT}/.. {KEPT}/../../")
+        document(backed, "restore", "files", "--yes")
     finally:
-        backed.on("s3", f"cp -a /root/pack {pack} && rm /root/pack")
-    assert document(backed, "backup", "verify", "files", "--full")["repositories"][0]["payload"] == "all"
+        backed.on("s3", "rm /root/pack")
     state = document(backed, "status")
     assert "backup-damaged" not in findings(state)
     assert state["apps"][0]["backup"]["verified"]["payload"] < 300

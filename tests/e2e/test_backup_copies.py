@@ -46,6 +46,57 @@ def aged(lab: RunningLab) -> None:
         journal.execute("UPDATE copied SET reached = '2020-01-01T00:00:00.000000Z'")
 
 
+def assert_that_the_owner_opens_both(lab: RunningLab) -> None:
+    """Demand that the owner has a key of its own to the copies too, and that a part of the sheet is of them."""
+    made = document(lab, "backup", "owner-key", "files")
+    assert list(made["repositories"]) == ["s1", "s1@s3"]
+    sheets = made["sheet"].split("RECOVERY SHEET")[1:]
+    for store, sheet in zip(("s2", "s3"), sheets, strict=True):
+        word = next(line.split()[2].strip("'") for line in sheet.splitlines() if ">password-s1" in line)
+        opens = f"umask 077; echo '{word}' >/root/word; restic -r {COPIES.removesuffix('/snapshots')} -p /root/word cat config"
+        assert '"id"' in lab.on(store, f"{opens}; rm /root/word")
+    assert "This sheet is of the copies, on the second store s3" in sheets[1]
+
+
+def assert_that_rot_of_a_copy_is_told(lab: RunningLab) -> None:
+    """Demand that a copy is read like the first store: what is spoilt there is said of that store, and the first one stays sound."""
+    both = {one["slice"]: one["sound"] for one in document(lab, "backup", "verify", "files", "--full")["repositories"]}
+    assert both == {"s1": True, "s1@s3": True}
+    pack = lab.on("s3", f"find {COPIES.removesuffix('/snapshots')}/data -type f -size +1k | head -n 1").strip()
+    lab.on("s3", f"cp -a {pack} /root/pack && printf x | dd of={pack} bs=1 seek=100 conv=notrunc status=none")
+    both = {
+        one["slice"]: one["sound"]
+        for one in document(lab, "backup", "verify", "files", "--full", check=7)["repositories"]
+    }
+    assert both == {"s1": True, "s1@s3": False}
+    told = [one for one in document(lab, "status", check=None)["findings"] if one["finding"] == "backup-damaged"]
+    assert [one["slice"] for one in told] == ["s3"]
+    lab.on("s3", f"cp -a /root/pack {pack}")
+    document(lab, "backup", "verify", "files", "--full")
+
+
+def assert_that_a_copy_mends_the_first_store(lab: RunningLab) -> None:
+    """Demand that what is spoilt on the first store and live no more comes from the copy, and that nothing is there twice."""
+    first, there = COPIES.removesuffix("/snapshots"), f"ls {COPIES}"
+    lab.on("s1", f"head -c 3000000 /dev/urandom >{FILES}/gone")
+    taken(lab)
+    lab.on("s1", f"rm {FILES}/gone")
+    taken(lab)
+    before = [lab.on(store, there).split() for store in ("s2", "s3")]
+    packs = f"find {first}/data -type f -printf '%s %p\\n' | sort -n | cut -d ' ' -f 2"
+    lab.on(
+        "s2",
+        f"for pack in $({packs} | tail -n 2); do printf rot | dd of=$pack bs=1 seek=1000 conv=notrunc status=none; done",
+    )
+    lab.on("s2", f"rm $({packs} | head -n 1)")
+    document(lab, "backup", "verify", "files", "--full", check=7)
+    repaired = document(lab, "backup", "verify", "files", "--repair")["repositories"]
+    assert {one["slice"]: one["sound"] for one in repaired} == {"s1": True, "s1@s3": True}
+    after = [lab.on(store, there).split() for store in ("s2", "s3")]
+    assert set(before[0]) < set(after[0])
+    assert [len(one) for one in after] == [len(one) + 1 for one in before], "the new backup and its copy, no more"
+
+
 def test_the_second_store_takes_the_place_of_the_first(copied: RunningLab) -> None:
     """It has every good backup and no erased one, no slice has a key to it, and from it all comes back."""
     keys = "cat /opt/tfheal/files/store/.ssh/authorized_keys"
@@ -55,6 +106,7 @@ def test_the_second_store_takes_the_place_of_the_first(copied: RunningLab) -> No
     copied.on("s1", f"head -c 1000000 /dev/urandom >{FILES}/random")
     sums = copied.on("s1", f"cd {FILES} && sha256sum random")
     first = taken(copied)
+    assert_that_the_owner_opens_both(copied)
     address = copied.address("s3")
     copied.on("s2", CUT.format(address=address))
     aged(copied)
@@ -66,6 +118,8 @@ def test_the_second_store_takes_the_place_of_the_first(copied: RunningLab) -> No
     assert "copy-late" not in findings(document(copied, "status", check=None))
     assert len(copied.on("s3", f"ls {COPIES}").split()) == 3, "what could not be copied then is copied now"
 
+    assert_that_rot_of_a_copy_is_told(copied)
+    assert_that_a_copy_mends_the_first_store(copied)
     document(copied, "backup", "forget", first["id"], "--why", "asked by mail", "--yes")
     document(copied, "backup", "prune", "files", "--yes")
     taken(copied)

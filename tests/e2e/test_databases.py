@@ -51,6 +51,7 @@ LEFT = "ls -d /srv/tfheal/.drill-* 2>/dev/null | wc -l"
 ASIDE = """echo "SELECT count(*) FROM pg_database WHERE datname LIKE 'ledger_before%'" | sql postgres"""
 
 SPOOL = "/var/spool/tfheal/ledger-db"
+SENT = f"[ -z \"$(find {SPOOL} -mindepth 3 -name '0*' -newer {SPOOL}/.sent)\" ]"
 LATER = "echo 'INSERT INTO written SELECT min(id) - 1 FROM written; SELECT pg_switch_wal();' | sql"
 ALL = "echo 'SELECT id FROM written' | sql"
 # A client that notes of each row when it was begun and when it was told that it is there.
@@ -192,8 +193,7 @@ def test_what_waits_to_be_sent_is_told_of(ledger: RunningLab) -> None:
 def test_a_server_whose_folder_is_gone_comes_back_to_the_last_stored_change(ledger: RunningLab) -> None:
     """Its data folder is deleted: healing makes it anew, with every row that was stored, and a new base begins at once."""
     ledger.on("s2", SQL + LATER)
-    sent = f"[ -z \"$(find {SPOOL} -mindepth 3 -name '0*' -newer {SPOOL}/.sent)\" ]"
-    ledger.on("s2", f"sleep 1; until systemctl start tfheal-ledger-db.wal.service && {sent}; do sleep 0.5; done")
+    ledger.on("s2", f"sleep 1; until systemctl start tfheal-ledger-db.wal.service && {SENT}; do sleep 0.5; done")
     before = rows(ledger)
     ledger.on("s2", "systemctl stop postgresql@17-main; rm -rf /var/lib/postgresql/17/main")
     healed = document(ledger, "heal", "--auto")
@@ -228,6 +228,35 @@ def test_changes_of_a_slice_without_a_way_of_its_own_are_sent_by_a_tick(ledger: 
         assert rows(ledger) == kept
     finally:
         spec.write_text(before)
+        ledger.run("deploy", "ledger")
+        taken(ledger)
+
+
+@pytest.mark.long
+def test_changes_come_from_the_second_store(ledger: RunningLab) -> None:
+    """They are copied with the backups; when the second store takes the place of the first, a moment between two is there."""
+    spec = ledger.workspace / "apps/ledger.yaml"
+    before = spec.read_text()
+    spec.write_text(before.replace("to: s3, ", "to: s3, copy_to: s1, "))
+    try:
+        ledger.run("deploy", "ledger")
+        taken(ledger)
+        ledger.on("s2", SQL + LATER)
+        ledger.on("s2", f"sleep 1; until systemctl start tfheal-ledger-db.wal.service && {SENT}; do sleep 0.5; done")
+        kept, moment = rows(ledger), ledger.on("s2", "date -u +%Y-%m-%dT%H:%M:%S.%6NZ").strip()
+        ledger.on("s2", SQL + LATER)
+        taken(ledger)
+        assert rows(ledger) != kept
+        spec.write_text(before.replace("to: s3, ", "to: s1, "))
+        ledger.run("remove", "ledger/store@s3", "--yes")
+        ledger.run("deploy", "ledger")
+        document(ledger, "backup", "rescan", "ledger", check=None)
+        done = document(ledger, "restore", "ledger", "--at", moment, "--yes")
+        assert [one["outcome"] for one in done["outcomes"]] == ["done"], done  # type: ignore[union-attr]
+        assert rows(ledger) == kept
+    finally:
+        spec.write_text(before)
+        ledger.run("remove", "ledger/store@s1", "--backups", "--yes", check=None)
         ledger.run("deploy", "ledger")
         taken(ledger)
 

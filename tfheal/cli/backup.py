@@ -118,6 +118,9 @@ def ls(
 def verify(
     selectors: Selectors = None,
     full: Annotated[bool, typer.Option("--full", help="Read all that is stored, not a seventh of it.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Bring what is damaged again: from its copy, from what is live.")
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
     workspace: Folder = None,
@@ -127,13 +130,17 @@ def verify(
     from tfheal.cli import output, wiring
     from tfheal.core.select import selected
     from tfheal.flows import backup
+    from tfheal.flows import repair as mending
     from tfheal.flows import verify as flow
     from tfheal.render.verification import verified_document, verified_words
 
     with wiring.wired(workspace, quiet=quiet or json) as hands:
         names = selected(hands.workspace, selectors or ())
         apps = backup.with_backups(hands.workspace, names, named=bool(selectors))
-        results = flow.verify(hands.workspace, apps, hands.ports, full=full)
+        if repair:
+            results = mending.repair(hands.workspace, apps, hands.ports, hands.limits)
+        else:
+            results = flow.verify(hands.workspace, apps, hands.ports, full=full)
         code = int(winning(result.exit for result in results))
         document = verified_document(results, hands.trips.total)
         output.give("backup-verify", document, lambda _: verified_words(results), as_json=json, code=code)

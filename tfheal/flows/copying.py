@@ -5,7 +5,7 @@ What was deleted on the first store is then deleted on the second, in the same c
 
 from tfheal.base.errors import ActionFailed, TfhealError
 from tfheal.core.backup import copying as core
-from tfheal.core.backup import prune
+from tfheal.core.backup import prune, recovery
 from tfheal.core.backup.job import Job
 from tfheal.core.backup.verify import repositories
 from tfheal.flows.releases import in_use
@@ -51,24 +51,28 @@ def late(workspace: Workspace, app: str, ports: Ports) -> Finding | None:
     return Finding("copy-late", "warning", name.slice, why, name) if why else None
 
 
-def _copied(workspace: Workspace, app: str, name: str, snapshots: set[str], ports: Ports) -> str:
-    """Copy the snapshots of a slice, and return what the second store then lists."""
+def _copied(workspace: Workspace, app: str, name: str, snapshots: set[str], ports: Ports) -> tuple[str, str]:
+    """Copy the snapshots of a slice, and return what both stores then list, the first one's first."""
     job = Job(ports.journal.new_id(), app, ports.writer, core.tasks(snapshots))
-    out = replied(run_to_copy(workspace, job, name, ports), core.ARRIVED, f"{app} on {name}").out
-    if lacking := snapshots - set(core.copies(snapshots, out).values()):
+    replies = run_to_copy(workspace, job, name, ports)
+    there, here = replied(replies, core.ARRIVED, f"{app} on {name}").out, replies[core.HERE].out
+    if lacking := snapshots - set(core.copies(snapshots, here, there).values()):
         raise ActionFailed(f"{len(lacking)} snapshots did not arrive", where=f"{app} on {name}")
-    return out
+    return here, there
 
 
-def _erased(workspace: Workspace, app: str, name: str, listed: str, ports: Ports) -> None:
-    """Delete the copies of what is deleted on the first store, if there are any."""
-    every = stored(workspace, app, ports)
+def _erased(workspace: Workspace, app: str, name: str, listed: tuple[str, str], ports: Ports) -> None:
+    """Delete the copies of what is deleted on the first store, if there are any, and changes that nothing is replayed from."""
+    spec, every = workspace.apps[app].backup, stored(workspace, app, ports)
     gone = [backup for backup in every if backup.state in GONE]
-    going = core.copies({snapshot for backup in gone for snapshot in backup.snapshots}, listed)
-    if not going:
+    going = core.copies({snapshot for backup in gone for snapshot in backup.snapshots}, *listed)
+    if not going or spec is None:
         return
-    stays = core.copies({snapshot for each in every if each not in gone for snapshot in each.snapshots}, listed)
+    staying = [backup for backup in every if backup not in gone]
+    stays = core.copies({snapshot for each in staying for snapshot in each.snapshots}, *listed)
+    since = prune.changes_since(staying, spec.keep, name, ports.clock.now())
+    older = recovery.outlived(name, listed[1], since) if since else set()
     concerned = [backup for backup in gone if set(backup.snapshots) & set(going.values())]
     words = prune.entry(ports.writer, app, concerned)
-    job = Job(ports.journal.new_id(), app, ports.writer, prune.tasks(set(going), set(stays), words))
+    job = Job(ports.journal.new_id(), app, ports.writer, prune.tasks({*going, *older}, set(stays), words))
     replied(run_on_copy(workspace, job, name, ports), prune.SOUND, f"{app} on {name}")

@@ -18,7 +18,7 @@ from tfheal.core.windows import waits
 from tfheal.flows import ledger
 from tfheal.flows.backup import one
 from tfheal.flows.repository import lease_of, replied, run_on_store, stored
-from tfheal.flows.verify import told
+from tfheal.flows.verify import damaged, told
 from tfheal.model.backup import Backup
 from tfheal.model.ports import Ports
 from tfheal.model.pruning import Pruned, PruneState, Pruning
@@ -137,7 +137,7 @@ def _going(workspace: Workspace, app: str, ports: Ports) -> tuple[Backup, ...]:
 
 def _is_due(workspace: Workspace, app: str, ports: Ports) -> bool:
     spec, last = workspace.apps[app].backup, ports.catalogue.last_pruning(app)
-    if spec is None or reading.damaged(ports.catalogue.verifications(app)):
+    if spec is None or damaged(workspace, app, ports):
         return False
     going = _going(workspace, app, ports)
     if not going and not (last and last.state == "running"):

@@ -9,9 +9,11 @@ from tfheal.core.backup import verify as core
 from tfheal.core.backup.job import Job
 from tfheal.core.stores import keeper
 from tfheal.flows.calls import call
-from tfheal.flows.repository import lease_of, replied, run_on_store, stored
+from tfheal.flows.repository import lease_of, replied, run_on_copy, run_on_store, stored
+from tfheal.model.backup import STORE
 from tfheal.model.findings import Finding
 from tfheal.model.ports import Ports
+from tfheal.model.release import InstanceName
 from tfheal.model.verification import WHOLE, Proof, Verification, Verified
 from tfheal.model.workspace import Workspace
 
@@ -40,7 +42,7 @@ def due(workspace: Workspace, ports: Ports) -> tuple[str, ...]:
 def proof_of(workspace: Workspace, app: str, ports: Ports) -> Proof | None:
     """Given an app, return how long ago all that it has stored was read, None if nothing is stored."""
     spec = workspace.apps[app]
-    slices = core.repositories(stored(workspace, app, ports))
+    slices = _repositories(workspace, app, ports)
     if spec.backup is None or not slices:
         return None
     limit = workspace.provider.levels[spec.service_level].verified
@@ -53,8 +55,9 @@ def findings(workspace: Workspace, app: str, ports: Ports) -> Iterator[Finding]:
     if spec is None or found is None:
         return
     name, past = keeper(workspace, app), ports.catalogue.verifications(app)
-    for one in core.damaged(past):
-        yield Finding("backup-damaged", "critical", name.slice, core.told(one), name)
+    for one in damaged(workspace, app, ports):
+        where = InstanceName(app, STORE, _store(one.slice)) if _store(one.slice) else name
+        yield Finding("backup-damaged", "critical", where.slice, core.told(one), where)
     first = min(one.started for one in stored(workspace, app, ports) if one.holds_data)
     if why := core.late(found, first, ports.clock.now()):
         yield Finding("backup-unverified", "warning", name.slice, why, name)
@@ -64,16 +67,36 @@ def findings(workspace: Workspace, app: str, ports: Ports) -> Iterator[Finding]:
             yield Finding("backup-unknown", "warning", name.slice, detail, name)
 
 
+def damaged(workspace: Workspace, app: str, ports: Ports) -> tuple[Verification, ...]:
+    """Given an app, return the last word on what is stored and damaged, in the repositories that it has now."""
+    names = _repositories(workspace, app, ports)
+    return core.damaged([one for one in ports.catalogue.verifications(app) if one.slice in names])
+
+
+def _repositories(workspace: Workspace, app: str, ports: Ports) -> dict[str, set[str]]:
+    """Return the snapshots that must be in each repository of an app, by slice; a copy, SLICE@STORE, is demanded nothing of."""
+    spec, copied = workspace.apps[app].backup, ports.catalogue.copied(app)
+    found = core.repositories(stored(workspace, app, ports))
+    if spec and spec.copy_to and copied and copied.store == spec.copy_to and copied.reached:
+        found |= {f"{name}@{spec.copy_to}": set() for name in found}
+    return found
+
+
+def _store(name: str) -> str:
+    """Return the second store of which a repository is, nothing if it is on the first."""
+    return name.partition("@")[2]
+
+
 def _due_slices(workspace: Workspace, app: str, ports: Ports) -> tuple[str, ...]:
     limit = workspace.provider.levels[workspace.apps[app].service_level].verified
     past, now = ports.catalogue.verifications(app), ports.clock.now()
-    slices = core.repositories(stored(workspace, app, ports))
+    slices = _repositories(workspace, app, ports)
     return tuple(name for name in slices if core.is_due(past, name, limit, now))
 
 
 def _of_app(workspace: Workspace, app: str, ports: Ports, *, full: bool, only_due: bool) -> Iterator[Verified]:
     backups = stored(workspace, app, ports)
-    slices = tuple(core.repositories(backups))
+    slices = tuple(_repositories(workspace, app, ports))
     if not slices:
         raise Refused("nothing was backed up yet", where=app, hint=f"first: tfheal backup run {app}")
     if any(one.state == "running" for one in backups):
@@ -91,12 +114,14 @@ def _of_app(workspace: Workspace, app: str, ports: Ports, *, full: bool, only_du
 def _of_repository(workspace: Workspace, app: str, name: str, ports: Ports, *, full: bool) -> Verification:
     past, backups = ports.catalogue.verifications(app), stored(workspace, app, ports)
     share = WHOLE if full else core.next_share(past, name)
-    job = Job(ports.journal.new_id(), app, ports.writer, core.tasks(share))
+    job = Job(ports.journal.new_id(), app, ports.writer, core.tasks(share, copy=bool(_store(name))))
     begun = Verification(app, name, ports.clock.now(), share, sound=False)
-    replies = dict(run_on_store(workspace, job, name, ports))
+    reads = run_on_copy if _store(name) else run_on_store
+    replies = dict(reads(workspace, job, name.partition("@")[0], ports))
     opened = {task: replies[task] for task in ("reach", "open")}
     replied(opened, "open", f"{app} on {name}")
-    return told(core.judged(begun, replies, core.repositories(backups)[name], core.known(backups)), ports)
+    must = _repositories(workspace, app, ports)[name]
+    return told(core.judged(begun, replies, must, core.known(backups)), ports)
 
 
 def told(done: Verification, ports: Ports) -> Verification:
@@ -112,4 +137,4 @@ def _paged(done: Verification, past: list[Verification], ports: Ports) -> bool:
     if any(one.paged and one.slice == done.slice for one in core.damaged(past)):
         return True
     why = "what is stored is damaged; nothing was removed"
-    return call(done.app, done.slice, "backup-damaged", core.told(done), why, ports)
+    return call(done.app, _store(done.slice) or done.slice, "backup-damaged", core.told(done), why, ports)

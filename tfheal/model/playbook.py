@@ -107,6 +107,13 @@ class Assertion(Strict):
     )
 
 
+class Mount(Strict):
+    """A file system that is mounted below a folder of data."""
+
+    path: SlicePath = Field(description="where it is mounted")
+    taken: bool = Field(description="whether a backup takes it; what is taken has to be mounted")
+
+
 class DataSet(Strict):
     """A folder of the owner's data."""
 
@@ -114,6 +121,11 @@ class DataSet(Strict):
     path: SlicePath = Field(default="{{ data }}", description="the folder")
     asserts: tuple[Assertion, ...] = Field(
         default=(), exclude_if=lambda value: not value, description="what a drill asks of it, once it is restored"
+    )
+    mounts: tuple[Mount, ...] = Field(
+        default=(),
+        exclude_if=lambda value: not value,
+        description="the file systems that are mounted below it; any other one there makes a backup partial",
     )
 
 

@@ -1,7 +1,9 @@
 """What restic's words amount to: every way in which it says that all is well, and it is not."""
 
 import json
+import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from tfheal.core.backup import capture
 from tfheal.core.backup.capture import Source
 from tfheal.core.backup.job import TaskReply
 from tfheal.model.backup import FOLDERS, Part, State
+from tfheal.model.playbook import Mount
 
 SNAPSHOT = "5e89abd77dc7a352aa9c4a165bdfd52c5b591957b66e20fd957b56fa5ae71574"
 FILES = Source(FOLDERS, ("/srv/tfheal/files/web",))
@@ -149,3 +152,33 @@ def test_a_full_one_reads_every_file() -> None:
     usual, full = (capture.tasks([FILES], "s1", {}, full=asked)[-1].script for asked in (False, True))
     assert "--force" not in usual
     assert " --force /srv/tfheal/files/web" in full
+
+
+@pytest.mark.parametrize(
+    ("mounts", "mounted", "missing"),
+    [
+        ((), "", ""),
+        ((), "/media", "missing: whether to take the file system on /HERE/media, which the playbook does not say"),
+        ((Mount(path="/HERE/media", taken=True),), "/media", ""),
+        ((Mount(path="/HERE/media", taken=False),), "/media", ""),
+        ((Mount(path="/HERE/media", taken=False),), "", ""),
+        ((Mount(path="/HERE/media", taken=True),), "", "missing: the file system on /HERE/media"),
+    ],
+)
+def test_of_each_file_system_somebody_says_whether_it_is_taken(
+    mounts: tuple[Mount, ...], mounted: str, missing: str, tmp_path: Path
+) -> None:
+    """What nobody thought of makes a backup partial, and so does a disk that is not there."""
+    here = str(tmp_path)
+    (tmp_path / "mounts").write_text(
+        f"none / ext4\n{f'none {here}{mounted} tmpfs' if mounted else 'none /srv/other tmpfs'}\n"
+    )
+    placed = tuple(mount.model_copy(update={"path": mount.path.replace("/HERE", here)}) for mount in mounts)
+    source = replace(FILES, folders=(here,), mounts=placed)
+    (task,) = (task for task in capture.tasks([source], "s1", {}) if task.name == FOLDERS)
+    script = task.script.replace("/proc/self/mounts", f"{here}/mounts")
+    stands_in = f'mountpoint() {{ grep -q " $2 " {here}/mounts; }}\nr() {{ echo "$@"; }}\n'
+    done = subprocess.run(["sh", "-c", stands_in + script], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == missing.replace("/HERE", here)
+    left_out = [mount.path for mount in placed if not mount.taken]
+    assert ("--exclude" in done.stdout) is bool(left_out)

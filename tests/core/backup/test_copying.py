@@ -36,9 +36,15 @@ def test_what_two_claim_to_be_is_neither() -> None:
 
 def test_copies_are_known_by_what_they_were() -> None:
     """Of what a store lists, those of the snapshots that are asked for; what cannot be read is an error."""
-    assert copying.copies({OLD}, listed((NEW, OLD), (FORGED, OTHER), (OTHER, None))) == {NEW: OLD}
+    here = listed((OLD, None), (OTHER, None))
+    assert copying.copies({OLD}, here, listed((NEW, OLD), (FORGED, OTHER), (OTHER, None))) == {NEW: OLD}
     with pytest.raises(BadReply):
-        copying.copies({OLD}, '[{"id": "short"}]')
+        copying.copies({OLD}, here, '[{"id": "short"}]')
+
+
+def test_a_copy_of_a_copy_is_known_by_what_it_was_first() -> None:
+    """Restic keeps the very first id: where the first store holds copies itself, that is how the next one has them."""
+    assert copying.copies({NEW}, listed((NEW, OLD)), listed((FORGED, OLD))) == {FORGED: NEW}
 
 
 def test_only_what_is_named_is_copied() -> None:

@@ -19,7 +19,7 @@ from tfheal.core.backup import dumps, recovery
 from tfheal.core.backup.job import REACH, Task, TaskReply
 from tfheal.core.resources.directory import data_paths
 from tfheal.model.backup import FOLDERS, Backup, Part, State
-from tfheal.model.playbook import Quiesce
+from tfheal.model.playbook import Mount, Quiesce
 from tfheal.model.release import SECRET_TOKEN, Release
 
 INIT: Final = "init"
@@ -52,7 +52,7 @@ _TOLD: Final[Mapping[str, re.Pattern[str]]] = {
 class Source:
     """What one snapshot takes on a slice: folders without what is `left_out`, or all that a command writes, or a server's base.
 
-    What holds still meanwhile is by the name of its component.
+    What holds still meanwhile is by the name of its component. `mounts` are the file systems below its folders.
     """
 
     what: str
@@ -61,6 +61,7 @@ class Source:
     left_out: tuple[str, ...] = ()
     quiet: tuple[tuple[str, Quiesce], ...] = ()
     base: Release | None = None
+    mounts: tuple[Mount, ...] = ()
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -85,7 +86,8 @@ def sources(releases: Iterable[Release]) -> tuple[Source, ...]:
     every = {path for release in ours for path in data_paths(release)}
     folders = tuple(sorted(path for path in every if not any(path.startswith(f"{other}/") for other in every)))
     quiet = tuple((release.component, release.quiesce) for release in ours if release.quiesce)
-    files = [Source(FOLDERS, folders, left_out=dumps.left_out(ours), quiet=quiet)] if folders else []
+    mounts = tuple(mount for release in ours for data in release.data for mount in data.mounts)
+    files = [Source(FOLDERS, folders, left_out=dumps.left_out(ours), quiet=quiet, mounts=mounts)] if folders else []
     return (
         *files,
         *(
@@ -129,12 +131,32 @@ def _script(source: Source, options: list[str], app: str) -> str:
         return recovery.base_script(source.base, options, dumps.file_name(source.what))
     if not source.command:
         looks = "".join(f"[ -d {sh.quote(path)} ] || echo {sh.quote(_MISSING + path)} >&2\n" for path in source.folders)
-        without = [word for path in source.left_out for word in ("--exclude", path)]
+        looks += _mounts(source)
+        out = [mount.path for mount in source.mounts if not mount.taken]
+        without = [word for path in (*source.left_out, *out) for word in ("--exclude", path)]
         return looks + _held_still(source.quiet, app, f"r backup {sh.join(*options, *without, *source.folders)}")
     # bash, because dash has no pipefail: a dump that is cut in a pipe has to fail.
     command = sh.join("bash", "-e", "-o", "pipefail", "-c", source.command)
     name = dumps.file_name(source.what)
     return f"r backup {sh.join(*options, '--stdin-filename', name)} --stdin-from-command -- {command}"
+
+
+def _mounts(source: Source) -> str:
+    """Return sh that tells of each file system below a folder of which nobody said whether it is in, and of those that are not there.
+
+    A disk that is not mounted looks like a folder that is empty, and one that nobody thought of like a part of the data.
+    """
+    said = "".join(f"{sh.quote(path)}) ;; " for path in (mount.path for mount in source.mounts))
+    below = " | ".join(f"{sh.quote(path)}/*" for path in source.folders)
+    absent = "".join(
+        f"mountpoint -q {sh.quote(mount.path)} || echo {sh.quote(f'{_MISSING}the file system on {mount.path}')} >&2\n"
+        for mount in source.mounts
+        if mount.taken
+    )
+    return (
+        f"{absent}while read -r _ at _; do case $at in {said}{below}) "
+        f'echo "{_MISSING}whether to take the file system on $at, which the playbook does not say" >&2 ;; esac; done </proc/self/mounts\n'
+    )
 
 
 def _held_still(quiet: tuple[tuple[str, Quiesce], ...], app: str, work: str) -> str:

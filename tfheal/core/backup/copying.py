@@ -1,7 +1,7 @@
 """A second store: which snapshots are copied there, whether all arrived, and how a backup is found there again.
 
-The copy has a repository of its own with the same password; restic gives each snapshot a new id there, and keeps the one
-that it had as `original`.
+The copy has a repository of its own with the same password; restic gives each snapshot a new id there, and keeps the very
+first that it had as `original`. What a server changed goes along: of each folder of changes the newest snapshot.
 """
 
 import json
@@ -16,13 +16,23 @@ from tfheal.base import sh
 from tfheal.base.errors import BadReply
 from tfheal.core.backup.capture import INIT
 from tfheal.core.backup.job import REACH, Task
+from tfheal.core.backup.recovery import CHANGES
 from tfheal.model.backup import Backup
 from tfheal.model.copied import Copied
 
 COPY: Final = "copy"
+HERE: Final = "here"
+CHANGED: Final = "changes"
 ARRIVED: Final = "arrived"
 _MOST: Final = 4_000_000  # bytes of a list of snapshots
 _FROM: Final = '--from-repo "$source" --from-password-file "$CREDENTIALS_DIRECTORY/password"'
+_NEAR: Final = 'restic -r "$source" --no-cache --no-lock --json -p "$CREDENTIALS_DIRECTORY/password" snapshots'
+_CHANGED: Final = f"""{CHANGES}
+{_NEAR} --latest 1 >"$folder/listed" || return
+newest=$(changes '' <"$folder/listed")
+rm "$folder/listed"
+[ -z "$newest" ] || r copy {_FROM} --retry-lock 10m $newest >/dev/null
+"""
 # The same boundaries of chunks, so that what both have in common is copied once.
 _INIT: Final = f"open\nstatus=$?\n[ $status -eq 10 ] || return $status\nr init {_FROM} --copy-chunker-params"
 
@@ -43,13 +53,20 @@ def tasks(snapshots: Collection[str]) -> tuple[Task, ...]:
         REACH,
         Task(INIT, _INIT, needed=True),
         Task(COPY, f"r copy {_FROM} --retry-lock 10m {sh.join(*sorted(snapshots))} >/dev/null", needed=True),
+        Task(CHANGED, _CHANGED, needed=True),
+        Task(HERE, _NEAR, wanted=_MOST, needed=True),
         Task(ARRIVED, "r snapshots", wanted=_MOST),
     )
 
 
-def copies(originals: Collection[str], out: str) -> dict[str, str]:
-    """Given snapshots and what the second store lists, return its copies of them: the id of each by its own; raise BadReply."""
-    return {one.id: one.original for one in _listed(out) if one.original and one.original in originals}
+def copies(snapshots: Collection[str], here: str, there: str) -> dict[str, str]:
+    """Given snapshots and what both stores list, return the copies of them: by the id of each the snapshot; raise BadReply.
+
+    What is a copy itself is known by what it was first.
+    """
+    first = {one.id: one.original for one in _listed(here) if one.original}
+    wanted = {first.get(snapshot, snapshot): snapshot for snapshot in snapshots}
+    return {one.id: wanted[one.original] for one in _listed(there) if one.original in wanted}
 
 
 def found_again(slice_name: str, out: str, known: Iterable[Backup], store: str) -> tuple[Backup, ...]:

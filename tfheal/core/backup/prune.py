@@ -151,9 +151,7 @@ def tasks(gone: Collection[str], must: Collection[str], entry: str, *, away: boo
     """
     place = _ELSEWHERE if away else _HERE
     reach, *reading = verify.tasks(WHOLE)
-    shutting = "" if away else _SHUT.replace("GUARD", guarded("").rstrip(" ") + " ")
-    shut = Task(SHUT, f"{place}{shutting}size", needed=True)
-    first = (reach, shut, *reading)
+    first = (reach, shut_task(away=away), *reading)
     read = next(number for number, task in enumerate(first) if task.name == verify.READ)
     gate = place + _GATE.replace("READ", str(read)).replace("MUST", sh.join(*sorted(must)))
     forget = f"{_recorded(entry)}{place}{_FORGET.replace('IDS', sh.join(*sorted(gone)))}"
@@ -165,6 +163,12 @@ def tasks(gone: Collection[str], must: Collection[str], entry: str, *, away: boo
         Task(SOUND, _SOUND, needed=True),
         Task(SIZE, f"{place}size"),
     )
+
+
+def shut_task(*, away: bool = False) -> Task:
+    """Return the task that shuts out the slice's key, where that is ours to do, and says how much is stored."""
+    shutting = "" if away else _SHUT.replace("GUARD", guarded("").rstrip(" ") + " ")
+    return Task(SHUT, f"{_ELSEWHERE if away else _HERE}{shutting}size", needed=True)
 
 
 def entry(who: str, app: str, backups: Iterable[Backup]) -> str:

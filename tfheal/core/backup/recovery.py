@@ -252,6 +252,13 @@ def first_kept(slice_name: str, out: str, since: datetime) -> str:
     return min((one.folder for one in _since(every, since) if one.cluster in living), default="")
 
 
+def outlived(slice_name: str, out: str, since: datetime) -> set[str]:
+    """Given what restic listed and when the oldest base began that is kept, return the snapshots of changes that are older."""
+    first = first_kept(slice_name, out, since)
+    found = (_change(one) for one in _listed(slice_name, out))
+    return {one.snapshot for one in found if one and first and one.folder < first}
+
+
 def older(out: str) -> set[str]:
     """Given what `older_tasks` said, return the snapshots."""
     return {line for line in out.split() if _SNAPSHOT.fullmatch(line)}

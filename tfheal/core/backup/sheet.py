@@ -20,7 +20,7 @@ SFTP: Final = (
 _HEAD: Final = """\
 RECOVERY SHEET of the app {app}, for its owner {owner}
 made {made} by {provider}
-
+{copies}
 Keep it where neither the provider nor your machines can lose it. Who has it, and a way to the store, reads all your data.
 The backups are ordinary restic repositories {kept}. Each opens by the password below, which
 the provider does not keep. tfheal is not needed.
@@ -34,6 +34,10 @@ The indented lines are commands of a shell; the text between them is for you.
     umask 077
     printf '%s\\n' {pins} >known_hosts
     {sftp}
+"""
+_COPIES: Final = """
+This sheet is of the copies, on the second store {store}: they serve when the first store is lost, and are as new as the
+last copying.
 """
 _CHEST: Final = """
 {number}. The data of {app} on {slice}: the password, what there is, and all of it into ./restored/{slice}.
@@ -68,7 +72,7 @@ class Chest:
 class Facts:
     """What a sheet is about: the app, its store with the pinned host keys, and the repositories there.
 
-    Where the store is no slice it has an `address`, and `needs` variables that its owner has.
+    Where the store is no slice it has an `address`, and `needs` variables that its owner has. It may be the store of `copies`.
     """
 
     app: str
@@ -80,6 +84,7 @@ class Facts:
     chests: tuple[Chest, ...]
     address: str = ""
     needs: tuple[str, ...] = ()
+    copies: bool = False
 
 
 def sheet(facts: Facts) -> str:
@@ -87,7 +92,9 @@ def sheet(facts: Facts) -> str:
     store = facts.address or facts.store.name
     words = {"app": facts.app, "owner": facts.owner, "provider": facts.provider, "store": store}
     pins = sh.join(*(f"{STORE} {pin}" for pin in facts.pins))
-    parts = [_HEAD.format(made=rfc3339(facts.made), pins=pins, sftp=SFTP, **words, **_whereabouts(facts, store))]
+    copies = _COPIES.format(store=store) if facts.copies else ""
+    told = {"made": rfc3339(facts.made), "pins": pins, "sftp": SFTP, "copies": copies}
+    parts = [_HEAD.format(**told, **words, **_whereabouts(facts, store))]
     parts += ["".join(_chest(facts, number, one)) for number, one in enumerate(facts.chests, start=2)]
     folders = ", ".join(one.folder for one in facts.chests)
     where = "" if facts.address else f"- On {store} itself the repositories are the folders {folders}.\n"

@@ -53,13 +53,16 @@ r --no-lock find --pack $packs | head -c MOST
 """
 
 
-def tasks(share: int) -> tuple[Task, ...]:
-    """Given a share of the payload (WHOLE: all), return the tasks that read it, and the structure, on the store."""
+def tasks(share: int, *, copy: bool = False) -> tuple[Task, ...]:
+    """Given a share of the payload (WHOLE: all), return the tasks that read it, and the structure, on the store.
+
+    What is in a `copy` has other ids than we know: that all is there, each copying sees to.
+    """
     which = "--read-data" if share == WHOLE else f"--read-data-subset={share}/{SHARES}"
     return (
         REACH,
         Task("open", "r --no-lock cat config >/dev/null", needed=True),
-        Task(LIST, _LIST, wanted=_MOST),
+        Task(LIST, ":" if copy else _LIST, wanted=_MOST),
         Task(READ, _READ.replace("SHARE", which)),
         Task(TOUCHED, _TOUCHED.replace("MOST", str(_MOST)), wanted=_MOST),
     )
