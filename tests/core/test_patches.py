@@ -12,20 +12,27 @@ TOLD = """\
 state ok
 lists 3600
 reboot
-patch libssl3t64 3.5.1-1 3.5.1-1+deb13u1 86400 no
-patch linux-image-amd64 6.12.41-1 6.12.48-1 60 held
-patch $(id) 1 2 60 no
-patch x 1 2 yesterday no
+unfinished
+charter Zm9yYmlkID0gWyJwYXRjaCJd
+patch libssl3t64 3.5.1-1 3.5.1-1+deb13u1 86400 no security secured no
+patch linux-image-amd64 6.12.41-1 6.12.48-1 60 held other secured no
+patch vim 1 2 60 no other no taken-back
+patch $(id) 1 2 60 no security no no
+patch x 1 2 yesterday no security no no
 """
 
 
 def test_what_is_pending_is_read() -> None:
     """Each package with its versions and its age; a line that is none is passed over."""
     wanted = (
-        Patch("libssl3t64", "3.5.1-1", "3.5.1-1+deb13u1", 86_400),
-        Patch("linux-image-amd64", "6.12.41-1", "6.12.48-1", 60, held=True),
+        Patch("libssl3t64", "3.5.1-1", "3.5.1-1+deb13u1", 86_400, secured=True),
+        Patch("linux-image-amd64", "6.12.41-1", "6.12.48-1", 60, held=True, security=False, secured=True),
+        Patch("vim", "1", "2", 60, security=False, taken_back=True),
     )
-    assert pending(Answer(0, TOLD.encode(), 0.1)) == Known(Pending(wanted, Known(3_600), reboot=True))
+    charter = 'forbid = ["patch"]'
+    told = Pending(wanted, Known(3_600), reboot=True, unfinished=True, charter=charter)
+    assert pending(Answer(0, TOLD.encode(), 0.1)) == Known(told)
+    assert [one.returns for one in wanted] == [True, False, False]
     two_ages = pending(Answer(0, b"state ok\nlists 1\nlists 2\n", 0.1))
     assert two_ages == Known(Pending((), Unknown("the slice did not say")))
 

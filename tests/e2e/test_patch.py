@@ -1,22 +1,28 @@
-"""Security updates on a real slice: told by where they come from, with their age, and nothing is installed."""
+"""Updates on a real slice: told by where they come from, installed under an app that is looked at again, and taken back."""
 
+import subprocess
 from collections.abc import Iterator
 
 import pytest
-from documents import document
+from documents import document, findings
 from running_lab import RunningLab
 
 pytestmark = pytest.mark.lab
-# Two packages of our own, each with a newer version: one from a suite of security updates, one from another suite.
-REPOSITORIES = r"""
+APP = "tfheal-files-web.service"
+# Packages of our own, each with a newer version: most from a suite of security updates, one from another suite.
+REPOSITORIES = rf"""
 set -e
-cd /root && mkdir -p patches && cd patches
-package() {  # NAME VERSION FOLDER
+mkdir -p /root/patches && cd /root/patches
+package() {{  # NAME VERSION FOLDER; what is in `build` goes into it
   mkdir -p "$3" build/DEBIAN
   printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: nobody <x@example.test>\nDescription: x\n' "$1" "$2" >build/DEBIAN/control
   dpkg-deb -b build "$3/$1_$2_all.deb" >/dev/null
-}
-repository() {  # FOLDER SUITE
+  rm -rf build
+}}
+script() {{  # NAME, its commands on stdin
+  mkdir -p build/DEBIAN; {{ echo '#!/bin/sh'; cat; }} >build/DEBIAN/$1; chmod 755 build/DEBIAN/$1
+}}
+repository() {{  # FOLDER SUITE
   cd "$1"
   for deb in *.deb; do
     dpkg-deb -f "$deb"
@@ -25,47 +31,120 @@ repository() {  # FOLDER SUITE
   printf 'Origin: Tests\nLabel: Tests\nSuite: %s\nVersion: 13\nDate: %s\nSHA256:\n %s %s Packages\n' "$2" "$(date -uR)" \
     "$(sha256sum Packages | cut -d ' ' -f 1)" "$(stat -c %s Packages)" >Release
   cd ..
-}
-for name in tfheal-one tfheal-two tfheal-security; do package $name 1.0 old; done
+}}
+one() {{  # VERSION FOLDER: it has a configuration
+  mkdir -p build/etc build/DEBIAN; echo "as of $1" >build/etc/tfheal-one.conf; echo /etc/tfheal-one.conf >build/DEBIAN/conffiles
+  package tfheal-one "$1" "$2"
+}}
+for name in tfheal-two tfheal-security tfheal-stops tfheal-breaks; do package $name 1.0 old; done
+one 1.0 old
 dpkg -i old/*.deb >/dev/null
-package tfheal-one 1.1 secure; package tfheal-two 1.1 secure; package tfheal-security 1.1 plain
-repository secure tests-security; repository plain tests-updates
-for name in secure plain; do echo "deb [trusted=yes] file:/root/patches/$name ./"; done >/etc/apt/sources.list.d/tests.list
+echo ours >>/etc/tfheal-one.conf
+one 1.1 secure; package tfheal-two 1.1 secure; package tfheal-security 1.1 plain
+echo 'systemctl stop {APP}' | script postinst; package tfheal-stops 1.1 secure
+mkdir -p build/etc/systemd/system/{APP}.d
+printf '[Service]\nExecStartPre=/bin/false\n' >build/etc/systemd/system/{APP}.d/broken.conf
+echo 'systemctl daemon-reload; systemctl restart --no-block {APP}' | script postinst; package tfheal-breaks 1.1 late
+cp old/tfheal-breaks* late
+echo '[ ! -e /root/patches/wait ] || {{ touch /root/patches/there; sleep 60; }}' | script postinst; package tfheal-security 1.2 slow
+repository slow tests-security; repository secure tests-security; repository plain tests-updates; repository late tests-security
+offer() {{
+  for name in "$@"; do echo "deb [trusted=yes] file:/root/patches/$name ./"; done >/etc/apt/sources.list.d/tests.list
+  apt-get update -qq -o Dir::Etc::sourcelist=/etc/apt/sources.list.d/tests.list -o Dir::Etc::sourceparts=/dev/null -o APT::Get::List-Cleanup=0
+}}
 apt-mark hold tfheal-two >/dev/null
+apt-mark auto tfheal-one >/dev/null
+[ -d /root/lists ] || {{ mv /var/lib/apt/lists /root/lists; mkdir -p /var/lib/apt/lists/partial; }}
+offer secure plain
+"""
+GONE = f"""
+apt-mark unhold tfheal-two >/dev/null
+dpkg -P tfheal-one tfheal-two tfheal-security tfheal-stops tfheal-breaks >/dev/null
+rm -rf /root/patches /etc/apt/sources.list.d/tests.list /run/tfheal/updates-pending* /var/lib/tfheal/patch.d /etc/tfheal/charter.toml
+rm -rf /var/lib/apt/lists; mv /root/lists /var/lib/apt/lists
+systemctl daemon-reload; systemctl restart {APP}
+"""
+OFFER = """
+echo "deb [trusted=yes] file:/root/patches/{0} ./" >/etc/apt/sources.list.d/tests.list
 apt-get update -qq -o Dir::Etc::sourcelist=/etc/apt/sources.list.d/tests.list -o Dir::Etc::sourceparts=/dev/null -o APT::Get::List-Cleanup=0
 """
-GONE = """
-apt-mark unhold tfheal-two >/dev/null; dpkg -P tfheal-one tfheal-two tfheal-security >/dev/null
-rm -rf /root/patches /etc/apt/sources.list.d/tests.list /var/lib/apt/lists/*root_patches* /run/tfheal/security-pending*
-"""
+VERSIONS = "dpkg-query -W -f '${Version} ' tfheal-breaks tfheal-one tfheal-security tfheal-stops tfheal-two"
 
 
 @pytest.fixture
 def patched(shop: RunningLab) -> Iterator[RunningLab]:
-    """Offer three updates to a slice, and take all of that away after the test."""
+    """Offer updates of our own to a slice, and take all of that away after the test."""
     shop.on("s1", REPOSITORIES)
+    settings = shop.workspace / "tfheal.toml"
+    before = settings.read_text()
+    settings.write_text(f'{before}[patch]\npatience = "6s"\n')
     yield shop
+    settings.write_text(before)
     shop.on("s1", GONE)
 
 
-def test_security_updates_are_told_by_where_they_come_from(patched: RunningLab) -> None:
-    """A name says nothing, the suite does; a held one is told as held; the age lasts; status counts the same."""
+def test_updates_are_told_by_where_they_come_from(patched: RunningLab) -> None:
+    """A name says nothing, the suite does; a held one is told as held; the age lasts; status counts those of security."""
     (told,) = document(patched, "patch", "slice:s1", "--plan", check=3)["slices"]
-    ours = {one["package"]: one for one in told["pending"] if one["package"].startswith("tfheal-")}
-    assert {name: (one["installed"], one["offered"], one["held"]) for name, one in ours.items()} == {
-        "tfheal-one": ("1.0", "1.1", False),
-        "tfheal-two": ("1.0", "1.1", True),
+    ours = {one["package"]: one for one in told["pending"]}
+    assert {name: (one["offered"], one["held"], one["security"]) for name, one in ours.items()} == {
+        "tfheal-one": ("1.1", False, True),
+        "tfheal-stops": ("1.1", False, True),
+        "tfheal-two": ("1.1", True, True),
+        "tfheal-security": ("1.1", False, False),
     }
     assert told["lists_age"] < 300
-    aged = "sed -i -E 's/^(tfheal-one .*) [0-9]+ no$/\\1 1000000000 no/' /run/tfheal/security-pending"
+    aged = "sed -i -E 's/^(tfheal-one .*) [0-9]+ no security$/\\1 1000000000 no security/' /run/tfheal/updates-pending"
     patched.on("s1", f"{aged}; touch /var/lib/apt/lists")
-    (again,) = document(patched, "patch", "slice:s1", "--plan", check=3)["slices"]
+    (again,) = document(patched, "patch", "slice:s1", "--plan", "--security", check=3)["slices"]
     ages = {one["package"]: one["age"] for one in again["pending"]}
     assert ages["tfheal-one"] > 700_000_000
     assert ages["tfheal-two"] < 300
     (facts,) = [one["facts"] for one in document(patched, "status", check=None)["slices"] if one["slice"] == "s1"]
-    assert facts["security_updates"] == len(again["pending"])
+    assert facts["security_updates"] == len(ages) == 3
     assert facts["security_age"] >= ages["tfheal-one"]
-    assert patched.on("s1", "dpkg-query -W -f '${Version} ' tfheal-one tfheal-two tfheal-security") == "1.0 1.0 1.0 "
+    assert patched.on("s1", VERSIONS) == "1.0 1.0 1.0 1.0 1.0 "
     assert "held" in patched.run("patch", "slice:s1", "--plan", check=3).stdout
-    assert "--plan" in patched.run("patch", "slice:s1", check=2).stderr
+    assert "--yes" in patched.run("patch", "slice:s1", check=2).stderr
+    assert "slice:*" in patched.run("patch", check=2).stderr
+
+
+def test_a_patch_leaves_the_apps_well_or_is_taken_back(patched: RunningLab) -> None:
+    """What stopped a service starts it again, what broke an app is taken back and not tried again; the owner may forbid all."""
+    patched.on("s1", "mkdir -p /etc/tfheal; echo 'forbid = [\"patch\"]' >/etc/tfheal/charter.toml")
+    assert "charter" in patched.run("patch", "slice:s1", "--yes", check=6).stdout
+    patched.on("s1", "rm /etc/tfheal/charter.toml; touch /run/reboot-required")
+    (done,) = document(patched, "patch", "slice:s1", "--security", "--yes")["slices"]
+    assert (done["outcome"], done["installed"]) == ("done", ["tfheal-one=1.1", "tfheal-stops=1.1"])
+    assert done["started"] == [APP]
+    assert done["conffiles"] == ["/etc/tfheal-one.conf.dpkg-dist"]
+    assert patched.on("s1", VERSIONS) == "1.0 1.1 1.0 1.1 1.0 "
+    assert patched.on("s1", "tail -n 1 /etc/tfheal-one.conf; apt-mark showauto tfheal-one") == "ours\ntfheal-one\n"
+    status = document(patched, "status", check=0)
+    assert "reboot-required" in findings(status)
+    patched.on("s1", f"rm /run/reboot-required; {OFFER.format('late')}")
+    (back,) = document(patched, "patch", "slice:s1", "--yes", check=5)["slices"]
+    assert back["outcome"] == "taken-back"
+    assert patched.on("s1", VERSIONS) == "1.0 1.1 1.0 1.1 1.0 "
+    document(patched, "status", check=0)
+    (left,) = document(patched, "patch", "slice:s1", "--yes")["slices"]
+    assert left["outcome"] == "idle"
+    verbs = [one["verb"] for one in document(patched, "history", "files")["actions"]]
+    assert verbs.count("patch") == 3
+
+
+def test_a_patch_that_was_killed_is_ended_by_the_next(patched: RunningLab) -> None:
+    """With tfheal and dpkg both killed in the middle of an installation, the next run configures what is half there."""
+    patched.on("s1", f"touch /root/patches/wait; {OFFER.format('slow')}")
+    with subprocess.Popen(patched.command("patch", "slice:s1", "--yes"), stderr=subprocess.DEVNULL) as running:
+        patched.on("s1", "timeout 60 sh -c 'until [ -e /root/patches/there ]; do sleep 0.2; done'")
+        running.kill()
+    assert "another patch" in patched.run("patch", "slice:s1", "--yes", check=6).stdout
+    patched.on(
+        "s1", "systemctl kill -s KILL tfheal-patch; rm /root/patches/wait; dpkg --audit | grep -q tfheal-security"
+    )
+    assert "interrupted" in patched.run("patch", "slice:s1", "--plan", check=3).stdout
+    (done,) = document(patched, "patch", "slice:s1", "--yes")["slices"]
+    assert (done["outcome"], done["repaired"]) == ("done", True)
+    assert patched.on("s1", f"dpkg --audit; {VERSIONS}") == "1.0 1.0 1.2 1.0 1.0 "
+    document(patched, "patch", "slice:s1", "--plan")

@@ -25,9 +25,9 @@ def consent(*, yes: bool, otherwise: str = "--yes says yes") -> Callable[[str], 
     return ask
 
 
-def agreed(question: str, *, yes: bool) -> None:
+def agreed(question: str, *, yes: bool, otherwise: str = "--yes says yes") -> None:
     """Ask a question that must be answered with yes; raise Refused otherwise."""
-    if not consent(yes=yes)(question):
+    if not consent(yes=yes, otherwise=otherwise)(question):
         raise Refused("you said no", hint="nothing was touched")
 
 

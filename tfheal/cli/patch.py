@@ -1,32 +1,70 @@
-"""`tfheal patch`: the security updates of the machines under the apps."""
+"""`tfheal patch`: the updates of the machines under the apps."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tfheal.cli.options import Except, Folder, Json, Selectors
+
+if TYPE_CHECKING:
+    from tfheal.cli.wiring import Wired
+    from tfheal.core.patching import Wish
 
 
 def patch(
     selectors: Selectors = None,
     excluded: Except = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show what is pending; exit 3 if anything is.")] = False,
+    security: Annotated[bool, typer.Option("--security", help="Security updates alone.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Do not wait for the windows of the apps.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Also what was taken back before.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Answer the question with yes.")] = False,
     json: Json = False,
     workspace: Folder = None,
 ) -> int:
-    """Show the security updates that are pending on slices; they are not applied yet, so --plan is needed."""
+    """Install the updates of the packages of slices; every app is checked again, and what breaks one is taken back."""
     from tfheal.base.errors import UsageError
-    from tfheal.cli import output, wiring
+    from tfheal.cli import wiring
+    from tfheal.core.patching import Wish
     from tfheal.core.select import selected, slices_of
+
+    if not (plan or selectors):
+        raise UsageError("which slices?", hint='"slice:*" is all of them; --plan shows what is pending')
+    with wiring.wired(workspace, quiet=plan or json) as hands:
+        names = selected(hands.workspace, selectors or (), excluded or ())
+        slices = slices_of(hands.workspace, names, selectors or (() if excluded else ("slice:*",)))
+        if plan:
+            return _planned(hands, slices, security=security, json=json)
+        return _patched(hands, slices, Wish(security, now, again), yes=yes, json=json)
+
+
+def _planned(hands: "Wired", slices: tuple[str, ...], *, security: bool, json: bool) -> int:
+    from tfheal.cli import output
     from tfheal.flows import patch as flow
     from tfheal.render.patch import patch_document, patch_words
 
-    if not plan:
-        raise UsageError("patches are not applied yet", hint="tfheal patch --plan shows what is pending")
-    with wiring.wired(workspace, quiet=True) as hands:
-        names = selected(hands.workspace, selectors or (), excluded or ())
-        slices = slices_of(hands.workspace, names, selectors or (() if excluded else ("slice:*",)))
-        found = flow.planned(hands.workspace, slices, hands.ports, hands.limits)
-        document = patch_document(found, hands.trips.total)
+    found = flow.planned(hands.workspace, slices, hands.ports, hands.limits)
+    found = found.of_security if security else found
+    document = patch_document(found, hands.trips.total)
     output.give("patch", document, lambda _width: patch_words(found), as_json=json, code=int(found.exit))
     return int(found.exit)
+
+
+def _patched(hands: "Wired", slices: tuple[str, ...], wish: "Wish", *, yes: bool, json: bool) -> int:
+    from tfheal.cli import asking, output
+    from tfheal.flows import patch as flow
+    from tfheal.model.patches import PatchPlan
+    from tfheal.render.patch import patch_document, patch_words, patched_words
+
+    def agree(plan: PatchPlan) -> None:
+        if not yes:
+            output.show(patch_words(plan))
+        asking.agreed(
+            f"install these updates on {', '.join(slices)}?", yes=yes, otherwise="--yes says yes, --plan only shows"
+        )
+
+    options = flow.PatchOptions(wish, agree)
+    plan, run = flow.patch(hands.workspace, slices, hands.ports, hands.limits, options)
+    document = patch_document(plan, hands.trips.total, run)
+    output.give("patch", document, lambda _width: patched_words(run), as_json=json, code=int(run.exit))
+    return int(run.exit)

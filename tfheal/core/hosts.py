@@ -27,6 +27,10 @@ def of_slice(name: str, facts: Observation, here: InstanceName | None, full_shar
     if isinstance(machine.package_lock, Known) and machine.package_lock.value:
         detail = f"{machine.package_lock.value} keeps everybody else from installing packages"
         found.append(Finding("packages-locked", "info", name, detail))
+    if machine.reboot == Known(value=True):
+        found.append(
+            Finding("reboot-required", "info", name, "an update of its packages takes effect with a reboot only")
+        )
     return found
 
 

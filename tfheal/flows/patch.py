@@ -1,20 +1,34 @@
-"""`tfheal patch --plan`: which security updates are pending, asked of every slice at once; nothing is changed there."""
+"""`tfheal patch`: which updates are pending, asked of every slice at once; and their installation, never on two slices of an app."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from tfheal.base.errors import TfhealError
+from tfheal.base.errors import Refused, TfhealError
+from tfheal.core.patching import Wish, chosen, waves
 from tfheal.core.probe import patches
 from tfheal.core.probe.script import answers, composed
+from tfheal.flows.act import act_everywhere
 from tfheal.flows.fleet import Limits, ask_all
 from tfheal.flows.hidden import hushed
-from tfheal.model.facts import Fact, Unknown
+from tfheal.flows.patch_slice import PatchJob, patch_slice
+from tfheal.flows.releases import in_use, placed
+from tfheal.model.facts import Fact, Known, Unknown
 from tfheal.model.inventory import Slice
-from tfheal.model.patches import PatchPlan, Pending
+from tfheal.model.patches import Patched, PatchPlan, PatchRun, Pending
 from tfheal.model.ports import Exec, Ports
 from tfheal.model.workspace import Workspace
 
 _BUDGET = 30.0  # seconds that a slice has for its answer
 _CAP = 1 << 20
+_GOOD = frozenset({"done", "idle", "refused", "unknown"})  # what is no reason to leave the other slices alone
+
+
+@dataclass(frozen=True, slots=True)
+class PatchOptions:
+    """What the operator asked for; `agree` is asked with what is pending before anything is done."""
+
+    wish: Wish
+    agree: Callable[[PatchPlan], None]
 
 
 def planned(workspace: Workspace, slices: Iterable[str], ports: Ports, limits: Limits) -> PatchPlan:
@@ -24,8 +38,62 @@ def planned(workspace: Workspace, slices: Iterable[str], ports: Ports, limits: L
     found: dict[str, Fact[Pending]] = {}
     for name, reply in ask_all(targets, lambda one: _ask(one, hidden[one.name], ports), limits).items():
         found[name] = Unknown(str(hushed(reply, hidden[name]))) if isinstance(reply, TfhealError) else reply
-    here = ports.journal.apps_by_slice()
-    return PatchPlan(found, {name: tuple(sorted(here.get(name, ()))) for name in found})
+    return PatchPlan(found, {name: _apps(workspace, name, ports) for name in found})
+
+
+def patch(
+    workspace: Workspace, slices: Iterable[str], ports: Ports, limits: Limits, options: PatchOptions
+) -> tuple[PatchPlan, PatchRun]:
+    """Given names of slices, install what is pending there, in waves; after one that goes wrong the others are left alone."""
+    plan = planned(workspace, slices, ports, limits)
+    due = {name: plan.apps[name] for name, found in plan.slices.items() if _is_due(found, options.wish)}
+    if due:
+        options.agree(plan)
+    run = ports.journal.begin_run("patch", ports.clock.now()).id
+    job = PatchJob(workspace, ports, limits, run, options.wish)
+    done = {name: _without(name, found) for name, found in plan.slices.items() if name not in due}
+    stopped = ""
+    for wave in waves(due):
+        if stopped or limits.over:
+            why = f"{stopped} went wrong first" if stopped else "the deadline of the run had passed"
+            done |= {name: Patched(name, "skipped", why) for name in wave}
+            continue
+        done |= _wave(job, wave, plan)
+        stopped = next((name for name in wave if done[name].outcome not in _GOOD), "")
+    result = PatchRun(tuple(done[name] for name in plan.slices), plan.apps)
+    ports.journal.end_run(run, int(result.exit), ports.clock.now())
+    return plan, result
+
+
+def _wave(job: PatchJob, wave: tuple[str, ...], plan: PatchPlan) -> dict[str, Patched]:
+    def here(target: Slice) -> Patched:
+        found = plan.slices[target.name]
+        assert isinstance(found, Known)  # noqa: S101 (only what is known to be pending is due)
+        return patch_slice(job, target, found.value, plan.apps[target.name])
+
+    targets = [job.workspace.inventory.slice(name) for name in wave]
+    return {
+        name: _failed(name, done) if isinstance(done, TfhealError) else done
+        for name, done in act_everywhere(targets, here, job.limits).items()
+    }
+
+
+def _failed(name: str, error: TfhealError) -> Patched:
+    return Patched(name, "refused" if isinstance(error, Refused) else "failed", str(error))
+
+
+def _is_due(found: Fact[Pending], wish: Wish) -> bool:
+    return isinstance(found, Known) and bool(found.value.unfinished or chosen(found.value, wish))
+
+
+def _without(name: str, found: Fact[Pending]) -> Patched:
+    return Patched(name, "unknown", found.reason) if isinstance(found, Unknown) else Patched(name, "idle")
+
+
+def _apps(workspace: Workspace, slice_name: str, ports: Ports) -> tuple[str, ...]:
+    """Return the apps of the workspace that are on a slice, or are to be."""
+    there = {item.instance for item in in_use(ports.journal.deployed())} | {*placed(workspace, workspace.apps)}
+    return tuple(sorted({one.app for one in there if one.slice == slice_name and one.app in workspace.apps}))
 
 
 def _ask(target: Slice, hidden: tuple[str, ...], ports: Ports) -> Fact[Pending]:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from tfheal.model.backup import AppBackup
-from tfheal.model.names import Name, Strict
+from tfheal.model.names import Duration, Name, Strict
 from tfheal.model.playbook import Permission, Setting, SettingName
 from tfheal.model.window import Window
 
@@ -29,6 +29,14 @@ class AppHeal(Strict):
     )
 
 
+class AppPatch(Strict):
+    """How the machines under this app are patched."""
+
+    defer: Duration = Field(
+        default=604_800.0, description="how long a security update waits for the window at most, since its slice saw it"
+    )
+
+
 class AppSpec(Strict):
     """One app: which playbook and version, for whom, on which slices, with which settings."""
 
@@ -43,6 +51,7 @@ class AppSpec(Strict):
     heal: AppHeal = AppHeal()
     service_level: Name = Field(default="standard", description="what is promised: a name from [service_levels]")
     backup: AppBackup | None = Field(default=None, description="where backups of its data go, and how often")
+    patch: AppPatch = AppPatch()
     window: Window | None = Field(
         default=None, description="when planned work may be done; none: that of tfheal.toml, else at any time"
     )

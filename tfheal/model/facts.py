@@ -49,6 +49,7 @@ class Machine:
     pauses: Fact[tuple[Pause, ...]]
     package_lock: Fact[str | None]
     security_age: Fact[int] = Unknown("not asked")
+    reboot: Fact[bool] = Unknown("not asked")
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ Cause = Literal[
     "not-checked",
     "clock-off",
     "packages-locked",
+    "reboot-required",
     "backup-late",
     "copy-late",
     "drill-late",

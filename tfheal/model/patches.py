@@ -1,30 +1,55 @@
-"""Security updates: what is pending on a slice, and what of a fleet."""
+"""Updates of the machines under the apps: what is pending on a slice, what of a fleet, and what became of them."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Final, Literal
 
 from tfheal.base.exits import Exit, winning
 from tfheal.model.facts import Fact, Known
 
+# What others are built on, kernels, and servers whose data a newer version may have written: these only go forward.
+NEVER_BACK: Final = (
+    "libc6.*|libc-.*|locales|libstdc\\+\\+6|libgcc-s1|linux-.*|systemd|udev|dpkg|apt|postgresql-[0-9].*|mariadb-server.*|"
+    "mysql-server.*|redis-server|valkey-server"
+)
+PatchOutcome = Literal["done", "idle", "failed", "refused", "taken-back", "broken", "unknown", "skipped"]
+
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """One package with a security update: its version, the one that is offered, since how many seconds, whether held."""
+    """One package with an update: its version, the one that is offered, since how many seconds, and what is known of it.
+
+    It is `secured` where the installed version can be had again; `taken_back` where the offered one was, as it broke an app.
+    """
 
     package: str
     installed: str
     offered: str
     age: int
     held: bool = False
+    security: bool = True
+    secured: bool = False
+    taken_back: bool = False
+
+    @property
+    def returns(self) -> bool:
+        """Return whether it can be taken back."""
+        return self.secured and not re.fullmatch(NEVER_BACK, self.package.partition(":")[0])
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """What is pending on a slice by its package lists, which are so many seconds old, and whether it wants a reboot."""
+    """What is pending on a slice by its package lists, which are so many seconds old, and whether it wants a reboot.
+
+    `unfinished`: a patch there never came to its end. `charter`: what the owner wrote of what is permitted.
+    """
 
     patches: tuple[Patch, ...]
     lists: Fact[int]
     reboot: bool = False
+    unfinished: bool = False
+    charter: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +64,71 @@ class PatchPlan:
         """Return the exit code: patches are changes of a plan, and what could not be asked is unknown."""
         return winning(_code(found) for found in self.slices.values())
 
+    @property
+    def of_security(self) -> "PatchPlan":
+        """Return it with the security updates alone."""
+        slices: dict[str, Fact[Pending]] = {}
+        for name, found in self.slices.items():
+            pending = found.value if isinstance(found, Known) else None
+            patches = tuple(one for one in pending.patches if one.security) if pending else ()
+            slices[name] = Known(replace(pending, patches=patches)) if pending else found
+        return PatchPlan(slices, self.apps)
+
 
 def _code(found: Fact[Pending]) -> Exit:
     if isinstance(found, Known):
-        return Exit.FINDINGS if found.value.patches else Exit.OK
+        return Exit.FINDINGS if found.value.patches or found.value.unfinished else Exit.OK
     return Exit.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class PatchReport:
+    """What a slice told of a patch, or of taking one back, as far as it came.
+
+    `begun` came when it had the locks of the apps, `changing` right before packages were changed.
+    """
+
+    begun: bool = False
+    changing: bool = False
+    ended: bool = False
+    refused: str = ""
+    failure: str = ""
+    repaired: bool = False  # what an earlier run had left half configured
+    reboot: bool = False
+    conffiles: tuple[str, ...] = ()  # kept as they were, with the new one beside them
+    started: tuple[str, ...] = ()  # ran before, stopped by the update, started again
+    stopped: tuple[str, ...] = ()  # ran before and could not be started
+    restarted: tuple[str, ...] = ()  # still ran what was replaced
+    kept: tuple[str, ...] = ()  # not taken back
+
+
+@dataclass(frozen=True, slots=True)
+class Patched:
+    """What became of one slice."""
+
+    slice: str
+    outcome: PatchOutcome
+    detail: str = ""
+    patches: tuple[Patch, ...] = ()
+    report: PatchReport = field(default_factory=PatchReport)
+
+
+@dataclass(frozen=True, slots=True)
+class PatchRun:
+    """What became of a fleet, slice by slice."""
+
+    slices: tuple[Patched, ...]
+    apps: Mapping[str, tuple[str, ...]]
+
+    @property
+    def exit(self) -> Exit:
+        """Return the exit code: what was taken back was tried and failed, what stays broken needs a human."""
+        codes = {
+            "failed": Exit.FAILED,
+            "taken-back": Exit.FAILED,
+            "broken": Exit.HUMAN,
+            "refused": Exit.REFUSED,
+            "unknown": Exit.UNKNOWN,
+            "skipped": Exit.FINDINGS,
+        }
+        return winning(codes.get(one.outcome, Exit.OK) for one in self.slices)

@@ -8,6 +8,7 @@ AWAITS: Final = "awaits-data"  # in the state of an instance on a machine made a
 RUN: Final = "/run/tfheal"  # locks, and what is forgotten at a reboot
 SLICE_JOURNAL: Final = "/var/log/tfheal/journal.jsonl"
 PAUSES: Final = f"{STATE}/pause.d"  # a file an app, and `_slice`; no app has a dot in its name
+PATCH: Final = f"{STATE}/patch.d"  # what a patch left: its report, what was running before, the packages to go back to
 IDENTITY: Final = f"{STATE}/identity"
 OWNER: Final = "/etc/tfheal"
 HANDS_OFF: Final = f"{OWNER}/hands-off"

@@ -22,6 +22,7 @@ Verb = Literal[
     "page",
     "reflex",
     "restore",
+    "patch",
 ]
 Place = Mapping[str, tuple[str, ...]]
 Outcome = Literal["done", "failed", "refused", "undone", "unknown"]

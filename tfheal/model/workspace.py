@@ -136,6 +136,14 @@ class UplinkPolicy(Strict):
     )
 
 
+class PatchPolicy(Strict):
+    """When a patch is taken back."""
+
+    patience: Duration = Field(
+        default=120.0, ge=1, description="how long apps may take to be well after a patch of their machine"
+    )
+
+
 class Provider(Strict):
     """The whole of `tfheal.toml`."""
 
@@ -148,6 +156,7 @@ class Provider(Strict):
     window: Window | None = Field(
         default=None, description="when planned work may be done on apps that say nothing else"
     )
+    patch: PatchPolicy = PatchPolicy()
     service_levels: dict[Name, ServiceLevel] = Field(
         default={}, description="what is promised of apps; `standard` is there without being written"
     )

@@ -1,10 +1,10 @@
-"""Pending security updates in words, and as scripts read them."""
+"""Updates of machines in words, and as scripts read them: what is pending, and what became of it."""
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tfheal.model.facts import Fact, Known, Unknown
-from tfheal.model.patches import PatchPlan, Pending
+from tfheal.model.patches import Patch, Patched, PatchPlan, PatchRun, Pending
 from tfheal.render.words import said, span, table
 
 
@@ -16,18 +16,27 @@ def patch_words(plan: PatchPlan) -> RenderableType:
     ]
     if not rows:
         return Group(*lines)
-    made = table("slice", "package", "installed", "offered", "pending for", "")
+    made = table("slice", "package", "installed", "offered", "pending for", "security", "")
     for name, one in rows:
-        made.add_row(name, one.package, one.installed, one.offered, span(one.age), "held" if one.held else "")
+        made.add_row(
+            name, one.package, one.installed, one.offered, span(one.age), "yes" if one.security else "", _trait(one)
+        )
     return Group(*lines, Text(""), made)
 
 
-def patch_document(plan: PatchPlan, round_trips: int) -> dict[str, object]:
-    """Given what is pending, return it as scripts read it: schema tfheal/patch/1."""
+def patched_words(run: PatchRun) -> RenderableType:
+    """Given what became of a patch, return it for a person's screen."""
+    return Group(*(Text(line) for one in run.slices for line in _told(one)))
+
+
+def patch_document(plan: PatchPlan, round_trips: int, run: PatchRun | None = None) -> dict[str, object]:
+    """Given what is pending, and what became of it if it was installed, return it as scripts read it: schema tfheal/patch/1."""
+    done = {one.slice: _done(one) for one in run.slices} if run else {}
     return {
         "round_trips": round_trips,
         "slices": [
-            {"slice": name, "apps": list(plan.apps[name]), **_document(found)} for name, found in plan.slices.items()
+            {"slice": name, "apps": list(plan.apps[name]), **_document(found), **done.get(name, {})}
+            for name, found in plan.slices.items()
         ],
     }
 
@@ -36,9 +45,49 @@ def _line(found: Fact[Pending], apps: tuple[str, ...]) -> str:
     if isinstance(found, Unknown):
         return f"not known: {found.reason}"
     pending = found.value
-    words = [f"{len(pending.patches)} security updates pending", f"package lists {said(pending.lists, span)} old"]
+    security = sum(one.security for one in pending.patches)
+    words = [
+        f"{security} security updates pending",
+        f"{len(pending.patches) - security} others",
+        f"package lists {said(pending.lists, span)} old",
+    ]
+    words += ["a patch was interrupted"] if pending.unfinished else []
     words += ["wants a reboot"] if pending.reboot else []
     return ", ".join([*words, f"under {', '.join(apps)}" if apps else "no apps"])
+
+
+def _trait(one: Patch) -> str:
+    if one.held:
+        return "held"
+    if one.taken_back:
+        return "was taken back (--again tries it)"
+    return "" if one.returns else "cannot be taken back"
+
+
+def _told(one: Patched) -> list[str]:
+    report = one.report
+    packages = f" {', '.join(each.package for each in one.patches)}" if one.patches else ""
+    lines = [f"{one.slice}: {one.outcome}{packages}{f': {one.detail}' if one.detail else ''}"]
+    lines += [f"  {unit} was stopped by it and started again" for unit in report.started]
+    lines += [f"  {unit} was stopped by it and does not start" for unit in report.stopped]
+    lines += [f"  {unit} ran what was replaced and was restarted" for unit in report.restarted]
+    lines += [f"  {file} is the new configuration; the old one was kept" for file in report.conffiles]
+    lines += ["  what an earlier run left half configured was configured"] if report.repaired else []
+    return lines + (["  it wants a reboot"] if report.reboot else [])
+
+
+def _done(one: Patched) -> dict[str, object]:
+    report = one.report
+    return {
+        "outcome": one.outcome,
+        "detail": one.detail,
+        "installed": [f"{each.package}={each.offered}" for each in one.patches],
+        "started": list(report.started),
+        "stopped": list(report.stopped),
+        "restarted": list(report.restarted),
+        "conffiles": list(report.conffiles),
+        "repaired": report.repaired,
+    }
 
 
 def _document(found: Fact[Pending]) -> dict[str, object]:
@@ -53,9 +102,13 @@ def _document(found: Fact[Pending]) -> dict[str, object]:
                 "offered": one.offered,
                 "age": one.age,
                 "held": one.held,
+                "security": one.security,
+                "returns": one.returns,
+                "taken_back": one.taken_back,
             }
             for one in pending.patches
         ],
         "lists_age": pending.lists.value if isinstance(pending.lists, Known) else {"unknown": pending.lists.reason},
+        "unfinished": pending.unfinished,
         "reboot": pending.reboot,
     }

@@ -104,6 +104,7 @@ def machine(
         pauses=Known(_pauses(said, slice_name, hidden)),
         package_lock=Known(_package_lock(said)),
         security_age=_security_age(updates),
+        reboot=_NO_TIME if updates is None or updates.timed_out else Known("reboot" in _by_word(updates.output)),
     )
 
 

@@ -1,13 +1,13 @@
-"""Security updates that are pending: what a slice is asked, and the parser that believes no line it cannot read.
+"""Updates that are pending: what a slice is asked, and the parser that believes no line it cannot read.
 
-Security is told by origin: a package is counted if what replaces it comes from a suite named `…-security`, as Debian's and
+Security is told by origin: an update is one of security if it comes from a suite named `…-security`, as Debian's and
 Ubuntu's are; packages that are held count too. An age is since the slice first saw it pending, at most since its boot.
 """
 
 import re
 from typing import Final
 
-from tfheal.base import untrusted
+from tfheal.base import sh, untrusted
 from tfheal.core.probe.script import Answer, Question
 from tfheal.model import paths
 from tfheal.model.facts import Fact, Known, Unknown
@@ -16,20 +16,24 @@ from tfheal.model.patches import Patch, Pending
 # Finding out costs a second of CPU, so it is done once per change of the lists; what did not succeed is not tried again
 # before the next change.
 _SEEN: Final = f"""\
+[ ! -e /run/reboot-required ] || echo "reboot"
+[ ! -e {paths.PATCH}/unfinished ] || echo "unfinished"
 ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 || exit 0
-seen={paths.RUN}/security-pending
+seen={paths.RUN}/updates-pending
 now=$(date +%s)
 if [ ! -e $seen.asked ] || [ /var/lib/apt/lists -nt $seen.asked ] || [ /var/lib/dpkg/status -nt $seen.asked ]; then
   mkdir -p {paths.RUN} && echo unknown >$seen.asked
   [ -e $seen ] || : >$seen
   if list=$(timeout 20 apt-get -s -o Debug::NoLocking=1 --ignore-hold --with-new-pkgs upgrade 2>/dev/null); then
     held=" $(apt-mark showhold 2>/dev/null | tr '\\n' ' ')"
-    echo "$list" | sed -n -E 's/^Inst ([^ ]+) \\[([^] ]+)\\] \\(([^ ]+) [^[]*-security[, ].*/\\1 \\2 \\3/p' | head -n 500 |
-    while read -r package old new; do
+    echo "$list" | sed -n -E \\
+      -e 's/^Inst ([^ ]+) \\[([^] ]+)\\] \\(([^ ]+) [^[]*-security[, ].*/\\1 \\2 \\3 security/p;t' \\
+      -e 's/^Inst ([^ ]+) \\[([^] ]+)\\] \\(([^ ]+) .*/\\1 \\2 \\3 other/p' | head -n 500 |
+    while read -r package old new kind; do
       first=$now hold=no
       while read -r known _ _ since _; do [ "$known" != "$package" ] || first=$since; done <$seen
       case $held in *" $package "*) hold=held;; esac
-      echo "$package $old $new $first $hold"
+      echo "$package $old $new $first $hold $kind"
     done >$seen.new
     mv $seen.new $seen && echo ok >$seen.asked
   fi
@@ -39,20 +43,35 @@ read -r state <$seen.asked
 COUNT: Final = f"""\
 {_SEEN}[ "$state" = ok ] || {{ echo "security unknown"; exit 0; }}
 count=0 oldest=$now
-while read -r _ _ _ since _; do count=$((count + 1)); [ "$since" -ge "$oldest" ] || oldest=$since; done <$seen
+while read -r _ _ _ since _ kind; do
+  [ "$kind" = security ] || continue
+  count=$((count + 1)); [ "$since" -ge "$oldest" ] || oldest=$since
+done <$seen
 echo "security $count"
 [ "$count" = 0 ] || echo "oldest $((now - oldest))"
 """
+# The installed version can be had again where a list offers it still, its file was kept, or there is what makes one of it.
 _LIST: Final = f"""\
+[ ! -e {paths.CHARTER} ] || echo "charter $(head -c 16384 {paths.CHARTER} | base64 -w 0)"
 {_SEEN}echo "state $state"
 echo "lists $((now - $(stat -c %Y /var/lib/apt/lists)))"
-[ ! -e /run/reboot-required ] || echo "reboot"
-while read -r package old new since hold; do echo "patch $package $old $new $((now - since)) $hold"; done <$seen
+offered=$(cut -d ' ' -f 1 $seen | xargs -r apt-cache madison 2>/dev/null | tr -d ' ')
+while read -r package old new since hold kind; do
+  again=no back=no
+  kept=/var/cache/apt/archives/${{package%%:*}}_$(echo "$old" | sed 's/:/%3a/')
+  case "
+$offered" in *"
+${{package%%:*}}|$old|"*) again=secured;; esac
+  if [ $again = no ] && {{ command -v dpkg-repack || ls "$kept"_*.deb; }} >/dev/null 2>&1; then again=secured; fi
+  ! grep -qxF "$package $new" {paths.PATCH}/taken-back 2>/dev/null || back=taken-back
+  echo "patch $package $old $new $((now - since)) $hold $kind $again $back"
+done <$seen
 """
 QUESTION: Final = Question("patches", _LIST, timeout=25.0, cap=131_072)
 _NUMBER: Final = re.compile(r"[0-9]{1,12}")
 _PATCH: Final = re.compile(
     r"patch ([a-z0-9][a-z0-9+.:-]{0,100}) ([0-9A-Za-z.+~:-]{1,100}) ([0-9A-Za-z.+~:-]{1,100}) ([0-9]{1,12}) (held|no)"
+    r" (security|other) (secured|no) (taken-back|no)"
 )
 
 
@@ -61,14 +80,36 @@ def pending(answer: Answer | None) -> Fact[Pending]:
     if answer is None or answer.timed_out:
         return Unknown("the slice did not answer in time")
     lines = untrusted.text(answer.output, QUESTION.cap).splitlines()
-    if not lines:
+    if not any(line.startswith("state ") for line in lines):
         return Unknown("no package lists")
     if "state ok" not in lines:
         return Unknown("apt could not say")
-    found = [match for line in lines if (match := _PATCH.fullmatch(line))]
     ages = [line.removeprefix("lists ") for line in lines if line.startswith("lists ")]
     lists: Fact[int] = Unknown("the slice did not say")
     if len(ages) == 1 and _NUMBER.fullmatch(ages[0]):
         lists = Known(int(ages[0]))
-    patches = tuple(Patch(each[1], each[2], each[3], int(each[4]), each[5] == "held") for each in found)
-    return Known(Pending(patches, lists, "reboot" in lines))
+    found = tuple(_patch(match) for line in lines if (match := _PATCH.fullmatch(line)))
+    charter = next((line.removeprefix("charter ") for line in lines if line.startswith("charter ")), "")
+    written = sh.unencoded(charter.encode("ascii", "replace"))
+    return Known(
+        Pending(
+            found,
+            lists,
+            reboot="reboot" in lines,
+            unfinished="unfinished" in lines,
+            charter="?" if written is None else written.decode("utf-8", "replace"),
+        )
+    )
+
+
+def _patch(match: re.Match[str]) -> Patch:
+    return Patch(
+        match[1],
+        match[2],
+        match[3],
+        int(match[4]),
+        held=match[5] == "held",
+        security=match[6] == "security",
+        secured=match[7] == "secured",
+        taken_back=match[8] == "taken-back",
+    )

@@ -1,0 +1,144 @@
+"""Which updates are installed when and in which order, what the owner forbids, and what is believed of a report."""
+
+import base64
+import subprocess
+from datetime import UTC, datetime
+
+import pytest
+
+from tfheal.core.charter import forbids
+from tfheal.core.patching import (
+    PatchOrder,
+    Wish,
+    chosen,
+    follow,
+    gated,
+    over,
+    progress,
+    report,
+    take_back,
+    upgrade,
+    waves,
+)
+from tfheal.model.facts import Known
+from tfheal.model.patches import NEVER_BACK, Patch, Patched, PatchOutcome, PatchReport, PatchRun, Pending
+from tfheal.model.window import Window
+
+DAY = 86_400
+URGENT = Patch("openssl", "1", "2", 8 * DAY, secured=True)
+FRESH = Patch("curl", "1", "2", 60)
+PLAIN = Patch("vim", "1", "2", 90 * DAY, security=False)
+HELD = Patch("nginx", "1", "2", DAY, held=True)
+BAD = Patch("bad", "1", "2", DAY, taken_back=True)
+NIGHT = Window.model_validate({"start": "02:00", "duration": "3h"})
+SHORT = Window.model_validate({"start": "02:00", "duration": "2m"})
+NOON, THREE = (datetime(2026, 11, 23, hour, tzinfo=UTC) for hour in (12, 3))
+MARKER = "0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("wish", "found"),
+    [
+        (Wish(), (URGENT, FRESH, PLAIN)),
+        (Wish(security=True), (URGENT, FRESH)),
+        (Wish(again=True), (URGENT, FRESH, PLAIN, BAD)),
+    ],
+)
+def test_what_is_held_or_was_taken_back_is_left_alone(wish: Wish, found: tuple[Patch, ...]) -> None:
+    """What broke an app comes back only when it is asked for."""
+    assert chosen(Pending((URGENT, FRESH, PLAIN, HELD, BAD), Known(0)), wish) == found
+
+
+@pytest.mark.parametrize(
+    ("windows", "now", "patches", "found"),
+    [
+        ((None, None), NOON, (FRESH, PLAIN), (FRESH, PLAIN)),
+        ((NIGHT,), THREE, (FRESH, PLAIN), (FRESH, PLAIN)),
+        ((NIGHT,), NOON, (FRESH, PLAIN), ()),
+        ((NIGHT, None), NOON, (PLAIN,), ()),
+        ((NIGHT,), NOON, (URGENT, FRESH, PLAIN), (URGENT, FRESH)),
+        ((SHORT,), THREE, (FRESH,), ()),
+    ],
+)
+def test_windows_gate_patches(
+    windows: tuple[Window | None, ...], now: datetime, patches: tuple[Patch, ...], found: tuple[Patch, ...]
+) -> None:
+    """Every app on the slice has its say; a security update that waited as long as it may takes the other ones along."""
+    allowed, until = gated(patches, windows, 7 * DAY, now)
+    assert allowed == found
+    assert (until is None) == (found == patches or windows == (SHORT,))
+
+
+def test_no_app_has_two_slices_in_a_wave() -> None:
+    """Slices without apps, and of different apps, go together."""
+    apps = {"a1": ("a",), "a2": ("a", "b"), "b1": ("b",), "c1": ("c",), "none": ()}
+    assert waves(apps) == (("a1", "b1", "c1", "none"), ("a2",))
+    assert waves({}) == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        ("", ""),
+        ('forbid = ["reboot"]', ""),
+        ('forbid = ["patch"]', "forbids patch"),
+        ("forbid = patch", "cannot be read"),
+        ('forbid = "patch"', "no list"),
+    ],
+)
+def test_a_charter_forbids(written: str, why: str) -> None:
+    """What cannot be read forbids everything."""
+    assert why in forbids(written, "patch")
+    assert bool(why) == bool(forbids(written, "patch"))
+
+
+def test_a_report_is_read_as_far_as_it_came() -> None:
+    """Lines of others and words that are none are passed over; what a slice says is neutralised."""
+    failed = base64.b64encode(b"apt will not\nE: \x1b[31mbroken").decode()
+    said = f"{MARKER} told begun\nnoise\nffff told ended\n{MARKER} told started a.service\n{MARKER} told started \x1b.service\n"
+    told = report(f"{said}{MARKER} told conffile /etc/x y\n{MARKER} told failed {failed}\n".encode(), MARKER)
+    assert told == PatchReport(
+        begun=True,
+        failure="apt will not\nE: \\x1b[31mbroken",
+        started=("a.service", "\\x1b.service"),
+        conffiles=("/etc/x y",),
+    )
+    refused = report(f"{MARKER} refused paused {base64.b64encode(b'since ever').decode()}\n".encode(), MARKER)
+    assert "since ever" in refused.refused
+    assert not refused.begun
+    assert progress(f"{MARKER} told started a.service".encode(), MARKER) == "started a.service"
+    assert progress(b"told started a.service", MARKER) == ""
+
+
+def test_the_scripts_are_sh() -> None:
+    """Each parses, the one that a unit runs too."""
+    order = PatchOrder("me", "run", (URGENT, Patch("it's", "1", "2", 0)), ("shop",), ("tfheal-shop-web.service",))
+    for script in (upgrade(order, MARKER), take_back(order, MARKER), over(order, MARKER), follow(MARKER)):
+        subprocess.run(["sh", "-n"], input=script.encode(), check=True)
+        for word in script.split():
+            if len(word) > 1_000:
+                subprocess.run(["sh", "-n"], input=base64.b64decode(word), check=True)
+
+
+def test_what_never_goes_back_is_a_pattern_of_grep_too() -> None:
+    """The slice decides by the same words as we do."""
+    for name, never in {"libc6": True, "postgresql-17": True, "linux-image-amd64": True, "curl": False}.items():
+        said = subprocess.run(["grep", "-qxE", NEVER_BACK], input=name.encode(), check=False)
+        assert (said.returncode == 0) == never
+        assert Patch(name, "1", "2", 0, secured=True).returns != never
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "code"),
+    [
+        (["done", "idle"], 0),
+        (["done", "skipped"], 3),
+        (["unknown"], 4),
+        (["taken-back", "broken"], 5),
+        (["refused"], 6),
+        (["broken", "refused"], 7),
+    ],
+)
+def test_the_code_says_how_it_went(outcomes: list[PatchOutcome], code: int) -> None:
+    """What was taken back was tried and failed; what stays broken needs a human."""
+    assert PatchRun(tuple(Patched("s1", each) for each in outcomes), {}).exit == code
