@@ -7,10 +7,19 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from backups import kept
 from documents import document
 from running_lab import RunningLab
 
 pytestmark = pytest.mark.lab
+# What stands for the package of an older release: it is there, has the name, and is too old.
+OLD = """\
+mkdir -p /root/old/DEBIAN /root/old/usr/bin
+printf 'Package: restic\\nVersion: 0.14.0-1\\nArchitecture: amd64\\nMaintainer: nobody <nobody@localhost>\\nDescription: old\\n' >/root/old/DEBIAN/control
+printf '#!/bin/sh\\necho restic 0.14.0 compiled with go1.19.8 on linux/amd64\\n' >/root/old/usr/bin/restic
+chmod 755 /root/old/usr/bin/restic
+dpkg-deb --build /root/old /root/old.deb >/dev/null && dpkg -i --force-downgrade /root/old.deb
+"""
 DATA = "/srv/tfheal/files/web"
 DISK = "/mnt/disk"
 WORD = "a $\"word's"
@@ -162,3 +171,15 @@ def test_what_a_server_needs_is_told_to_nobody(deployed: RunningLab, goes: Goes)
     finally:
         deployed.on("s1", f"nft delete table inet tfheal_test 2>/dev/null; {ASIDE}", check=None)
         deployed.on("s3", "systemctl stop keeps; rm -rf /srv/rest")
+
+
+@pytest.mark.long
+def test_a_slice_with_an_old_restic_gets_one_that_does(deployed: RunningLab) -> None:
+    """Debian 12's would not do: a deploy puts Debian 13's package there, by its hash, and the backup is good."""
+    deployed.on("s1", OLD)
+    try:
+        with kept(deployed, "") as lab:
+            assert lab.on("s1", "restic version").startswith("restic 0.18")
+            taken(lab)
+    finally:
+        deployed.on("s1", "rm -rf /root/old /root/old.deb")

@@ -19,11 +19,27 @@ from tfheal.model.app import AppSpec
 from tfheal.model.backup import STORE, AppBackup
 from tfheal.model.playbook import Check, Component, Playbook, SecretSpec
 from tfheal.model.release import InstanceName
-from tfheal.model.resources import Directory, File, Packages, Resource, User
+from tfheal.model.resources import Command, Directory, File, Packages, Resource, User
 from tfheal.model.workspace import PlaybookFolder, Workspace
 
 _BY_KEY: Final = ("restic", "openssh-client")  # on a slice with data that reaches its store
 _BY_US: Final = ("restic",)  # on one that is led there
+_IS_NEW: Final = """\
+case $(restic version 2>/dev/null) in "restic 0."[0-9].* | "restic 0.1"[0-6].*) exit 1 ;; "restic "*) ;; *) exit 1 ;; esac
+"""
+# Debian 13's package, by its hash (`apt-cache show restic` there): it needs libc 2.34, which Debian 12 and Ubuntu 22.04 have.
+_PACKAGE: Final = "pool/main/r/restic/restic_0.18.0-1+b4_amd64.deb"
+_HASH: Final = "SHA256:4888fb20b272a28b84ac39171b7d7f0d9a58c2aeae51ec28e54684648d66e12c"
+_PUT_NEW: Final = f"""\
+folder=$(mktemp -d) || exit 1
+for base in $(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | sort -u) http://deb.debian.org/debian; do
+  ! /usr/lib/apt/apt-helper download-file "${{base%/}}/{_PACKAGE}" "$folder/restic.deb" {_HASH} >&2 || break
+done
+DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 --no-install-recommends install "$folder/restic.deb"
+status=$?
+rm -rf "$folder"
+exit $status
+"""
 _SERVES: Final = "/usr/bin/rclone serve restic --stdio --append-only --config= --cache-dir=/nonexistent"
 _READY: Final = """\
 said=$(SERVER 2>&1) || { printf '%s\\n' "$said" | tail -n 1; exit 1; }
@@ -148,7 +164,8 @@ def _able(component: Component, needed: tuple[str, ...], *, alone: bool) -> Comp
     """Return a component with data and what its backups need."""
     needed = (*needed, "sqlite3") if any(dump.sqlite for dump in component.dumps) else needed
     missing = tuple(name for name in needed if name not in component.packages)
-    able = component.model_copy(update={"packages": (*component.packages, *missing)})
+    resources = (_newer(), *component.resources)
+    able = component.model_copy(update={"packages": (*component.packages, *missing), "resources": resources})
     return archived(able, alone=alone)
 
 
@@ -164,6 +181,7 @@ def _resources(clients: tuple[str, ...], backup: AppBackup) -> Iterator[Resource
     servers = () if backup.via and not backup.copy_to else ("rclone",)
     servers = (*servers, "restic-rest-server") if backup.via else servers
     yield Packages(kind="packages", names=(*servers, "restic", "openssh-server"))
+    yield _newer()
     yield User(kind="user", name="{{ user }}", home="{{ home }}", login_shell="/bin/sh")
     yield Directory(kind="directory", path="{{ data }}", mode="0711", data=True)
     for client in clients:
@@ -192,6 +210,11 @@ def _line(client: str, public: str) -> str:
     """Return the line that lets the key of a slice in, for one command on one folder."""
     folder = f"{{{{ data }}}}/{sh.quote(client)}"
     return f'restrict,command="{guarded(folder)}{_SERVES} {folder}" {{{{ secrets.{public} }}}}'
+
+
+def _newer() -> Command:
+    """Return what has a slice have a restic that does: Debian 13's own, or where the slice's release has an older one that package."""
+    return Command(kind="command", name="restic 0.17 or newer", done=_IS_NEW, run=_PUT_NEW)
 
 
 def _plain(slice_name: str) -> str:
