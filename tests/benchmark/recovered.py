@@ -21,7 +21,7 @@ from tryton_user import TrytonUser
 
 _LAB: Final = "recovery"
 _EXAMPLES: Final = Path(__file__).parents[2] / "examples"
-_WRITTEN: Final = 90.0  # seconds of writing: longer than it takes until a change is on the store
+_WRITTEN: Final = 240.0  # seconds of writing: twice what it takes at most until a change is on the store
 _PATIENCE: Final = 600.0  # seconds until an app has to answer again
 _ALLOW: Final = "heal: {reflex: off, allow: [restart, redeploy, recreate, restore, page]}\n"
 _PLACES: Final = {

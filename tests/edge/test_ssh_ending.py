@@ -78,11 +78,12 @@ def test_connection_serves_on_after_a_time_out(sshd: Sshd) -> None:
 def test_slice_ends_an_overdue_script_when_the_controller_is_gone(sshd: Sshd, nap: str) -> None:
     """A connection that is lost does not leave a script running beyond its time-out."""
     transport = sshd.transport()
-    script = f"timeout 99999 sleep {nap} & echo ready; sleep {nap}"
+    begun = f"until grep -qs {nap} /proc/$!/cmdline; do sleep 0.1; done"
+    script = f"timeout 99999 sleep {nap} & {begun}; echo ready; sleep {nap}"
     with pytest.raises(ConnectionLost):
-        transport.run(sshd.slice(), Exec(script, timeout=2, cap=CAP, on_line=lambda _: transport.close()))
+        transport.run(sshd.slice(), Exec(script, timeout=4, cap=CAP, on_line=lambda _: transport.close()))
     assert command_lines_with(nap)
-    assert wait_until_gone(nap, 12)
+    assert wait_until_gone(nap, 14)
 
 
 def test_script_that_leaves_a_child_with_open_streams_is_answered(sshd: Sshd, nap: str) -> None:

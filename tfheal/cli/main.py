@@ -28,6 +28,7 @@ from tfheal.cli.restore import restore
 from tfheal.cli.secret import secret_app
 from tfheal.cli.slices import slice_app, ssh
 from tfheal.cli.tick import tick
+from tfheal.cli.upgrade import rollback, upgrade
 from tfheal.cli.workspace import explain, init, schema, validate
 
 
@@ -48,6 +49,8 @@ for command in (
     init,
     validate,
     deploy,
+    upgrade,
+    rollback,
     status,
     heal,
     tick,
@@ -82,7 +85,9 @@ def _options(
     """Deploy, check and heal applications on slices that their owners keep."""
 
 
-ACTING = frozenset({"backup", "demo", "deploy", "heal", "pause", "place", "remove", "restore", "resume", "tick"})
+ACTING = frozenset(
+    {"backup", "demo", "deploy", "heal", "pause", "place", "remove", "restore", "resume", "rollback", "tick", "upgrade"}
+)
 
 
 class Ended(BaseException):

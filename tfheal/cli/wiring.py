@@ -148,7 +148,7 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
     progress = Reports(quiet=quiet)
     ports = Ports(
         transport=transport,
-        **_kept_in(journal),
+        **_kept_in(journal, root),
         vault=vault,
         templates=JinjaTemplates(),
         clock=SystemClock(),
@@ -172,14 +172,15 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
         journal.close()
 
 
-def _kept_in(journal: "SqliteJournal") -> dict[str, Any]:
-    """Return the hands that keep what they know in the journal's file, by the names that `Ports` has for them."""
+def _kept_in(journal: "SqliteJournal", root: Path) -> dict[str, Any]:
+    """Return the hands that keep what they know in the workspace, by the names that `Ports` has for them."""
     from tfheal.edge.catalogue import JournalCatalogue
     from tfheal.edge.lease import JournalLeases
     from tfheal.edge.pauses import JournalPauses
+    from tfheal.edge.upgrades import JournalUpgrades, SpecFiles
 
-    kept = {"leases": JournalLeases(journal), "pauses": JournalPauses(journal)}
-    return {"journal": journal, "catalogue": JournalCatalogue(journal), **kept}
+    kept = {"leases": JournalLeases(journal), "pauses": JournalPauses(journal), "upgrades": JournalUpgrades(journal)}
+    return {"journal": journal, "catalogue": JournalCatalogue(journal), "specs": SpecFiles(root), **kept}
 
 
 def now() -> "datetime":

@@ -39,6 +39,8 @@ CRASH_LOOP: Final = 3  # restarts by systemd after which a service that is start
 # The causes of one family are one incident: a service that changes from silent to dead under repair is the same trouble.
 FAMILY: Final[Mapping[Cause, str]] = {"unit-failed": "service", "unit-stopped": "service", "not-alive": "service"}
 _SERVING: Final = frozenset({"not-ready", "inconsistent", "data-damaged"})
+_BARE: Final = frozenset({"data-missing", "slice-wiped"})
+_ITS_DATA: Final = " and its data"
 _ILL: Final = frozenset({"down", "degraded", "blocked"})
 _RUNNING: Final = frozenset({"active", "reloading", "refreshing"})
 _WORST_FIRST: Final[tuple[Health, ...]] = ("unknown", "paused")
@@ -87,8 +89,9 @@ def diagnosed(
         for name, (health, cause) in waits.items()
         if judged[name].health in _ILL
     }
+    bare = {name for name, one in judged.items() if any(finding.cause in _BARE for finding in one.findings)}
     findings = of_slices + [
-        _held_back(finding, meant[name], full, waits.get(name, ("healthy", ""))[1])
+        _held_back(finding, meant[name], full, _waits_for(meant[name], waits, bare))
         for name, judgement in judged.items()
         for finding in judgement.findings
         if name not in waiting or not _is_symptom(finding.cause)
@@ -331,12 +334,21 @@ def _starts(unit: UnitFact, release: Release) -> bool:
 
 
 def _held_back(finding: Finding, item: Expected, full: Collection[str], waits_for: str) -> Finding:
-    """Return a finding with nothing to act on while its disk is full, or what a deploy was to put there needs another first."""
+    """Return a finding with nothing to act on while its disk is full, or what is to be put there needs another first."""
     if finding.slice in full:
         return replace(finding, entry=None)
-    if waits_for and finding.cause == "interrupted" and item.deployed.phase != "removing":
+    deploys = finding.cause == "interrupted" or (finding.cause == "drift" and waits_for.endswith(_ITS_DATA))
+    if waits_for and deploys and item.deployed.phase != "removing":
         return replace(finding, entry=None, detail=f"{finding.detail}; it {waits_for}")
     return finding
+
+
+def _waits_for(item: Expected, waits: Mapping[InstanceName, tuple[Health, str]], bare: Collection[InstanceName]) -> str:
+    """Return what an instance waits for. Into a need that waits for its data nothing is put: it would come before that data."""
+    for name in sorted(bare):
+        if name.app == item.release.app and name.component in item.release.needs:
+            return f"waits for {name.component}{_ITS_DATA}"
+    return waits.get(item.release.instance, ("healthy", ""))[1]
 
 
 def _runs_in_vain(judgement: _Judgement) -> bool:

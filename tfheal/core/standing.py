@@ -19,7 +19,7 @@ from tfheal.model.release import Release
 
 KEPT: Final = 2  # releases known good whose software stays on the slice: the one that runs, and the one before
 _WORST_FIRST: Final[tuple[WayBack, ...]] = ("forbidden", "needs-restore", "safe")
-_REFUSALS: Final[Mapping[WayBack, str]] = {
+REFUSALS: Final[Mapping[WayBack, str]] = {
     "forbidden": "the playbook forbids to go back",
     "needs-restore": "going back needs a restore of the data",
 }
@@ -61,9 +61,9 @@ def way_back(
         target = kept.get(one.release)
         if target is None or one.generation != deployed.generation or _rotated(current, target):
             continue  # its placement or its secrets are of another time
-        rule = _rule(current.version, target.version, playbook)
-        if rule != "safe":
-            return Back(None, f"from version {current.version} to {target.version} {_REFUSALS[rule]}")
+        strictest = rule(current.version, target.version, playbook)
+        if strictest != "safe":
+            return Back(None, f"from version {current.version} to {target.version} {REFUSALS[strictest]}")
         return Back(one.release)
     return Back(None, "no earlier release is known good")
 
@@ -79,7 +79,7 @@ def _rotated(current: Release, target: Release) -> bool:
     return any(now.get(name, version) != version for name, version in target.secrets())
 
 
-def _rule(current: str, target: str, playbook: Playbook) -> WayBack:
+def rule(current: str, target: str, playbook: Playbook) -> WayBack:
     """Return the strictest rule of the versions above the lower of two, up to the higher one; within a version: safe."""
     if current == target:
         return "safe"
@@ -87,7 +87,7 @@ def _rule(current: str, target: str, playbook: Playbook) -> WayBack:
     low, high = sorted((_order(current), _order(target)))
     passed = {one for one in (*playbook.versions, *rules.versions, current, target) if low < _order(one) <= high}
     strict = {rules.versions.get(version, rules.rollback) for version in passed}
-    return next(rule for rule in _WORST_FIRST if rule in strict)
+    return next(one for one in _WORST_FIRST if one in strict)
 
 
 def _order(version: str) -> list[tuple[int, str]]:

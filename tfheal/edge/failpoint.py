@@ -35,6 +35,8 @@ _READS: Final = frozenset(
         "holder",
         "known",
         "pinned",
+        "consistent",
+        "last",
     ]
 )
 
@@ -45,7 +47,7 @@ def mortal(ports: Ports, at: str) -> Ports:
     reporter = ports.reporter if at.isdigit() else MortalReporter(ports.reporter, failpoint)
     hands: dict[str, Any] = {
         name: MortalHand(name, getattr(ports, name), failpoint)
-        for name in ("journal", "leases", "pauses", "keys", "provisioners", "notifier")
+        for name in ("journal", "leases", "pauses", "keys", "provisioners", "notifier", "upgrades", "specs")
     }
     return replace(ports, transport=MortalTransport(ports.transport, failpoint), reporter=reporter, **hands)
 

@@ -208,9 +208,11 @@ def _teller(job: Job, slice_name: str, marker: str, ports: Ports) -> Callable[[b
             return
         task, word = told
         for found in messages(word.decode("utf-8", "replace")):
-            share, done, left = (found.get(key) for key in ("percent_done", "bytes_done", "seconds_remaining"))
+            share, left = found.get("percent_done"), found.get("seconds_remaining")
+            done, files = (found.get(f"{what}_done", found.get(f"{what}_restored")) for what in ("bytes", "files"))
             if isinstance(share, (int, float)) and 0 <= share <= 1:
-                amount = f", {done:,} bytes" if isinstance(done, int) else ""
+                amount = f", {files:,} files" if isinstance(files, int) else ""
+                amount += f", {done:,} bytes" if isinstance(done, int) else ""
                 # Of what a command writes restic cannot know how much there is, and guesses thousands of years.
                 time_left = f", {left} s left" if isinstance(left, int) and left < _LONG else ""
                 ports.reporter.step(where, f"{task.name}{amount}{time_left}", round(share * 100), 100)

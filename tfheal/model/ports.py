@@ -26,6 +26,7 @@ from tfheal.model.record import (
 )
 from tfheal.model.release import InstanceName, Release
 from tfheal.model.tick import Signal
+from tfheal.model.upgrade import AppSpecs, Upgrades
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,6 +382,8 @@ class Ports:
     scan: HostKeyScan
     keys: HostKeys
     reporter: Reporter
+    upgrades: Upgrades
+    specs: AppSpecs
     hidden: Callable[[Collection[str]], Mapping[str, tuple[str, ...]]]  # of slices: the secrets that they may say
     marker: Callable[[], str]
     key_pair: Callable[[], KeyPair]

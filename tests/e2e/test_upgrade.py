@@ -1,0 +1,171 @@
+"""Upgrades on real slices: one instance after the other; a version that fails takes itself back, whoever is killed meanwhile."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from documents import actions, document
+from running_lab import RunningLab
+
+pytestmark = pytest.mark.lab
+PLAYBOOK = Path(__file__).parent / "notes"
+VISITS = "cat /srv/tfheal/notes/web/visits"
+SERVED = "curl -s --noproxy '*' http://127.0.0.1:8090/"
+SPEC = """\
+app: notes  # the customer's own
+owner: lab
+playbook: notes
+version: "{version}"  # as it was sold
+place: {{web: [s2, s3]}}
+settings: {{fails: {fails}}}
+heal: {{reflex: off}}
+"""
+UPGRADE = ("upgrade", "notes", "--no-backup", "--soak", "1s")
+
+
+@pytest.fixture(scope="module")
+def notes(fleet: RunningLab) -> Iterator[RunningLab]:
+    """Have version 1.0 of a small server on s2 and s3; taken away after the last test."""
+    folder = fleet.workspace / "playbooks" / "notes"
+    shutil.copytree(PLAYBOOK, folder)
+    template = folder / "server.py.j2"
+    fails = "{{ settings.fails }}"
+    text = template.read_text().replace(fails, "{{ settings.fails if version != '1.0' else 'never' }}")
+    text = text.replace("class Notes", "{% if version == '3.0' %}VISITS.write_text('migrated')\n{% endif %}class Notes")
+    template.write_text(text)
+    (fleet.workspace / "apps").mkdir(exist_ok=True)
+    spec(fleet).write_text(SPEC.format(version="1.0", fails="never"))
+    try:
+        fleet.run("deploy", "notes")
+        yield fleet
+    finally:
+        fleet.run("remove", "notes", "--data", "--yes", check=None)
+        spec(fleet).unlink()
+        shutil.rmtree(folder)
+
+
+def spec(lab: RunningLab) -> Path:
+    """Return the spec of the app."""
+    return lab.workspace / "apps/notes.yaml"
+
+
+def served(lab: RunningLab) -> list[str]:
+    """Return which version each instance serves."""
+    return [lab.on(name, SERVED).strip().split("\n")[0] for name in ("s2", "s3")]
+
+
+def releases(lab: RunningLab) -> dict[str, str]:
+    """Return the release of each instance, and see that all is well."""
+    seen = document(lab, "status", "notes")
+    assert seen["health"] == "healthy", seen
+    return {one["slice"]: one["release"] for one in seen["apps"][0]["instances"]}
+
+
+def test_an_app_goes_to_another_version_and_back(notes: RunningLab) -> None:
+    """First is said what will be; then each instance is switched in its turn, and the spec says so at the end, comments kept."""
+    before, visits = releases(notes), notes.on("s2", VISITS)
+    plan = document(notes, *UPGRADE, "--to", "2.0", "--plan", check=3)
+    assert [one["instance"] for one in plan["instances"]] == ["notes/web@s2", "notes/web@s3"]
+    assert "one of 2 at a time" in plan["interruption"]["web"]
+    assert releases(notes) == before, "a plan changes nothing"
+    refused = document(notes, "upgrade", "notes", "--to", "2.0", check=6)
+    assert "it holds data, and has no backups" in refused["error"]["what"]
+    document(notes, *UPGRADE, "--to", "9.9", check=2)
+
+    done = document(notes, *UPGRADE, "--to", "2.0")
+    assert (done["state"], {one["outcome"] for one in done["instances"]}) == ("done", {"done"})
+    assert all("version 2.0" in one for one in served(notes))
+    assert 'version: "2.0"  # as it was sold\n' in spec(notes).read_text()
+    assert "# the customer's own" in spec(notes).read_text()
+    assert notes.on("s2", VISITS).startswith(visits.strip()), "the data is the owner's, before and after"
+    assert actions(document(notes, "heal", "--auto", "notes")) == []
+    assert document(notes, *UPGRADE, "--to", "2.0")["state"] == "unchanged"
+
+    back = document(notes, "rollback", "notes")
+    assert back["state"] == "rolled-back"
+    assert releases(notes) == before
+    assert 'version: "1.0"  # as it was sold\n' in spec(notes).read_text()
+    assert "is held" in document(notes, *UPGRADE, "--to", "2.0", check=6)["error"]["what"]
+
+
+@pytest.mark.parametrize(
+    ("fails", "says"),
+    [
+        ("at-start", "did not stay up"),
+        pytest.param("soon", "", marks=pytest.mark.long),
+        pytest.param("to-serve", "not-ready: serves: HTTP 503", marks=pytest.mark.long),
+    ],
+)
+def test_a_version_that_fails_takes_itself_back(notes: RunningLab, fails: str, says: str) -> None:
+    """One that does not start, one that dies soon and one that never serves: the second instance never has it."""
+    before, text = releases(notes), spec(notes).read_text()
+    spec(notes).write_text(text.replace("fails: never", f"fails: {fails}"))
+    try:
+        done = document(notes, *UPGRADE, "--soak", "5s", "--to", "2.0", "--again", check=5)
+    finally:
+        spec(notes).write_text(text)
+    assert done["state"] == "rolled-back", done
+    assert says in done["detail"], done
+    assert [one["instance"] for one in done["instances"]] == ["notes/web@s2"], "the first one gates the rest"
+    assert releases(notes) == before
+    assert 'version: "1.0"' in spec(notes).read_text()
+    assert "upgrade from 1.0 to 2.0" in str(document(notes, "history", "notes")), "how it failed is kept"
+
+
+@pytest.mark.long
+def test_data_that_a_version_changed_comes_back_with_the_version_before(notes: RunningLab) -> None:
+    """It changed the data and never served: the old version runs again, with the data of the backup that was made just before."""
+    text = spec(notes).read_text()
+    spec(notes).write_text(text + "backup: {to: s1}\n")
+    try:
+        notes.run("deploy", "notes")
+        before, visits = releases(notes), notes.on("s2", VISITS).strip()
+        spec(notes).write_text(spec(notes).read_text().replace("fails: never", "fails: to-serve"))
+        done = document(notes, "upgrade", "notes", "--soak", "1s", "--to", "3.0", "--again", check=5)
+        assert (done["state"], done["backup"] != "") == ("rolled-back", True), done
+        assert notes.on("s2", VISITS).startswith(visits), "the data is as it was before"
+        assert "migrated" not in notes.on("s3", VISITS)
+        spec(notes).write_text(text + "backup: {to: s1}\n")
+        assert releases(notes) == before
+    finally:
+        notes.run("remove", "notes/store@s1", "--backups", "--yes", check=None)
+        spec(notes).write_text(text)
+        notes.run("deploy", "notes")
+
+
+@pytest.mark.long
+def test_what_may_not_go_back_waits_for_a_human(notes: RunningLab) -> None:
+    """Of a version whose data an older one cannot read nothing is taken back by itself: a human is called, once."""
+    before, text = releases(notes), spec(notes).read_text()
+    spec(notes).write_text(text.replace("fails: never", "fails: to-serve"))
+    pages = notes.workspace / "pages.jsonl"
+    called = pages.read_text().count("upgrade-failed") if pages.exists() else 0
+    try:
+        done = document(notes, *UPGRADE, "--to", "3.0", check=7)
+        assert done["state"] == "frozen", done
+        assert pages.read_text().count("upgrade-failed") == called + 1
+        assert "version 1.0" in served(notes)[1], "what is healthy serves on"
+        document(notes, *UPGRADE, "--to", "2.0", check=6)
+        document(notes, "rollback", "notes", check=6)
+    finally:
+        spec(notes).write_text(text)
+    assert document(notes, *UPGRADE, "--to", "3.0")["state"] == "done", "mended, the same command goes on"
+    spec(notes).write_text(text)
+    document(notes, "deploy", "notes")
+    assert releases(notes) == before
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("at", ["upgrades, put", "journal, set_deployed", "unit:", "notes/web@s3  from", "specs, put"])
+def test_an_upgrade_that_is_killed_is_gone_on_with_or_taken_back(notes: RunningLab, at: str) -> None:
+    """Killed in the midst of it, the same command finishes it; `rollback` takes back what is there."""
+    before = releases(notes)
+    dying = replace(notes, around=(*notes.around, f"TFHEAL_FAILPOINT={at}"))
+    assert "failpoint: " in dying.run(*UPGRADE, "--to", "2.0", "--again", check=-9).stderr
+    done = document(notes, *UPGRADE, "--to", "2.0", "--again")
+    assert done["state"] in {"done", "unchanged"}
+    assert all("version 2.0" in one for one in served(notes))
+    document(notes, "rollback", "notes")
+    assert releases(notes) == before

@@ -1,0 +1,97 @@
+"""Upgrading, as far as it is judged and not done: in which order, what to expect, and whether a version has proven itself."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from tfheal.core.order import stages
+from tfheal.core.resources.software import trees
+from tfheal.core.resources.step import Step, apply_script, check_script
+from tfheal.core.stores import holds_data
+from tfheal.model.findings import Health
+from tfheal.model.playbook import Playbook
+from tfheal.model.release import InstanceName, Release
+
+READY: Final = 3  # looks in a row at which an instance is healthy before it counts as ready
+_CONFIRMED: Final = 2  # looks in a row at which one that was ready is ill before that counts
+_CLOSE: Final = 1.0  # seconds by which a slice's word on how long something runs may be off
+_SPARE: Final = 64 << 20  # bytes that stay free
+_ROOM: Final = """\
+used=$(du -sxk "$releases" 2>/dev/null | cut -f 1)
+place=$releases
+while [ ! -d "$place" ]; do place=${place%/*}; [ -n "$place" ] || place=/; done
+free=$(df --output=avail -k "$place" | tail -n 1)
+need=$((${used:-0} + spare / 1024))
+[ "$free" -ge "$need" ] || differs "$need KiB are needed beside what is there, and $free are free"
+"""
+_NO_ROOM: Final = 'fail "there is no room for another release: free some, nothing was changed"'
+
+
+def in_order(releases: Collection[Release]) -> tuple[Release, ...]:
+    """Given the releases of an app, return them in the order in which they are put there: one at a time, after what they need."""
+    needs = {release.component: release.needs for release in releases}
+    return tuple(
+        release
+        for components in stages(needs)
+        for component in components
+        for release in releases
+        if release.component == component
+    )
+
+
+def interruption(releases: Collection[Release]) -> Mapping[str, str]:
+    """Given the releases that change, return of each component what its users notice."""
+    found = {}
+    for component in dict.fromkeys(release.component for release in releases):
+        ours = [release for release in releases if release.component == component]
+        longest = max(release.stop_timeout + release.start_timeout for release in ours)
+        away = f"stops and starts again, within {longest:.0f} s"
+        found[component] = away if len(ours) == 1 else f"one of {len(ours)} at a time {away}"
+    return found
+
+
+def room(release: Release) -> Step | None:
+    """Given a release, return the step that fails where its software has no room beside what is there; nothing is changed before."""
+    if not (found := trees(release)):
+        return None
+    check = check_script(_ROOM, releases=f"{found[0].home}/releases", spare=str(_SPARE))
+    return Step("room", check, apply_script(_NO_ROOM), None, timeout=30.0, check_timeout=60.0)
+
+
+def keeps_data(playbook: Playbook, store: str) -> bool:
+    """Given a playbook, return whether the owner's data is in it."""
+    return any(holds_data(component) for name, component in playbook.components.items() if name != store)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """How an instance did since its release was switched: how often in a row it was well, and how often ill; since when it is ready."""
+
+    well: int = 0
+    ill: int = 0
+    ready: float | None = None
+
+    def seen(self, health: Health, up: float | None, now: float) -> "Watch":
+        """Return the watch after another look, at a time of the monotonic clock; its unit runs for `up` seconds, if that is known.
+
+        One that started again after it was ready is as good as ill: it died.
+        """
+        if self.ready is not None and up is not None and up + _CLOSE < now - self.ready:
+            return replace(self, well=0, ill=_CONFIRMED)
+        if health != "healthy":
+            return replace(self, well=0, ill=self.ill + 1)
+        well = self.well + 1
+        return replace(self, well=well, ill=0, ready=self.ready if self.ready is not None or well < READY else now)
+
+    def has_failed(self, since: float, patience: float) -> bool:
+        """Return whether it is ill after it was ready, or was never ready for so many seconds."""
+        return self.ill >= _CONFIRMED if self.ready is not None else since > patience
+
+    def has_passed(self, soak: float, now: float) -> bool:
+        """Return whether it stayed well for so many seconds after it was ready."""
+        return self.ready is not None and self.ill == 0 and now - self.ready >= soak
+
+
+def to_take_back(before: Mapping[InstanceName, str], now: Mapping[InstanceName, str]) -> Iterator[InstanceName]:
+    """Given the releases before an upgrade and now, by instance, yield what is to be put back, the last first."""
+    yield from (name for name in reversed(list(now)) if name in before and before[name] != now[name])

@@ -1,0 +1,72 @@
+"""An upgrade of an app from one version to another: how far it came, and what is to happen before it begins."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, Literal, Protocol
+
+from tfheal.base.exits import Exit
+from tfheal.model.playbook import WayBack
+from tfheal.model.release import InstanceName
+
+UpgradeState = Literal["planned", "unchanged", "running", "done", "rolled-back", "frozen"]
+_EXITS: Final[Mapping[UpgradeState, Exit]] = {
+    "planned": Exit.FINDINGS,
+    "unchanged": Exit.OK,
+    "running": Exit.UNKNOWN,
+    "done": Exit.OK,
+    "rolled-back": Exit.FAILED,
+    "frozen": Exit.HUMAN,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """One upgrade of an app; `backup` is the one that was made before it, if any, `detail` why it did not come to be."""
+
+    id: str
+    app: str
+    old: str
+    new: str
+    state: UpgradeState
+    started: datetime
+    backup: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Upgraded:
+    """What became of an upgrade, or would: the instances in their order, how each ended, and what is to be expected.
+
+    `interruption` says of each component for how long it serves nobody.
+    """
+
+    upgrade: Upgrade
+    rule: WayBack = "safe"
+    order: tuple[InstanceName, ...] = ()
+    outcomes: Mapping[InstanceName, str] = field(default_factory=dict)
+    interruption: Mapping[str, str] = field(default_factory=dict)
+    backs_up: bool = False
+    seconds: float = 0.0
+
+    @property
+    def exit(self) -> Exit:
+        """Return the exit code: one that was taken back has failed, a frozen one needs a human."""
+        return _EXITS[self.upgrade.state]
+
+
+class Upgrades(Protocol):
+    """The upgrades that were begun, so that one that was killed is finished or taken back."""
+
+    def put(self, upgrade: Upgrade) -> None:
+        """Add an upgrade, or replace what is known of the one with its id."""
+
+    def last(self, app: str) -> Upgrade | None:
+        """Return the last upgrade of an app, None if there was none."""
+
+
+class AppSpecs(Protocol):
+    """The app specs as files that people write too: comments and order are kept."""
+
+    def put_version(self, app: str, version: str) -> None:
+        """Write the version of an app into its spec; raise UsageError where that line is not to be found."""
