@@ -1,0 +1,55 @@
+"""Upgrading, as far as it is judged: the order, what a watched instance did, and what is to be taken back."""
+
+import pytest
+from releases import a_release
+
+from tfheal.core.upgrade import Watch, in_order, interruption, to_take_back
+from tfheal.model.findings import Health
+from tfheal.model.release import InstanceName
+
+Look = tuple[float, Health, float | None]
+WELL: list[Look] = [(0.0, "healthy", 1.0), (1.0, "healthy", 2.0), (2.0, "healthy", 3.0)]
+
+
+@pytest.mark.parametrize(
+    ("looks", "end"),
+    [
+        (WELL, "waits"),
+        ([*WELL, (12.0, "healthy", 13.0)], "passed"),
+        (WELL[:2], "waits"),
+        ([(0.0, "degraded", 1.0), (40.0, "degraded", 41.0)], "failed"),
+        ([(0.0, "degraded", 1.0), *WELL], "waits"),
+        ([*WELL, (3.0, "degraded", 4.0)], "waits"),
+        ([*WELL, (3.0, "degraded", 4.0), (4.0, "down", None)], "failed"),
+        ([*WELL, (3.0, "degraded", 4.0), (12.0, "healthy", 13.0)], "passed"),
+        ([*WELL, (12.0, "healthy", 4.0)], "failed"),
+        ([*WELL, (12.0, "healthy", None)], "passed"),
+    ],
+)
+def test_what_a_watched_instance_amounts_to(looks: list[Look], end: str) -> None:
+    """Ready three times in a row, then well for the soak without a restart; one look that is ill proves nothing."""
+    watch = Watch()
+    for now, health, up in looks:
+        watch = watch.seen(health, up, now)
+    now = looks[-1][0]
+    ends = {(True, False): "failed", (False, True): "passed", (False, False): "waits"}
+    assert ends[watch.has_failed(now, 30.0), watch.has_passed(10.0, now)] == end
+
+
+def test_what_is_needed_comes_first_and_one_at_a_time() -> None:
+    """The instances of a component one after the other, after those of the component that they need."""
+    made = [
+        a_release(component=component, slice=name, unit=None, needs=["db"] if component == "web" else [])
+        for component, name in (("web", "s1"), ("web", "s2"), ("db", "s3"))
+    ]
+    assert [str(one.instance) for one in in_order(made)] == ["notes/db@s3", "notes/web@s1", "notes/web@s2"]
+    told = interruption(made)
+    assert told["web"].startswith("one of 2 at a time")
+    assert told["db"].startswith("stops and starts again")
+
+
+def test_what_was_changed_is_taken_back_the_last_first() -> None:
+    """What an upgrade did not come to stays as it is."""
+    names = [InstanceName("notes", "web", name) for name in ("s1", "s2", "s3")]
+    before = dict.fromkeys(names, "old")
+    assert list(to_take_back(before, {names[0]: "new", names[1]: "new", names[2]: "old"})) == [names[1], names[0]]

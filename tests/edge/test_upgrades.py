@@ -1,0 +1,62 @@
+"""Upgrades in the journal, the version in a spec, and when data was last right."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tfheal.base.errors import UsageError
+from tfheal.edge.journal import SqliteJournal
+from tfheal.edge.upgrades import JournalUpgrades, SpecFiles
+from tfheal.model.release import InstanceName
+from tfheal.model.upgrade import Upgrade
+
+NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
+
+
+def test_the_last_upgrade_is_known_as_it_ended(tmp_path: Path) -> None:
+    """One that is put again is the same one; of another app nothing is said."""
+    journal = SqliteJournal(tmp_path / "journal.db")
+    kept = JournalUpgrades(journal)
+    first = Upgrade("1", "notes", "1.0", "2.0", "running", NOW, "b1")
+    ended = Upgrade("1", "notes", "1.0", "2.0", "rolled-back", NOW, "b1", "it did not start")
+    kept.put(first)
+    kept.put(ended)
+    assert (kept.last("notes"), kept.last("other")) == (ended, None)
+    journal.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "changed"),
+    [
+        ('app: a\nversion: "1.0"  # sold\nplace: {}\n', 'app: a\nversion: "2.0"  # sold\nplace: {}\n'),
+        ("version: '1.0'\n", 'version: "2.0"\n'),
+        ("version:   1.0\n", 'version:   "2.0"\n'),
+        ("settings:\n  version: 7\nversion: 1.0 # x\n", 'settings:\n  version: 7\nversion: "2.0" # x\n'),
+        ("{app: a, version: 1.0}\n", None),
+        ("version: 1\nversion: 2\n", None),
+    ],
+)
+def test_the_version_in_a_spec_is_replaced_and_nothing_else(text: str, changed: str | None, tmp_path: Path) -> None:
+    """Comments and order stay; where the line is not clear nothing is written, and the person is told what to write."""
+    (tmp_path / "apps").mkdir()
+    spec = tmp_path / "apps/notes.yaml"
+    spec.write_text(text)
+    if changed is None:
+        with pytest.raises(UsageError, match="not to be found"):
+            SpecFiles(tmp_path).put_version("notes", "2.0")
+    else:
+        SpecFiles(tmp_path).put_version("notes", "2.0")
+    assert spec.read_text() == (changed or text)
+
+
+def test_when_data_was_right_is_kept_by_instance(tmp_path: Path) -> None:
+    """The last word counts, and what is forgotten of an instance is forgotten with it."""
+    journal = SqliteJournal(tmp_path / "journal.db")
+    here, there = InstanceName("notes", "db", "s1"), InstanceName("notes", "db", "s2")
+    journal.note_consistent({here: NOW})
+    journal.note_consistent({here: NOW.replace(hour=13)})
+    assert (journal.consistent(here), journal.consistent(there)) == (NOW.replace(hour=13), None)
+    journal.drop_deployed(here)
+    assert journal.consistent(here) is None
+    journal.close()
