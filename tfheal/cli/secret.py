@@ -68,7 +68,7 @@ def _tell(command: str, app: str, name: str, version: int, *, as_json: bool) -> 
     from tfheal.cli import output
     from tfheal.model.workspace import PING_SECRET
 
-    used = "the next tick uses it" if (app, name) == PING_SECRET else f"`tfheal deploy {app}` brings it into use"
+    used = "it is used from now on" if app == PING_SECRET[0] else f"`tfheal deploy {app}` brings it into use"
     words = f"{name} of {app} is at version {version}; {used}"
     output.tell(command, {"app": app, "name": name, "version": version}, words, as_json=as_json)
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         NewFolder,
         Pinger,
         Ports,
+        Publisher,
         SlicePorts,
         Templates,
         Vault,
@@ -155,6 +156,7 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
         notifier=PageNotifier(workspace.provider.page, root),
         uplink=TcpUplink(),
         provisioners=LocalProvisioners(root),
+        names=lambda way: _publisher(workspace, way, ports),
         scan=ssh,
         keys=keys,
         reporter=progress,
@@ -172,14 +174,41 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
         journal.close()
 
 
+def _publisher(workspace: "Workspace", name: str, ports: "Ports") -> "Publisher":
+    """Given the name of a way of publishing names, return who does it; raise Refused if there is none of that name."""
+    from tfheal.base.errors import Refused
+    from tfheal.edge.names import DnsNames
+    from tfheal.flows.publishers import CommandNames, HostsNames, NoNames
+
+    way = workspace.provider.names.get(name)
+    if way is None:
+        hint = f'put it back, or write [names.{name}] with via = "none" to leave what is published to others'
+        raise Refused(f"there is no way [names.{name}] any more", where="tfheal.toml", hint=hint)
+    match way.via:
+        case "rfc2136":
+            return DnsNames(name, way, ports.vault)
+        case "hosts":
+            return HostsNames(way, workspace.inventory, ports)
+        case "command":
+            return CommandNames(way, ports.provisioners)
+        case "none":
+            return NoNames()
+
+
 def _kept_in(journal: "SqliteJournal", root: Path) -> dict[str, Any]:
     """Return the hands that keep what they know in the workspace, by the names that `Ports` has for them."""
     from tfheal.edge.catalogue import JournalCatalogue
     from tfheal.edge.lease import JournalLeases
     from tfheal.edge.pauses import JournalPauses
+    from tfheal.edge.publications import JournalPublications
     from tfheal.edge.upgrades import JournalUpgrades, SpecFiles
 
-    kept = {"leases": JournalLeases(journal), "pauses": JournalPauses(journal), "upgrades": JournalUpgrades(journal)}
+    kept = {
+        "leases": JournalLeases(journal),
+        "pauses": JournalPauses(journal),
+        "publications": JournalPublications(journal),
+        "upgrades": JournalUpgrades(journal),
+    }
     return {"journal": journal, "catalogue": JournalCatalogue(journal), "specs": SpecFiles(root), **kept}
 
 

@@ -31,6 +31,7 @@ _PARTS: Final = {
     "ping": ("workspace", "PingRoute", "the dead-man switch of `tfheal tick`"),
     "ssh": ("workspace", "SshPolicy", "how slices are connected to"),
     "window": ("app", "Window", "when planned work may be done, here or in tfheal.toml"),
+    "names": ("workspace", "NamesWay", "how host names of apps are published"),
     "patch": ("workspace", "PatchPolicy", "when a patch is taken back"),
     "uplink": ("workspace", "UplinkPolicy", "whom to ask when much of the fleet looks down"),
     "provisioner": ("inventory", "Provisioner", "how a slice is made anew"),

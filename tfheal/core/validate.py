@@ -15,6 +15,7 @@ from tfheal.model.document import Document, Key, Written
 from tfheal.model.inventory import Inventory, SliceEntry
 from tfheal.model.playbook import Playbook
 from tfheal.model.ports import Templates
+from tfheal.model.publication import NamesWay
 from tfheal.model.workspace import PlaybookFolder
 
 
@@ -27,6 +28,7 @@ class Parts:
     playbooks: Mapping[str, Written[PlaybookFolder] | None]
     known_playbooks: tuple[str, ...]
     levels: Mapping[str, ServiceLevel] | None = None
+    ways: Mapping[str, NamesWay] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,8 @@ def _of_app(app: Written[AppSpec], parts: Parts) -> Iterator[Mistake]:
         yield from _of_slices(app, parts.inventory.value)
     if parts.levels is not None:
         yield from _of_level(app, parts.levels)
+    if parts.ways is not None and spec.names is not None:
+        yield from _of_names(app, spec.names, parts.ways)
     if spec.playbook not in parts.known_playbooks:
         what = f"is {spec.playbook}, but there is no such playbook"
         yield document.mistake(("playbook",), what, nearest(spec.playbook, parts.known_playbooks, "there are"))
@@ -108,6 +112,15 @@ def _of_level(app: Written[AppSpec], levels: Mapping[str, ServiceLevel]) -> Iter
     elif spec.backup is not None and spec.backup.every > level.rpo:
         what = f"is longer than the rpo of {spec.service_level}, {level.rpo:g} s"
         yield document.mistake(("backup", "every"), what, "make one more often, or promise less")
+
+
+def _of_names(app: Written[AppSpec], way: str, ways: Mapping[str, NamesWay]) -> Iterator[Mistake]:
+    """Yield what is wrong with how an app's name is published."""
+    if way not in ways:
+        what = f"is {way}, which is not in [names] of tfheal.toml"
+        yield app.document.mistake(("names",), what, nearest(way, ways, "there are"))
+    if app.value.hostname is None:
+        yield app.document.mistake(("names",), "publishes no name", "add `hostname:`")
 
 
 def _of_backup(app: Written[AppSpec], playbook: Playbook) -> Iterator[Mistake]:

@@ -75,7 +75,14 @@ class WorkspaceFiles:
             if name in wanted or folder.parent.parent == self._root
         }
         levels = provider.value.levels if provider else None
-        parts = Parts(inventory, tuple(apps), playbooks, tuple(self.playbooks()), levels)
+        parts = Parts(
+            inventory,
+            tuple(apps),
+            playbooks,
+            tuple(self.playbooks()),
+            levels,
+            provider.value.names if provider else None,
+        )
         found = [*reading.mistakes, *mistakes(parts, JinjaTemplates())]
         if found or provider is None or inventory is None:
             raise ConfigError(reading.in_order(found))

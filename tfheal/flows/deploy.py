@@ -7,6 +7,7 @@ from tfheal.base.errors import Refused, TfhealError
 from tfheal.base.exits import winning
 from tfheal.core.deploy import generation, liveness, planned, state_of
 from tfheal.core.order import stages
+from tfheal.flows import names
 from tfheal.flows.act import Done, Work, act, act_everywhere
 from tfheal.flows.at_rest import await_backups
 from tfheal.flows.fence import fence
@@ -91,7 +92,9 @@ def _deploy(
         if plans[name].reason == "unchanged" and not _is_noted(trip, name):
             _note(trip, [name], "deployed")
     results |= _applied(trip, plans, results)
-    return _finished(trip, tuple(results[name] for name in plans))
+    return replace(
+        _finished(trip, tuple(results[name] for name in plans)), unpublished=names.settle(workspace, app, ports)
+    )
 
 
 def _applied(

@@ -8,6 +8,7 @@ from datetime import timedelta
 from tfheal.base.errors import Refused, TfhealError
 from tfheal.core.heal import DAY, Situation, Storm, actionable, only, planned
 from tfheal.core.heal.storm import RESCUES, silent, suspected, told
+from tfheal.flows import names
 from tfheal.flows.act import act_everywhere
 from tfheal.flows.bring_back import brought_back, returns, ways_to_earlier
 from tfheal.flows.fence import fence
@@ -89,7 +90,10 @@ def _heal(run: HealRun, options: HealOptions) -> Healing:
     if not options.plan_only:
         run.ports.journal.note_health(diagnosis.instances, now)
         note(run.workspace, found, diagnosis, run.ports)
-    return Healing(now, _shown(run, plan, taken), plan, tuple(taken), {}, diagnosis, found.seen, agreed)
+    unpublished = (
+        tuple(one for app in run.apps for one in names.settle(run.workspace, app, run.ports)) if agreed else ()
+    )
+    return Healing(now, _shown(run, plan, taken), plan, tuple(taken), {}, diagnosis, found.seen, agreed, unpublished)
 
 
 def _shown(run: HealRun, plan: Plan, taken: Iterable[Taken]) -> tuple[Incident, ...]:

@@ -13,6 +13,7 @@ from tfheal.core.heal.rescue import Spares, holds_data, unfit
 from tfheal.core.mistakes import nearest
 from tfheal.flows.fence import fence
 from tfheal.flows.fleet import Limits
+from tfheal.flows.names import settle
 from tfheal.flows.observe import observed
 from tfheal.flows.pauses import check
 from tfheal.flows.redeploy import Because, redeploy
@@ -126,9 +127,11 @@ def place(
             ports.journal.move(Placement(app, after, written, kept, ports.clock.now()), ())
             failed = {}
         fence(run)
+        unpublished = settle(workspace, app, ports)
     if after == written:
         ports.journal.drop_placement(app)
-    result = replace(listed(effective(workspace, ports.journal), app, ports), failed=failed)
+    result = listed(effective(workspace, ports.journal), app, ports)
+    result = replace(result, failed=failed, unpublished=unpublished)
     ports.journal.end_run(record, int(result.exit), ports.clock.now())
     return result
 

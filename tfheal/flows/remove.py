@@ -13,6 +13,7 @@ from tfheal.core.select import selected
 from tfheal.flows.act import Done, Work, act, act_everywhere
 from tfheal.flows.at_rest import await_backups
 from tfheal.flows.fleet import Limits
+from tfheal.flows.names import settle
 from tfheal.flows.pauses import check
 from tfheal.flows.recover import close_incidents, close_unfinished
 from tfheal.flows.releases import by_slice, everywhere, in_use, secret_values
@@ -62,7 +63,8 @@ def remove(
                 close_unfinished(app, ports)
                 begun = [replace(item.deployed, phase="removing", at=ports.clock.now()) for item in ours]
                 ports.journal.set_deployed(*begun)  # all of it first: of a killed removal nothing is forgotten
-                results.append(Removal(app, _removed(workspace, ours, ports, limits, _Order(run, options))))
+                removed = _removed(workspace, ours, ports, limits, _Order(run, options))
+                results.append(Removal(app, removed, unpublished=settle(workspace, app, ports)))
                 if not in_use(ports.journal.deployed(app)):
                     ports.journal.drop_placement(app)
         except Refused as refusal:

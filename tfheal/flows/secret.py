@@ -8,6 +8,7 @@ from tfheal.base.errors import UsageError
 from tfheal.base.secret import Secret
 from tfheal.model.playbook import SecretSpec
 from tfheal.model.ports import Vault
+from tfheal.model.publication import secret_of
 from tfheal.model.workspace import PING_SECRET, Workspace
 
 VALUE_CAP: Final = 65_536
@@ -26,8 +27,8 @@ def set_secret(workspace: Workspace, vault: Vault, app: str, name: str, value: S
 
 def rotate_secret(workspace: Workspace, vault: Vault, app: str, name: str) -> int:
     """Make a new version of a secret as its playbook says, and return its number."""
-    if (app, name) == PING_SECRET:
-        raise UsageError(f"{name} is given by the service that is pinged", hint=f"tfheal secret set {app} {name}")
+    if (app, name) in _ours(workspace):
+        raise UsageError(f"{name} is given by others, who know it too", hint=f"tfheal secret set {app} {name}")
     spec = workspace.apps[app].backup if app in workspace.apps else None
     if spec and name in spec.secrets:
         raise UsageError(f"{name} is given by whoever runs {spec.to}", hint=f"tfheal secret set {app} {name}")
@@ -53,16 +54,23 @@ def show_secret(workspace: Workspace, vault: Vault, app: str, name: str, version
 def declared(workspace: Workspace, app: str, name: str) -> SecretSpec:
     """Return what the playbook of an app says of a secret; raise UsageError, with the nearest words, if nothing.
 
-    One is the provider's own: the address of the dead-man switch.
+    Some are the provider's own: the address of the dead-man switch, the keys of name servers.
     """
-    if (app, name) == PING_SECRET:
-        return SecretSpec(description="the address that `tfheal tick` pings")
+    if own := _ours(workspace).get((app, name)):
+        return own
     if app not in workspace.apps:
         raise _unknown(f"there is no app {app}", app, workspace.apps, "the apps")
     specs = _specs(workspace, app)
     if name not in specs:
         raise _unknown(f"{app} has no secret {name}", name, specs, "its secrets")
     return specs[name]
+
+
+def _ours(workspace: Workspace) -> Mapping[tuple[str, str], SecretSpec]:
+    """Return the provider's own secrets."""
+    ways = [name for name, way in workspace.provider.names.items() if way.via == "rfc2136"]
+    keys = {secret_of(name): SecretSpec(description=f"the TSIG key of names.{name}") for name in ways}
+    return {PING_SECRET: SecretSpec(description="the address that `tfheal tick` pings"), **keys}
 
 
 def _specs(workspace: Workspace, app: str) -> Mapping[str, SecretSpec]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from tfheal.core.backup.ages import with_changes
 from tfheal.core.diagnose import dated
 from tfheal.core.stores import keeper
-from tfheal.flows import copying, store_gone
+from tfheal.flows import copying, names, store_gone
 from tfheal.flows import verify as verification
 from tfheal.flows.backup import ages_of, lateness
 from tfheal.flows.drill import findings as drill_findings
@@ -52,6 +52,7 @@ def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], p
     proofs = {app: found_proof for app in apps if (found_proof := verification.proof_of(workspace, app, ports))}
     findings += tuple(finding for app in backups for finding in verification.findings(workspace, app, ports))
     findings += tuple(one for app in backups for one in store_gone.findings(workspace, app, diagnosis.findings, ports))
+    findings += tuple(finding for app in apps for finding in names.findings(workspace, app, ports))
     findings += tuple(_waiting(workspace, one) for one in waiting(workspace, ports) if one.app in apps)
     diagnosis = replace(diagnosis, findings=dated(findings, ports.journal.incidents(open_only=True), since))
     healed = {

@@ -45,6 +45,9 @@ class AppSpec(Strict):
     playbook: Name = Field(description="a folder in playbooks/, or a playbook that comes with tfheal")
     version: str = Field(description="a version that the playbook lists")
     hostname: Hostname | None = Field(default=None, description="the name that people reach it by")
+    names: Name | None = Field(
+        default=None, description="by which way of [names] its hostname is published, at the addresses where it answers"
+    )
     place: dict[Name, tuple[Name, ...]] = Field(min_length=1, description="component: [slices]")
     spares: tuple[Name, ...] = Field(default=(), description="slices of the same owner that are kept free for this app")
     settings: dict[SettingName, Setting] = Field(default_factory=dict, description="what the playbook lets you set")

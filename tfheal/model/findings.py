@@ -51,6 +51,8 @@ Cause = Literal[
     "backup-unknown",
     "store-gone",
     "waiting",
+    "name-drift",
+    "name-unasked",
 ]
 
 

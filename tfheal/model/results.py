@@ -48,11 +48,13 @@ class AppResult:
     urls: tuple[str, ...] = ()
     shown_secrets: tuple[str, ...] = ()
     refused: str = ""
+    unpublished: tuple[str, ...] = ()
 
     @property
     def exit(self) -> Exit:
         """Return the exit code that the app asks for."""
         found = [EXITS.get(item.outcome, Exit.OK) for item in self.instances]
+        found += [Exit.FAILED] if self.unpublished else []
         return winning([*found, Exit.REFUSED] if self.refused else found)
 
 
@@ -73,12 +75,14 @@ class Removal:
     app: str
     instances: tuple[Removed, ...] = ()
     refused: str = ""
+    unpublished: tuple[str, ...] = ()
 
     @property
     def exit(self) -> Exit:
         """Return the exit code that the app asks for."""
         codes = {"failed": Exit.FAILED, "skipped": Exit.FAILED, "refused": Exit.REFUSED, "unknown": Exit.UNKNOWN}
         found = [codes.get(item.outcome, Exit.OK) for item in self.instances]
+        found += [Exit.FAILED] if self.unpublished else []
         return winning([*found, Exit.REFUSED] if self.refused else found)
 
 
@@ -101,11 +105,12 @@ class Placed:
     generation: int
     left: tuple[InstanceName, ...]
     failed: Mapping[InstanceName, str] = field(default_factory=dict)
+    unpublished: tuple[str, ...] = ()
 
     @property
     def exit(self) -> Exit:
         """Return the exit code that the outcome asks for."""
-        return Exit.FAILED if self.failed else Exit.OK
+        return Exit.FAILED if self.failed or self.unpublished else Exit.OK
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +160,7 @@ class Healing:
     diagnosis: Diagnosis
     seen: Mapping[str, Observation]
     agreed: bool = True
+    unpublished: tuple[str, ...] = ()
 
     @property
     def exit(self) -> Exit:
@@ -165,6 +171,7 @@ class Healing:
             if incident.state in {"open", "refused"}
             for code in self._codes(incident)
         ]
+        codes += [Exit.FAILED] if self.unpublished else []
         healths = set(self.diagnosis.instances.values())
         causes = {finding.cause for finding in self.diagnosis.findings}
         if self.locked or "paused" in healths or causes & {"newer-generation", "paused"}:

@@ -11,6 +11,7 @@ from tfheal.model.backup import ServiceLevel
 from tfheal.model.inventory import Inventory
 from tfheal.model.names import Duration, Name, Strict
 from tfheal.model.playbook import Playbook
+from tfheal.model.publication import NamesWay
 from tfheal.model.window import Window
 
 _LAST_PORT: Final = 65_535
@@ -157,6 +158,7 @@ class Provider(Strict):
         default=None, description="when planned work may be done on apps that say nothing else"
     )
     patch: PatchPolicy = PatchPolicy()
+    names: dict[Name, NamesWay] = Field(default={}, description="how host names of apps are published")
     service_levels: dict[Name, ServiceLevel] = Field(
         default={}, description="what is promised of apps; `standard` is there without being written"
     )

@@ -34,6 +34,7 @@ def deploy_words(results: Sequence[AppResult], *, planned: bool) -> RenderableTy
             parts.append(Text(f"  refused: {result.refused}", style=STYLES["refused"]))
         for item in result.instances:
             parts += _instance(item, planned=planned)
+        parts += [Text(f"  {why}", style=STYLES["failed"]) for why in result.unpublished]
         if not planned:
             parts += _closing(result)
     return Group(*parts)
@@ -48,6 +49,7 @@ def deploy_document(results: Sequence[AppResult], round_trips: int) -> dict[str,
                 "app": result.app,
                 "refused": result.refused,
                 "urls": list(result.urls),
+                "unpublished": list(result.unpublished),
                 "instances": [_instance_document(item) for item in result.instances],
             }
             for result in results

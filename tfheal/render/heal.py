@@ -58,6 +58,7 @@ def heal_words(healing: Healing, width: int) -> RenderableType:
         )
         for waiting in healing.plan.waiting
     ]
+    parts += [Text(why, style=STYLES["failed"]) for why in healing.unpublished]
     return Group(*parts, *_unasked(healing))
 
 
@@ -87,6 +88,7 @@ def heal_document(healing: Healing, round_trips: int) -> dict[str, object]:
         "agreed": healing.agreed,
         "incidents": [_incident_document(healing, incident) for incident in healing.incidents],
         "locked": dict(healing.locked),
+        "unpublished": list(healing.unpublished),
         "plan": [
             {"incident": action.incident, "rung": action.rung, "why": action.why, "moves": dict(action.moves)}
             for action in healing.plan.actions

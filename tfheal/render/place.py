@@ -15,7 +15,8 @@ def place_words(placed: Placed) -> RenderableType:
         made.add_row(one.component, ", ".join(one.slices), ", ".join(one.written), by)
     left = [Text(f"{name} is retired: stopped as soon as its slice answers", style="yellow") for name in placed.left]
     failed = [Text(f"{name}  failed  {why}", style="bold red") for name, why in placed.failed.items()]
-    return Group(made, *left, *failed)
+    unpublished = [Text(why, style="bold red") for why in placed.unpublished]
+    return Group(made, *left, *failed, *unpublished)
 
 
 def place_document(placed: Placed) -> dict[str, object]:
@@ -34,4 +35,5 @@ def place_document(placed: Placed) -> dict[str, object]:
         ],
         "retired": [str(name) for name in placed.left],
         "failed": {str(name): why for name, why in placed.failed.items()},
+        "unpublished": list(placed.unpublished),
     }

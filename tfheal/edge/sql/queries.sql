@@ -270,3 +270,13 @@ ON CONFLICT (id) DO UPDATE SET state = excluded.state, backup = excluded.backup,
 
 -- name: last_upgrade
 SELECT * FROM upgrade WHERE app = :app ORDER BY number DESC LIMIT 1;
+
+-- name: put_published
+INSERT INTO published (app, way, host, addresses, done) VALUES (:app, :way, :host, :addresses, :done)
+ON CONFLICT (app, way, host) DO UPDATE SET addresses = excluded.addresses, done = excluded.done;
+
+-- name: drop_published
+DELETE FROM published WHERE app = :app AND way = :way AND host = :host;
+
+-- name: published
+SELECT * FROM published WHERE app = :app ORDER BY way, host;
