@@ -72,6 +72,6 @@ def test_the_commented_file_is_valid_with_and_without_its_comments() -> None:
     with pytest.raises(ConfigError) as caught:  # all routes at once: the one thing that examples cannot show
         checked(Provider, "workspace", parse_toml("x", plain))
     assert [told(mistake) for mistake in caught.value.mistakes] == [
-        "x:9:2: page: [page] has either command or url",
-        "x:14:2: ping: [ping] has one of url, env and secret",
+        "x:11:2: page: [page] has either command or url",
+        "x:16:2: ping: [ping] has one of url, env and secret",
     ]

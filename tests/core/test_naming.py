@@ -10,6 +10,7 @@ from tfheal.base.errors import ActionFailed
 from tfheal.core import naming
 from tfheal.edge.names import DnsNames
 from tfheal.edge.vault import AgeVault
+from tfheal.model.inventory import SliceEntry
 from tfheal.model.publication import NamesWay, server_of
 
 MARKER = "0123456789abcdef"
@@ -77,8 +78,17 @@ def test_the_file_of_names_keeps_what_is_not_ours(tmp_path: Path) -> None:
     assert naming.told(b"cut", MARKER) is None
 
 
+def test_slices_are_no_strangers() -> None:
+    """However their address is written; one that is known by a name is no address."""
+    slices = {
+        name: SliceEntry.model_validate({"owner": "acme", "address": address})
+        for name, address in {"a": "2001:DB8:0::1", "b": "b.acme.example", "c": "192.0.2.1"}.items()
+    }
+    assert naming.strangers(("192.0.2.1", "192.0.2.2", "2001:db8::1"), slices) == ("192.0.2.2",)
+
+
 def test_an_update_stays_in_its_zone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name of another zone, a key without a secret and one that is no key are told before anything is sent."""
+    """A name of another zone is told before anything is sent."""
     monkeypatch.setenv("TFHEAL_AGE_KEY_FILE", str(tmp_path / "key"))
     names = DnsNames("main", NamesWay.model_validate(SERVER), AgeVault(tmp_path))
     with pytest.raises(ActionFailed) as raised:

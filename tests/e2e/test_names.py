@@ -80,11 +80,13 @@ def named(shop: RunningLab) -> Iterator[RunningLab]:
     (shop.workspace / "tool").write_text(TOOL)
     (shop.workspace / "tool").chmod(0o755)
     yield shop
-    settings.write_text(before[0])
     spec.write_text(before[1])
+    (shop.workspace / "broken").unlink(missing_ok=True)
+    shop.run("heal", "--auto", check=None)  # withdraws what is left, while there are ways to do it
+    settings.write_text(before[0])
     for name in ("s1", "s2"):
         shop.on(name, GONE, check=None)
-    for name in ("tool", "tool.log", "broken"):
+    for name in ("tool", "tool.log"):
         (shop.workspace / name).unlink(missing_ok=True)
 
 

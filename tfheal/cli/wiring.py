@@ -28,11 +28,11 @@ if TYPE_CHECKING:
         NewFolder,
         Pinger,
         Ports,
-        Publisher,
         SlicePorts,
         Templates,
         Vault,
     )
+    from tfheal.model.publication import Publisher
     from tfheal.model.schedule import Schedule, Scheduler
     from tfheal.model.slices import Login
     from tfheal.model.ssh import SshSettings
@@ -124,11 +124,8 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
     from tfheal.edge.clock import SystemClock
     from tfheal.edge.journal import SqliteJournal
     from tfheal.edge.key_pair import new_key_pair
-    from tfheal.edge.notify import PageNotifier
-    from tfheal.edge.provisioner import LocalProvisioners
     from tfheal.edge.ssh.transport import SshTransport
     from tfheal.edge.templates import JinjaTemplates
-    from tfheal.edge.uplink import TcpUplink
     from tfheal.edge.vault import AgeVault
     from tfheal.flows.count import Counted
     from tfheal.flows.fleet import Limits
@@ -153,9 +150,7 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
         vault=vault,
         templates=JinjaTemplates(),
         clock=SystemClock(),
-        notifier=PageNotifier(workspace.provider.page, root),
-        uplink=TcpUplink(),
-        provisioners=LocalProvisioners(root),
+        **_around(workspace, root),
         names=lambda way: _publisher(workspace, way, ports),
         scan=ssh,
         keys=keys,
@@ -172,6 +167,16 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
         progress.close()
         transport.close()
         journal.close()
+
+
+def _around(workspace: "Workspace", root: Path) -> dict[str, Any]:
+    """Return the hands that reach what is no slice, by the names that `Ports` has for them."""
+    from tfheal.edge.notify import PageNotifier
+    from tfheal.edge.provisioner import LocalProvisioners
+    from tfheal.edge.uplink import TcpUplink
+
+    notifier = PageNotifier(workspace.provider.page, root)
+    return {"notifier": notifier, "uplink": TcpUplink(), "provisioners": LocalProvisioners(root)}
 
 
 def _publisher(workspace: "Workspace", name: str, ports: "Ports") -> "Publisher":

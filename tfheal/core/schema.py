@@ -29,6 +29,7 @@ _NO_LIMIT: Final = 1_000_000  # what Strict allows any text; not worth saying
 _TYPES: Final = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
 _WITH_UNIT: Final = ("a duration", "a size")  # written with a unit, or as a plain number
 PATTERNS: Final = {
+    r"^[a-zA-Z0-9_]([a-zA-Z0-9_.-]{0,251}[a-zA-Z0-9_.])?$": "a name of DNS (letters, digits, dots, dashes and _)",
     NAME_PATTERN: "a name (a lower-case letter, then at most 30 lower-case letters, digits and dashes)",
     r"^[a-z][a-z0-9_]{0,30}$": "a key (a lower-case letter, then at most 30 lower-case letters, digits and _)",
     r"^\d+(ms|s|m|h|d|w)$": "a duration (500ms, 30s, 5m, 2h, 7d, 1w)",

@@ -46,7 +46,7 @@ class DnsNames:
         for kind in _TYPES:
             old, new = ([each for each in of if (":" in each) == (kind == "AAAA")] for of in (before, after))
             if old:
-                order.present(name, 0, kind, *old)
+                order.present(name, kind, *old)
             else:
                 order.absent(name, kind)
             order.delete(name, kind)

@@ -12,7 +12,7 @@ from tfheal.model.catalogue import Catalogue
 from tfheal.model.findings import Health
 from tfheal.model.inventory import Slice
 from tfheal.model.pause import Pause, PauseKind
-from tfheal.model.publication import Publication
+from tfheal.model.publication import Publications, Publisher
 from tfheal.model.record import (
     ActionRecord,
     Deployed,
@@ -345,26 +345,6 @@ class Provisioners(Protocol):
 
     def run(self, argv: Sequence[str], timeout: float) -> Said:
         """Run a command without a shell and return what it said; raise ActionFailed if it cannot start or takes too long."""
-
-
-class Publisher(Protocol):
-    """One way by which host names are published."""
-
-    def published(self, host: str) -> tuple[str, ...] | None:
-        """Return the addresses of a name, sorted; None where nobody can be asked. Raise ActionFailed if it did not answer."""
-
-    def change(self, host: str, before: tuple[str, ...], after: tuple[str, ...]) -> None:
-        """Replace the addresses of a name, all at once where that can be; raise ActionFailed if it did not come to be."""
-
-
-class Publications(Protocol):
-    """What was published of apps."""
-
-    def of(self, app: str) -> tuple[Publication, ...]:
-        """Return what was published of an app."""
-
-    def put(self, publication: Publication) -> None:
-        """Record what is published from now on; without addresses it is forgotten."""
 
 
 class Pinger(Protocol):

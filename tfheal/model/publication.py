@@ -1,8 +1,8 @@
-"""Public names: how the provider publishes them, and what was published of an app."""
+"""Public names: how the provider publishes them, what was published of an app, and the hands that it takes."""
 
 import ipaddress
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Protocol
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
@@ -80,3 +80,23 @@ class Publication:
 def secret_of(way: str) -> tuple[str, str]:
     """Return where the vault keeps the secret of a way's key; the first is an app there."""
     return "tfheal", f"names_{way.replace('-', '_')}"
+
+
+class Publisher(Protocol):
+    """One way by which host names are published."""
+
+    def published(self, host: str) -> tuple[str, ...] | None:
+        """Return the addresses of a name, sorted; None where nobody can be asked. Raise ActionFailed if it did not answer."""
+
+    def change(self, host: str, before: tuple[str, ...], after: tuple[str, ...]) -> None:
+        """Replace the addresses of a name, all at once where that can be; raise ActionFailed if it did not come to be."""
+
+
+class Publications(Protocol):
+    """What was published of apps."""
+
+    def of(self, app: str) -> tuple[Publication, ...]:
+        """Return what was published of an app."""
+
+    def put(self, publication: Publication) -> None:
+        """Record what is published from now on; without addresses it is forgotten."""
