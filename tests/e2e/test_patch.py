@@ -107,10 +107,10 @@ def test_updates_are_told_by_where_they_come_from(patched: RunningLab) -> None:
     assert "held" in patched.run("patch", "slice:s1", "--plan", check=3).stdout
     assert "--yes" in patched.run("patch", "slice:s1", check=2).stderr
     assert "slice:*" in patched.run("patch", check=2).stderr
-    _kill_it(patched)
 
 
-def _kill_it(patched: RunningLab) -> None:
+@pytest.mark.long
+def test_a_patch_that_was_killed_is_ended_by_the_next(patched: RunningLab) -> None:
     """With tfheal and dpkg both killed in the middle of an installation, the next run configures what is half there."""
     patched.on("s1", f"touch /root/patches/wait; {OFFER.format('slow')}")
     with subprocess.Popen(patched.command("patch", "slice:s1", "--yes"), stderr=subprocess.DEVNULL) as running:
@@ -121,6 +121,7 @@ def _kill_it(patched: RunningLab) -> None:
         "s1", "systemctl kill -s KILL tfheal-patch; rm /root/patches/wait; dpkg --audit | grep -q tfheal-security"
     )
     assert "interrupted" in patched.run("patch", "slice:s1", "--plan", check=3).stdout
+    assert "patch-unfinished" in findings(document(patched, "status", check=0))
     (done,) = document(patched, "patch", "slice:s1", "--yes")["slices"]
     assert (done["outcome"], done["repaired"]) == ("done", True)
     assert patched.on("s1", f"dpkg --audit; {VERSIONS}") == "1.0 1.0 1.2 1.0 1.0 "

@@ -31,6 +31,9 @@ def of_slice(name: str, facts: Observation, here: InstanceName | None, full_shar
         found.append(
             Finding("reboot-required", "info", name, "an update of its packages takes effect with a reboot only")
         )
+    if machine.patch_unfinished == Known(value=True):
+        detail = "a patch is under way, or was interrupted: then tfheal patch goes on with it"
+        found.append(Finding("patch-unfinished", "info", name, detail))
     return found
 
 

@@ -50,6 +50,7 @@ class Machine:
     package_lock: Fact[str | None]
     security_age: Fact[int] = Unknown("not asked")
     reboot: Fact[bool] = Unknown("not asked")
+    patch_unfinished: Fact[bool] = Unknown("not asked")
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ Cause = Literal[
     "clock-off",
     "packages-locked",
     "reboot-required",
+    "patch-unfinished",
     "backup-late",
     "copy-late",
     "drill-late",

@@ -104,7 +104,8 @@ def machine(
         pauses=Known(_pauses(said, slice_name, hidden)),
         package_lock=Known(_package_lock(said)),
         security_age=_security_age(updates),
-        reboot=_NO_TIME if updates is None or updates.timed_out else Known("reboot" in _by_word(updates.output)),
+        reboot=_is_told(updates, "reboot"),
+        patch_unfinished=_is_told(updates, "unfinished"),
     )
 
 
@@ -155,6 +156,10 @@ def _pair(words: str) -> tuple[int, int] | None:
 def _free_share(pair: tuple[int, int]) -> float:
     used, free = pair
     return free / (used + free)
+
+
+def _is_told(answer: Answer | None, word: str) -> Fact[bool]:
+    return _NO_TIME if answer is None or answer.timed_out else Known(word in _by_word(answer.output))
 
 
 def _updates(answer: Answer | None) -> Fact[int]:
