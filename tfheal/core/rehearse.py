@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from tfheal.base.errors import ConfigError, Mistake, UsageError
+from tfheal.core.gateway import blueprint
 from tfheal.core.mistakes import checked, nearest
 from tfheal.core.order import stages
 from tfheal.core.release import Blueprint, releases, values
@@ -49,7 +50,7 @@ def of_apps(workspace: Workspace, templates: Templates) -> list[Mistake]:
         versions = dict.fromkeys(folder.playbook.secrets, 1)
         file = f"apps/{app.app}.yaml"
         try:
-            for release in releases(Blueprint(app, folder, workspace.inventory, versions, templates.render)):
+            for release in releases(blueprint(workspace, app.app, versions, templates.render)):
                 steps(release, secrets)
         except ConfigError as error:
             found += [mistake if mistake.file == file else _told_of(file, mistake) for mistake in error.mistakes]

@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,6 +20,7 @@ from tfheal.model.inventory import Inventory
 from tfheal.model.playbook import Check, Component, DataSet, Dump, Quiesce, Service
 from tfheal.model.release import Reflex, Release, secret_token
 from tfheal.model.resources import Container, Directory, File, Packages, Resource, Unit, User
+from tfheal.model.route import Route
 from tfheal.model.workspace import PlaybookFolder
 
 Render = Callable[[str, Mapping[str, object], str], str]
@@ -28,13 +29,18 @@ _TEMPLATE_MARKS = ("{{", "{%", "{#")
 
 @dataclass(frozen=True, slots=True)
 class Blueprint:
-    """What releases are made from: an app, its playbook, the inventory, the version of each secret, a template engine."""
+    """What releases are made from: an app, its playbook, the inventory, the version of each secret, a template engine.
+
+    Of a gateway also the routes through it; of what is led through one, the addresses of that.
+    """
 
     app: AppSpec
     folder: PlaybookFolder
     inventory: Inventory
     versions: Mapping[str, int]
     render: Render
+    routes: tuple[Route, ...] = ()
+    gateways: tuple[str, ...] = ()
 
 
 def releases(blueprint: Blueprint) -> tuple[Release, ...]:
@@ -86,6 +92,8 @@ def values(blueprint: Blueprint, component: str, slice_name: str) -> dict[str, o
         "settings": settings(app, folder),
         "secrets": {secret: secret_token(secret, blueprint.versions[secret]) for secret in folder.playbook.secrets},
         "peers": {other: [slices[peer].address for peer in placed] for other, placed in app.place.items()},
+        "routes": [asdict(route) for route in blueprint.routes],
+        "gateways": list(blueprint.gateways),
     }
 
 
@@ -155,7 +163,7 @@ def _release(blueprint: Blueprint, component_name: str, slice_name: str) -> Rele
         quiesce=component.quiesce and Quiesce.model_validate(rendered(component.quiesce.model_dump())),
         dumps=tuple(Dump.model_validate(rendered(dump.model_dump())) for dump in component.dumps),
         ladder=component.ladder,
-        url=rendered(component.url),
+        url=f"http://{app.hostname}/" if app.route and component.route else rendered(component.url),
     )
 
 

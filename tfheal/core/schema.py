@@ -40,6 +40,7 @@ PATTERNS: Final = {
     r"^[a-z0-9][a-z0-9+.-]*(=[A-Za-z0-9.+:~-]+)?$": "a Debian package (name, or name=version)",
     r"^[a-z_][a-z0-9_-]{0,31}$": "a user name",
     r"^[0-9]{2}/[a-z][a-z0-9_]{0,30}$": "a cluster of PostgreSQL (17/main)",
+    r"^/[A-Za-z0-9._~/?&=,:@+-]*$": "a path of a URL (/health)",
     r"^[^\r\n]{0,1000}$": "a line of text",
     r"^[A-Za-z_][A-Za-z0-9_]*$": "an environment variable (letters, digits and _)",
     r"^(/|sftp:|rest:|s3:|b2:|azure:|gs:|swift:|rclone:)[!-~]+$": "an absolute path, or an address of restic (sftp:…, rest:…, s3:…)",

@@ -115,6 +115,8 @@ quotes.
   lock                                   the text of the lock file of this version
   settings.NAME  secrets.NAME            what the app spec sets, else the default; a secret
   peers.COMPONENT                        the addresses of the slices of a component, as a list
+  routes                                 of a gateway: what it leads to, each with app, host, port, health, servers
+  gateways                               the addresses of the slices of the gateway that leads here, as a list
 """
 
 EXIT_CODES_HEAD: Final = """\

@@ -16,6 +16,7 @@ from tfheal.model.inventory import Inventory, SliceEntry
 from tfheal.model.playbook import Playbook
 from tfheal.model.ports import Templates
 from tfheal.model.publication import NamesWay
+from tfheal.model.route import GATEWAY
 from tfheal.model.workspace import PlaybookFolder
 
 
@@ -101,6 +102,7 @@ def _of_app(app: Written[AppSpec], parts: Parts) -> Iterator[Mistake]:
         yield from _of_components(app, playbook.value.playbook)
         yield from _of_settings(app, playbook.value.playbook)
         yield from _of_backup(app, playbook.value.playbook)
+        yield from _of_route(app, playbook.value.playbook, parts)
 
 
 def _of_level(app: Written[AppSpec], levels: Mapping[str, ServiceLevel]) -> Iterator[Mistake]:
@@ -144,6 +146,32 @@ def _of_backup(app: Written[AppSpec], playbook: Playbook) -> Iterator[Mistake]:
     if not any(holds_data(component) for component in playbook.components.values()):
         what = f"is of no use: {playbook.playbook} says of nothing that it is data"
         yield document.mistake(("backup",), what, "its playbook needs `data` or `dumps`")
+
+
+def _of_route(app: Written[AppSpec], playbook: Playbook, parts: Parts) -> Iterator[Mistake]:
+    """Yield what is wrong with how an app is reached: by no name, or by one that leads elsewhere already."""
+    spec, document = app.value, app.document
+    if spec.route is None:
+        return
+    key: Key = ("route", "gateway")
+    others = {other.value.app: other.value for other in parts.apps}
+    gateway = others.get(spec.route.gateway)
+    if gateway is None:
+        what = f"is {spec.route.gateway}, but there is no such app"
+        yield document.mistake(key, what, nearest(spec.route.gateway, others, "there are"))
+    elif gateway.playbook != GATEWAY or gateway.owner != spec.owner:
+        what = f"is {gateway.app}, an app of {gateway.owner} with the playbook {gateway.playbook}"
+        yield document.mistake(key, what, f"name one of {spec.owner} with the playbook {GATEWAY}")
+    if playbook.routed is None:
+        what = f"is of no use: no component of {playbook.playbook} has a `route`"
+        yield document.mistake(("route",), what)
+    if spec.hostname is None:
+        yield document.mistake(("route",), "leads no name here", "write hostname: NAME")
+        return
+    same = [other for other in others.values() if (other.route, other.hostname) == (spec.route, spec.hostname)]
+    if same[0].app != spec.app:
+        what = f"is {spec.hostname}, by which {spec.route.gateway} leads to {same[0].app}"
+        yield document.mistake(("hostname",), what, "give each app a name of its own")
 
 
 def _of_slices(app: Written[AppSpec], inventory: Inventory) -> Iterator[Mistake]:

@@ -11,6 +11,7 @@ from tfheal.flows.releases import expected
 from tfheal.model.findings import Finding
 from tfheal.model.ports import Ports
 from tfheal.model.publication import Publication
+from tfheal.model.record import Expected
 from tfheal.model.workspace import Workspace
 
 
@@ -55,13 +56,19 @@ def _pairs(workspace: Workspace, app: str, ports: Ports) -> list[tuple[Publicati
     known = {(one.way, one.host): one for one in ports.publications.of(app)}
     meant: dict[tuple[str, str], Publication] = {}
     if spec and spec.names and spec.hostname:
-        there = [item for item in expected((app,), ports) if item.deployed.phase != "removing"]
+        there = _there(app, ports)
+        if there and spec.route:
+            there = _there(spec.route.gateway, ports)
         found = naming.addresses((item.release for item in there), workspace.inventory.slices)
         meant[spec.names, spec.hostname] = Publication(app, spec.names, spec.hostname, found)
     return [
         (known.get(key) or Publication(app, *key, ()), meant.get(key) or Publication(app, *key, ()))
         for key in {**known, **meant}
     ]
+
+
+def _there(app: str, ports: Ports) -> list[Expected]:
+    return [item for item in expected((app,), ports) if item.deployed.phase != "removing"]
 
 
 def _brought(workspace: Workspace, known: Publication, meant: Publication, ports: Ports) -> None:

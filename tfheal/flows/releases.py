@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 
 from tfheal.base.secret import Secret
-from tfheal.core.release import Blueprint, releases
+from tfheal.core.gateway import blueprint
+from tfheal.core.release import releases
 from tfheal.core.stores import copy_key_name, copy_public_name, key_name, password_name, public_name, sources
 from tfheal.model.ports import Ports
 from tfheal.model.record import Deployed, Expected
@@ -16,10 +17,8 @@ _PASSWORD_LENGTH = 40  # 238 bits: nobody guesses it, and restic's scrypt need n
 
 def wanted(workspace: Workspace, app: str, ports: Ports) -> tuple[Release, ...]:
     """Given the name of an app, return the releases that its spec asks for now; secrets not yet made count as version 1."""
-    spec = workspace.apps[app]
-    folder = workspace.folder(app)
-    versions = {name: ports.vault.latest(app, name) or FIRST for name in folder.playbook.secrets}
-    return releases(Blueprint(spec, folder, workspace.inventory, versions, ports.templates.render))
+    versions = {name: ports.vault.latest(app, name) or FIRST for name in workspace.folder(app).playbook.secrets}
+    return releases(blueprint(workspace, app, versions, ports.templates.render))
 
 
 def make_secrets(workspace: Workspace, app: str, ports: Ports) -> None:

@@ -37,6 +37,12 @@ class AppPatch(Strict):
     )
 
 
+class AppRoute(Strict):
+    """Through which gateway an app is reached by its host name."""
+
+    gateway: Name = Field(description="an app of the same owner, of the playbook `gateway`")
+
+
 class AppSpec(Strict):
     """One app: which playbook and version, for whom, on which slices, with which settings."""
 
@@ -52,6 +58,7 @@ class AppSpec(Strict):
     spares: tuple[Name, ...] = Field(default=(), description="slices of the same owner that are kept free for this app")
     settings: dict[SettingName, Setting] = Field(default_factory=dict, description="what the playbook lets you set")
     heal: AppHeal = AppHeal()
+    route: AppRoute | None = Field(default=None, description="the gateway that leads its host name to it")
     service_level: Name = Field(default="standard", description="what is promised: a name from [service_levels]")
     backup: AppBackup | None = Field(default=None, description="where backups of its data go, and how often")
     patch: AppPatch = AppPatch()

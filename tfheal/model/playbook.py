@@ -1,8 +1,9 @@
 """`playbook.yaml`: how one application is deployed, checked and healed.
 
 Text fields of a component may hold templates. They see: app, owner, version, hostname, component, slice, address,
-user, unit, unit_stem, home, current, config, data, lock, settings.NAME, secrets.NAME, and peers.COMPONENT, the
-addresses of the slices on which another component of the app runs.
+user, unit, unit_stem, home, current, config, data, lock, settings.NAME, secrets.NAME, peers.COMPONENT, the addresses
+of the slices on which another component of the app runs, routes, what is led through this app as a gateway, and
+gateways, the addresses of the slices of the gateway that leads to it.
 """
 
 from typing import Annotated, Literal
@@ -189,6 +190,15 @@ class Quiesce(Strict):
     )
 
 
+class ComponentRoute(Strict):
+    """How a gateway reaches a component, on each of its slices, over HTTP."""
+
+    port: int | Text = Field(description="the port that it answers on")
+    health: Annotated[str, StringConstraints(pattern=r"^/[A-Za-z0-9._~/?&=,:@+-]*$")] = Field(
+        default="/", description="the path that the gateway asks; status 200: it may get requests"
+    )
+
+
 class Component(Strict):
     """One part of an application: what is on its slice, what runs, how its health is asked."""
 
@@ -205,6 +215,7 @@ class Component(Strict):
     dumps: tuple[Dump, ...] = Field(default=(), description="data that is no folder, such as a database")
     quiesce: Quiesce | None = Field(default=None, description="what is done around the reading of the folders")
     ladder: tuple[Rung, ...] = Field(default=SHIPPED_LADDER, min_length=1, description="the remedies, in order")
+    route: ComponentRoute | None = Field(default=None, description="how a gateway reaches it, if one may")
     url: Text | None = Field(default=None, description="where the app answers, told at the end of a deploy")
 
     @model_validator(mode="after")
@@ -258,3 +269,15 @@ class Playbook(Strict):
         default_factory=dict, description="what is made on the first deploy and kept encrypted"
     )
     components: dict[Name, Component] = Field(min_length=1, description="its parts, each placed on slices of its own")
+
+    @property
+    def routed(self) -> str | None:
+        """Return the component that a gateway leads to, if there is one."""
+        return next((name for name, component in self.components.items() if component.route), None)
+
+    @model_validator(mode="after")
+    def _one_door(self) -> "Playbook":
+        if sum(component.route is not None for component in self.components.values()) > 1:
+            msg = "components: one component has a route; which of them would a host name lead to?"
+            raise ValueError(msg)
+        return self

@@ -55,6 +55,11 @@ class File(Strict):
     owner: Text = Field(default="root", description="the user that owns it")
     group: Text = Field(default="root", description="the group that owns it")
     on_change: OnChange = Field(default="restart", description="what the service does when this file changed")
+    test: Text | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="POSIX sh, run as root before the file takes its place; it is $new until then, and what fails never gets there",
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> "File":

@@ -17,7 +17,7 @@ verdict
 """
 _APPLY: Final = f"""{PLACE}
 case $path in "$home"/*) mkdir -p -- "${{path%/*}}" ;; esac
-printf %s "$content" | base64 -d | place "$path" "$mode" "$owner" "$group" "$digest"
+printf %s "$content" | base64 -d | place "$path" "$mode" "$owner" "$group" "$digest" "$test"
 """
 _REMOVE: Final = f"""{PRUNE}
 if [ -d "$path" ] && [ ! -L "$path" ]; then fail "$path is a directory: it is not what was put there"; fi
@@ -38,7 +38,7 @@ def step(file: File, release: Release, secrets: Mapping[tuple[str, int], str]) -
     return Step(
         id=resource_id(file),
         check=check_script(_CHECK, path=path, **wanted, show=yes(said=text is not None)),
-        apply=apply_script(_APPLY, path=path, **wanted, home=home, content=packed(data)),
+        apply=apply_script(_APPLY, path=path, **wanted, home=home, test=file.test or "", content=packed(data)),
         remove=apply_script(_REMOVE, path=path),
         timeout=120.0,
         effect=file.on_change,

@@ -7,7 +7,8 @@ not followed, and a service that owns the folder around it cannot swap the file 
 
 from typing import Final
 
-# place PATH MODE OWNER GROUP [DIGEST] <content: with a digest, what came in cut is not put there
+# place PATH MODE OWNER GROUP [DIGEST [TEST]] <content: with a digest, what came in cut is not put there; with a test, in
+# which $new is the new file, what does not pass
 PLACE: Final = r"""
 place() {
     parent=${1%/*}
@@ -21,6 +22,7 @@ place() {
     (
         cd -- "$work" && [ "$(stat -c %u:%a .)" = 0:700 ] && cat >content \
             && { [ -z "${5-}" ] || printf '%s  content\n' "$5" | sha256sum --quiet -c -; } \
+            && { [ -z "${6-}" ] || (new=$work/content; eval "$6") </dev/null; } \
             && chown -- "$3:$4" content && chmod -- "$2" content && sync content && mv -T -- content "$1"
     ) || { rm -rf -- "$work"; fail "$1 was not replaced, what was there is untouched"; }
     rm -rf -- "$work"
