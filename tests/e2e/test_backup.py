@@ -256,7 +256,7 @@ def test_an_older_one_is_restored_by_its_id(backed: RunningLab, shelf: Customer)
     good = str(taken(backed)["id"])
     shelf.put("one", b"spoilt")
     plan = document(backed, "restore", "files", "--snapshot", good, "--plan")
-    assert plan["instances"] == [{"instance": "files/web@s1", "folders": [DATA], "dumps": []}]
+    assert plan["instances"] == [{"instance": "files/web@s1", "folders": [DATA], "dumps": [], "replayed": False}]
     assert shelf.get("one") == b"spoilt", "a plan changes nothing"
 
     path = f"{DATA}/files/one"

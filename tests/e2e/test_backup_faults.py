@@ -84,8 +84,9 @@ def test_a_lock_is_removed_only_if_its_holder_is_gone(backed: RunningLab) -> Non
 
 
 def taken_before(backed: RunningLab) -> str:
-    """Return the oldest backup that there is."""
-    return str(document(backed, "backup", "list")["backups"][-1]["id"])
+    """Return the oldest good backup that there is."""
+    good = [one for one in document(backed, "backup", "list")["backups"] if one["state"] == "good"]
+    return str(good[-1]["id"])
 
 
 def test_a_full_store_and_a_wrong_password_are_named(backed: RunningLab) -> None:
@@ -111,13 +112,12 @@ def test_a_network_that_goes_in_the_middle_ends_a_backup_and_nothing_else(backed
     """It fails within minutes, not hours; once the network is back the next one is good, and all that is stored is sound."""
     taken(backed)
     grown(backed, "bulk", 30_000_000)
+    backed.on("s3", "touch /root/begun")
     begun = time.monotonic()
     with subprocess.Popen(
         backed.command("backup", "run", "--json"), cwd=backed.workspace, stdout=subprocess.PIPE, text=True
     ) as run:
-        until = (
-            f"until find {STORE}/data -type f -newer {STORE}/config -mmin -1 -size +9M | grep -q .; do sleep 0.2; done"
-        )
+        until = f"until find {STORE}/data -type f -newer /root/begun -size +9M | grep -q .; do sleep 0.2; done"
         backed.on("s3", f"timeout 60 sh -c '{until}'")
         backed.on("s1", DROP.format(address=backed.address("s3")))
         try:
