@@ -21,7 +21,7 @@ chmod 755 /root/old/usr/bin/restic
 dpkg-deb --build /root/old /root/old.deb >/dev/null && dpkg -i --force-downgrade /root/old.deb
 """
 DATA = "/srv/tfheal/files/web"
-DISK = "/mnt/disk"
+DISK, OTHER = "/mnt/disk", "/mnt/other"  # two, as what is on one is not on the other
 WORD = "a $\"word's"
 ASIDE = f"rm -rf /root/owner {DATA}/files/one {DATA}.before-*"
 Goes = Callable[[str], None]
@@ -103,13 +103,13 @@ def test_a_disk_has_to_be_there(deployed: RunningLab, goes: Goes) -> None:
 @pytest.mark.long
 def test_the_owner_lets_us_delete(deployed: RunningLab, goes: Goes) -> None:
     """What is to be erased stays there, and nothing is even marked, until the owner says so; then it goes."""
-    kept = f"ls {DISK}/files/s1/snapshots"
-    deployed.on("s1", f"mkdir {DISK} && mount -t tmpfs none {DISK}")
+    kept = f"ls {OTHER}/files/s1/snapshots"
+    deployed.on("s1", f"mkdir {OTHER} && mount -t tmpfs none {OTHER}")
     try:
-        goes(DISK)
+        goes(OTHER)
         made = taken_id(deployed)
         assert "delete: true" in deployed.run("backup", "forget", made, "--why", "asked", "--yes", check=6).stderr
-        goes(f"{DISK}, delete: true")
+        goes(f"{OTHER}, delete: true")
         deployed.run("backup", "forget", made, "--why", "asked", "--yes")
         taken(deployed)
         assert len(deployed.on("s1", kept).split()) == 2
@@ -118,7 +118,7 @@ def test_the_owner_lets_us_delete(deployed: RunningLab, goes: Goes) -> None:
         assert made not in [each["id"] for each in document(deployed, "backup", "list")["backups"]]
         deployed.run("restore", "files", "--yes")
     finally:
-        deployed.on("s1", f"umount {DISK}; rmdir {DISK}; {ASIDE}")
+        deployed.on("s1", f"umount {OTHER}; rmdir {OTHER}; {ASIDE}")
 
 
 @pytest.mark.long
