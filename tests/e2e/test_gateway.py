@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import shutil
 import threading
 from collections.abc import Iterator
 from typing import Self
@@ -59,8 +60,9 @@ def edge(fleet: RunningLab) -> Iterator[RunningLab]:
     finally:
         (root / "apps/edge.yaml").write_text(EDGE)
         fleet.run("remove", "page", "edge", "--data", "--yes", check=None)
-        for name in made:
+        for name in ("apps/edge.yaml", "apps/page.yaml"):
             (root / name).unlink()
+        shutil.rmtree(root / "playbooks/page")
         (root / "tfheal.toml").write_text(settings)
 
 
