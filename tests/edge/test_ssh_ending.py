@@ -3,6 +3,7 @@
 import itertools
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,7 +16,9 @@ import pytest
 from real_sshd import CAP, QUICK, Sshd, command_lines_with, wait_until_gone
 
 from tfheal.base.errors import BadReply, ConnectionLost, RemoteTimeout
+from tfheal.edge.ssh.dial import Line
 from tfheal.edge.ssh.remote import bounded_shell
+from tfheal.edge.ssh.session import hang_up
 from tfheal.model.ports import Exec
 
 _NUMBERS = itertools.count(1)
@@ -275,3 +278,15 @@ def _newest_session(sshd: Sshd) -> int:
         below = subprocess.run(["pgrep", "-n", "-P", str(talker), "sshd"], capture_output=True, text=True, check=False)
         talker = int(below.stdout or talker)
     return talker
+
+
+def test_a_way_that_is_gone_is_hung_up_all_the_same() -> None:
+    """The machine that a connection leads through is gone: that it cannot be told so is no error, and the socket is closed."""
+    near, far = socket.socketpair()
+
+    def cut() -> None:
+        raise EOFError
+
+    hang_up(Line(near, cut), None)
+    assert near.fileno() == -1
+    far.close()
