@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tfheal.core.charter import forbids
+from tfheal.core.charter import forbids, withholds
 from tfheal.core.patching import (
     PatchOrder,
     Wish,
@@ -90,6 +90,23 @@ def test_a_charter_forbids(written: str, why: str) -> None:
     """What cannot be read forbids everything."""
     assert why in forbids(written, "patch")
     assert bool(why) == bool(forbids(written, "patch"))
+
+
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        ('allow = ["data-leaves"]', ""),
+        ("", "does not allow data-leaves"),
+        ('forbid = ["patch"]', "does not allow data-leaves"),
+        ("allow = [", "cannot be read"),
+        ('allow = "data-leaves"', "no list"),
+        ("?", "cannot be read"),
+    ],
+)
+def test_a_charter_allows(written: str, why: str) -> None:
+    """Only a word that is there allows anything."""
+    assert why in withholds(written, "data-leaves")
+    assert bool(why) == bool(withholds(written, "data-leaves"))
 
 
 def test_a_report_is_read_as_far_as_it_came() -> None:

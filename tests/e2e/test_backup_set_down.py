@@ -46,6 +46,25 @@ def test_a_spare_is_lent_for_a_drill(backed: RunningLab) -> None:
     assert backed.on("s3", f"cat {DATA}/mine; rm -r {DATA}") == "mine\n"
 
 
+def test_data_is_drilled_in_a_lab_where_its_owner_lets_it_leave(backed: RunningLab) -> None:
+    """Without a word in the charter on the slice itself nothing leaves it, whatever else that file says."""
+    backed.run("backup", "run", "files")
+    for charter in ("", 'allow = ["patch"]', 'allow = "data-leaves"', "allow = ["):
+        backed.on("s1", f"mkdir -p /etc/tfheal; printf '%s\\n' '{charter}' >/etc/tfheal/charter.toml")
+        (drill,) = document(backed, "backup", "drill", "files", "--lab", check=6)["drills"]
+        assert "its data may not leave it" in drill["detail"]
+    backed.on("s1", "rm /etc/tfheal/charter.toml")
+    document(backed, "backup", "drill", "files", "--lab", check=6)
+    try:
+        backed.on("s1", "echo 'allow = [\"data-leaves\"]' >/etc/tfheal/charter.toml")
+        (drill,) = document(backed, "backup", "drill", "files", "--lab")["drills"]
+    finally:
+        backed.on("s1", "rm -f /etc/tfheal/charter.toml")
+    assert (drill["state"], {step["slice"] for step in drill["steps"]}) == ("passed", {"s3"})
+    assert {"restore", "read", "start web", "ready web"} <= {step["step"] for step in drill["steps"]}
+    assert backed.on("s3", f"ls -d {DATA} /srv/tfheal/.drill-* 2>/dev/null", check=None) == "", "nothing of it stays"
+
+
 def test_data_is_set_down_elsewhere_and_taken_up_there(backed: RunningLab) -> None:
     """Nothing runs there and what is live stays; its files are its user's; then the app is placed there and serves it."""
     backed.on("s1", f"echo '{LATER}' >{DATA}/files/one && chown tf-files-web: {DATA}/files/one")

@@ -70,6 +70,8 @@ def test_an_app_goes_to_another_version_and_back(notes: RunningLab) -> None:
     assert [one["instance"] for one in plan["instances"]] == ["notes/web@s2", "notes/web@s3"]
     assert "one of 2 at a time" in plan["interruption"]["web"]
     assert releases(notes) == before, "a plan changes nothing"
+    refused = document(notes, "upgrade", "notes", "--to", "2.0", "--plan", check=6)
+    assert "it holds data, and has no backups" in refused["refused"], "a plan says what stands in its way"
     refused = document(notes, "upgrade", "notes", "--to", "2.0", check=6)
     assert "it holds data, and has no backups" in refused["error"]["what"]
     document(notes, *UPGRADE, "--to", "9.9", check=2)
@@ -129,6 +131,30 @@ def test_data_that_a_version_changed_comes_back_with_the_version_before(notes: R
         assert "migrated" not in notes.on("s3", VISITS)
         spec(notes).write_text(text + "backup: {to: s1}\n")
         assert releases(notes) == before
+    finally:
+        notes.run("remove", "notes/store@s1", "--backups", "--yes", check=None)
+        spec(notes).write_text(text)
+        notes.run("deploy", "notes")
+
+
+@pytest.mark.long
+def test_the_store_of_an_app_follows_it(notes: RunningLab) -> None:
+    """An app with backups is well after an upgrade, and goes on to the next; what was deployed since is not taken back."""
+    text = spec(notes).read_text()
+    spec(notes).write_text(text + "backup: {to: s1}\n")
+    try:
+        notes.run("deploy", "notes")
+        before = releases(notes)
+        done = document(notes, "upgrade", "notes", "--soak", "1s", "--to", "2.0", "--again")
+        assert (done["state"], done["detail"]) == ("done", "")
+        releases(notes)
+        assert "store@s1  unchanged" in notes.run("deploy", "notes", "--plan").stdout, "it is at the version too"
+        assert document(notes, "upgrade", "notes", "--soak", "1s", "--to", "3.0", "--again")["state"] == "done"
+        spec(notes).write_text(spec(notes).read_text().replace('"3.0"', '"1.0"'))
+        notes.run("deploy", "notes")
+        assert releases(notes) == before
+        refused = document(notes, "rollback", "notes", check=6)
+        assert "was deployed at 1.0 since" in refused["error"]["why"]
     finally:
         notes.run("remove", "notes/store@s1", "--backups", "--yes", check=None)
         spec(notes).write_text(text)

@@ -43,6 +43,9 @@ def run(
 def drill(
     selectors: Selectors = None,
     excluded: Except = None,
+    lab: Annotated[
+        bool, typer.Option("--lab", help="On a free slice of a lab, where the owner's charter lets data leave.")
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
     workspace: Folder = None,
@@ -58,7 +61,7 @@ def drill(
     with wiring.wired(workspace, quiet=quiet or json) as hands:
         names = selected(hands.workspace, selectors or (), excluded or ())
         apps = with_backups(hands.workspace, names, named=bool(selectors))
-        results = flow.drill(hands.workspace, apps, hands.ports, hands.limits)
+        results = flow.drill(hands.workspace, apps, hands.ports, hands.limits, lab=lab)
         code = int(winning(result.exit for result in results))
         document = drilled_document(results, hands.trips.total)
         output.give("backup-drill", document, lambda _: drilled_words(results), as_json=json, code=code)

@@ -29,10 +29,11 @@ def upgrade(
     from tfheal.cli import output, wiring
     from tfheal.core.select import named
     from tfheal.flows import upgrade as flow
+    from tfheal.flows.upgrade_checks import Wish
     from tfheal.render.upgrade import upgrade_document, upgrade_words
 
     with wiring.wired(workspace, quiet=quiet or json) as hands:
-        wish = flow.Wish(to, plan, again, backup, seconds_of(soak, "--soak") if soak else None)
+        wish = Wish(to, plan, again, backup, seconds_of(soak, "--soak") if soak else None)
         done = flow.upgrade(hands.workspace, named(hands.workspace, app), wish, hands.ports, hands.limits)
         code = int(done.exit)
         output.give("upgrade", upgrade_document(done), lambda _: upgrade_words(done), as_json=json, code=code)

@@ -57,4 +57,5 @@ class SpecFiles:
         if count != 1:
             hint = f'write version: "{version}" into it: that is what is deployed now'
             raise UsageError("the line of its version is not to be found", where=str(path), hint=hint)
-        replace_file(path, changed.encode())
+        if (found := pattern.search(text)) and found[2].strip("\"'") != version:
+            replace_file(path, changed.encode())

@@ -19,6 +19,7 @@ from tfheal.core.backup.restore import folders_of
 from tfheal.core.stores import keeper
 from tfheal.core.windows import waits
 from tfheal.flows.act import act_everywhere
+from tfheal.flows.drill_lab import lab_slice
 from tfheal.flows.fleet import Limits
 from tfheal.flows.lent import lent
 from tfheal.flows.releases import expected, in_use, secret_values
@@ -30,6 +31,7 @@ from tfheal.model.backup import STORE, Backup, Planned
 from tfheal.model.drill import Drill, DrillState, DrillStep, Practice
 from tfheal.model.findings import Finding
 from tfheal.model.inventory import Slice
+from tfheal.model.lab import LAB_OWNER
 from tfheal.model.ports import Ports
 from tfheal.model.window import Waiting
 from tfheal.model.workspace import Workspace
@@ -38,15 +40,18 @@ _LONGEST: Final = 6 * 3_600.0
 _WORST_FIRST: Final[tuple[DrillState, ...]] = ("damaged", "failed", "refused", "passed")
 
 
-def drill(workspace: Workspace, apps: tuple[str, ...], ports: Ports, limits: Limits) -> tuple[Drill, ...]:
-    """Given apps that want backups, drill the newest good backup of each, and return how each ended."""
+def drill(
+    workspace: Workspace, apps: tuple[str, ...], ports: Ports, limits: Limits, *, lab: bool = False
+) -> tuple[Drill, ...]:
+    """Given apps that want backups, drill the newest good backup of each, in a `lab` if so wished, and return how each ended."""
     record = ports.journal.begin_run("backup drill " + " ".join(apps), ports.clock.now()).id
     results = []
     for app in apps:
+        heal = HealRun(workspace, (app,), ports, limits, record)
         begun = Drill(ports.journal.new_id(), app, "", ports.clock.now(), "refused")
         try:
             with ports.leases.hold(lease_of(app), "backup drill", record):
-                results.append(_one(workspace, begun, ports, limits, record))
+                results.append(_one(heal, begun, lab=lab))
         except Refused as refusal:
             results.append(replace(begun, detail=str(refusal)))
         except ActionFailed as error:
@@ -56,18 +61,19 @@ def drill(workspace: Workspace, apps: tuple[str, ...], ports: Ports, limits: Lim
     return tuple(results)
 
 
-def _one(workspace: Workspace, begun: Drill, ports: Ports, limits: Limits, record: str) -> Drill:
-    """Drill the newest good backup of an app where its spec says; raise Refused where that cannot be."""
-    backup, spec = newest_good(workspace, begun.app, ports), workspace.apps[begun.app].backup
-    if spec is None or spec.drill_on is None:
-        return _drilled(_Way(workspace, ports, replays=True), begun, backup, limits)
-    heal = HealRun(workspace, (begun.app,), ports, limits, record)
-    plan = planned(workspace, begun.app, Wish(backup.id, to=spec.drill_on), ports)
+def _one(heal: HealRun, begun: Drill, *, lab: bool) -> Drill:
+    """Drill the newest good backup of an app in a lab, or where its spec says; raise Refused where that cannot be."""
+    workspace, ports, spec = heal.workspace, heal.ports, heal.workspace.apps[begun.app].backup
+    backup = newest_good(workspace, begun.app, ports)
+    to = lab_slice(workspace, backup, ports, heal.limits) if lab else spec.drill_on if spec else None
+    if to is None:
+        return _drilled(_Way(workspace, ports, replays=True), begun, backup, heal.limits)
+    plan = planned(workspace, begun.app, Wish(backup.id, to=to), ports)
     started = ports.clock.monotonic()
-    with lent(heal, plan) as there:
-        took = DrillStep(spec.drill_on, "software", round(ports.clock.monotonic() - started, 2), passed=True)
-        way = _Way(workspace, ports, there.source, {spec.drill_on: there.rehearsal}, (took,))
-        return _drilled(way, begun, backup, limits)
+    with lent(heal, plan, LAB_OWNER if lab else "") as there:
+        took = DrillStep(to, "software", round(ports.clock.monotonic() - started, 2), passed=True)
+        way = _Way(workspace, ports, there.source, {to: there.rehearsal}, (took,))
+        return _drilled(way, begun, backup, heal.limits)
 
 
 def drill_of(workspace: Workspace, plan: Planned, ports: Ports, limits: Limits, *, only: str) -> Drill:

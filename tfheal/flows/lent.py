@@ -28,12 +28,12 @@ class Lent:
 
 
 @contextmanager
-def lent(heal: HealRun, plan: Planned) -> Iterator[Lent]:
+def lent(heal: HealRun, plan: Planned, owner: str = "") -> Iterator[Lent]:
     """Given what is to be drilled on the slice that the plan names, have its software there while the context lasts.
 
-    Raise Refused or ActionFailed where it cannot be. Data that lies there is nobody's to throw away: then nothing is done.
+    The slice is the app's owner's, or that of another `owner`. Raise Refused or ActionFailed where it cannot be. Data that lies there is nobody's to throw away: then nothing is done.
     """
-    source, found = permitted(heal, plan), quiet_releases(heal, plan).values()
+    source, found = permitted(heal, plan, owner), quiet_releases(heal, plan).values()
     put: list[Release] = []
     try:
         with heal.ports.leases.hold(plan.app, "backup drill", heal.run):

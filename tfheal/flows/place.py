@@ -166,14 +166,14 @@ def _permitted(run: HealRun, app: str, after: Place, before: tuple[Expected, ...
     can_take(run, app, {name for _, name in new})
 
 
-def can_take(run: HealRun, app: str, names: set[str]) -> None:
-    """Given slices that are to have an app, raise Refused if one is in use, out of reach, or another owner's."""
+def can_take(run: HealRun, app: str, names: set[str], owner: str = "") -> None:
+    """Given slices that are to have an app, raise Refused if one is in use, out of reach, or not its owner's (or `owner`'s)."""
     inventory = run.workspace.inventory
     others = {item.release.slice for item in everywhere(run.ports) if item.release.app != app}
     reserved = {name for spec in run.workspace.apps.values() if spec.app != app for name in spec.spares}
     seen = observed([inventory.slice(name) for name in sorted(names)], {}, run.ports, run.limits)
     spares = Spares(inventory.slices, others | reserved, seen)
-    owner = run.workspace.apps[app].owner
+    owner = owner or run.workspace.apps[app].owner
     for name in sorted(names):
         entry = inventory.slices[name].model_copy(update={"owner": owner, "size": None, "labels": {}})
         if why := unfit(entry, name, spares):

@@ -56,8 +56,11 @@ def dumped(plan: Planned, source: str) -> tuple[Part, ...]:
     )
 
 
-def permitted(heal: HealRun, plan: Planned) -> str:
-    """Given a plan, return the slice whose data goes there; raise UsageError or Refused where it cannot."""
+def permitted(heal: HealRun, plan: Planned, owner: str = "") -> str:
+    """Given a plan, return the slice whose data goes there; raise UsageError or Refused where it cannot.
+
+    It goes to a slice of the app's owner, or of another `owner`.
+    """
     inventory, to = heal.workspace.inventory, plan.to
     if to not in inventory.slices:
         raise UsageError(f"there is no slice {to}", hint=nearest(to, inventory.slices, "there are"))
@@ -73,7 +76,7 @@ def permitted(heal: HealRun, plan: Planned) -> str:
             "the workspace asks for something newer than what is deployed", where=plan.app, hint="deploy first"
         )
     check(plan.app, to, heal.ports)
-    can_take(heal, plan.app, {to})
+    can_take(heal, plan.app, {to}, owner)
     return sources[0]
 
 

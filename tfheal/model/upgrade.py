@@ -38,7 +38,7 @@ class Upgrade:
 class Upgraded:
     """What became of an upgrade, or would: the instances in their order, how each ended, and what is to be expected.
 
-    `interruption` says of each component for how long it serves nobody.
+    `interruption` says of each component for how long it serves nobody; `refused` is what stands in the way of a plan.
     """
 
     upgrade: Upgrade
@@ -47,12 +47,13 @@ class Upgraded:
     outcomes: Mapping[InstanceName, str] = field(default_factory=dict)
     interruption: Mapping[str, str] = field(default_factory=dict)
     backs_up: bool = False
+    refused: str = ""
     seconds: float = 0.0
 
     @property
     def exit(self) -> Exit:
         """Return the exit code: one that was taken back has failed, a frozen one needs a human."""
-        return _EXITS[self.upgrade.state]
+        return Exit.REFUSED if self.refused else _EXITS[self.upgrade.state]
 
 
 class Upgrades(Protocol):

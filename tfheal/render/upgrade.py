@@ -11,7 +11,7 @@ def upgrade_words(done: Upgraded) -> str:
     if one.state == "unchanged":
         return f"{one.app}: is at {one.new} already"
     if one.state == "planned":
-        lines = [head]
+        lines = [head, *([f"  refused as it stands: {done.refused}"] if done.refused else [])]
         lines += ["  first a backup, which is verified" if done.backs_up else "  no backup is made before"]
         lines += [f"  {name}" for name in done.order]
         lines += [f"  {component}: {words}" for component, words in done.interruption.items()]
@@ -44,5 +44,6 @@ def upgrade_document(done: Upgraded) -> dict[str, object]:
             for name in (done.outcomes or done.order)
         ],
         "interruption": dict(done.interruption),
+        "refused": done.refused,
         "detail": one.detail,
     }

@@ -7,7 +7,8 @@ Ubuntu's are; packages that are held count too. An age is since the slice first 
 import re
 from typing import Final
 
-from tfheal.base import sh, untrusted
+from tfheal.base import untrusted
+from tfheal.core.probe import charter
 from tfheal.core.probe.script import Answer, Question
 from tfheal.model import paths
 from tfheal.model.facts import Fact, Known, Unknown
@@ -52,8 +53,7 @@ echo "security $count"
 """
 # The installed version can be had again where a list offers it still, its file was kept, or there is what makes one of it.
 _LIST: Final = f"""\
-[ ! -e {paths.CHARTER} ] || echo "charter $(head -c 16384 {paths.CHARTER} | base64 -w 0)"
-{_SEEN}echo "state $state"
+{charter.LINE}{_SEEN}echo "state $state"
 echo "lists $((now - $(stat -c %Y /var/lib/apt/lists)))"
 offered=$(cut -d ' ' -f 1 $seen | xargs -r apt-cache madison 2>/dev/null | tr -d ' ')
 while read -r package old new since hold kind; do
@@ -89,15 +89,13 @@ def pending(answer: Answer | None) -> Fact[Pending]:
     if len(ages) == 1 and _NUMBER.fullmatch(ages[0]):
         lists = Known(int(ages[0]))
     found = tuple(_patch(match) for line in lines if (match := _PATCH.fullmatch(line)))
-    charter = next((line.removeprefix("charter ") for line in lines if line.startswith("charter ")), "")
-    written = sh.unencoded(charter.encode("ascii", "replace"))
     return Known(
         Pending(
             found,
             lists,
             reboot="reboot" in lines,
             unfinished="unfinished" in lines,
-            charter="?" if written is None else written.decode("utf-8", "replace"),
+            charter=charter.written(lines),
         )
     )
 

@@ -1,0 +1,120 @@
+"""An upgrade under way, and how it takes itself back: the old releases, the data of before where that is needed, or a human."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from tfheal.base.errors import TfhealError
+from tfheal.core import upgrade as core
+from tfheal.core.standing import REFUSALS, rule
+from tfheal.flows import restore as restores
+from tfheal.flows import standing
+from tfheal.flows.act import Done
+from tfheal.flows.calls import call
+from tfheal.flows.fleet import Limits
+from tfheal.flows.repository import lease_of
+from tfheal.flows.versions import Switch, at_version, deployed_of, stores_follow, switched
+from tfheal.model.ports import Ports
+from tfheal.model.record import Expected
+from tfheal.model.release import InstanceName, Release
+from tfheal.model.upgrade import Upgrade, UpgradeState
+from tfheal.model.workspace import Workspace
+
+
+@dataclass(slots=True)
+class Course:
+    """One upgrade under way: from which releases to which, in which order, and how each instance ended so far."""
+
+    workspace: Workspace
+    ports: Ports
+    limits: Limits
+    run: str
+    upgrade: Upgrade
+    before: Mapping[InstanceName, Expected]
+    after: tuple[Release, ...]
+    soak: float
+    outcomes: dict[InstanceName, str] = field(default_factory=dict)
+
+
+def failed(course: Course, why: str, *, served: bool) -> Upgrade:
+    """Take a failed upgrade back, with the data of before where that is needed; else it stays as it is, and a human is called.
+
+    What was written once the new version `served` would be lost by a restore: that is a human's to decide.
+    """
+    app = course.upgrade.app
+    strictest = rule(course.upgrade.new, course.upgrade.old, course.workspace.folder(app).playbook)
+    touched = any(how == "done" for how in course.outcomes.values())
+    if strictest == "safe":
+        return taken_back(course, why)
+    if strictest == "needs-restore" and course.upgrade.backup and not (served or touched):
+        return taken_back(course, why, restores=True)
+    return frozen(course, f"{why}; {REFUSALS[strictest]}")
+
+
+def taken_back(course: Course, why: str, *, restores: bool = False) -> Upgrade:
+    """Put the old releases back, the last first, with the data of before if it `restores`, and hold the new ones."""
+    ports = course.ports
+    now = {item.release.instance: item for item in deployed_of(course.upgrade.app, ports)}
+    there = {release.instance: now[release.instance].release.id for release in course.after if release.instance in now}
+    for name in core.to_take_back({one: item.release.id for one, item in course.before.items()}, there):
+        ports.reporter.say(f"{name}  back to {course.before[name].release.version}: {why}")
+        done = _put_back(course, now[name], course.before[name], why, lives=not restores)
+        if done.outcome != "done" and not restores:  # what cannot read its data comes up once that is back
+            course.outcomes[name] = f"not taken back: {done.detail}"
+            return frozen(course, f"{why}; {name} could not be taken back: {done.detail}")
+        course.outcomes[name] = f"taken back: {course.outcomes.get(name, why)}"
+    if restores and (wrong := _restored(course)):
+        return frozen(course, f"{why}; the data of before could not be brought back: {wrong}")
+    stores = came_to(course, course.upgrade.old)
+    return ended(course, "rolled-back", "; ".join(filter(None, (why, stores))))
+
+
+def came_to(course: Course, version: str) -> str:
+    """Write the version that an app came to into its spec, once its stores have followed; return which of them did not."""
+    app, ports = course.upgrade.app, course.ports
+    failed = stores_follow(at_version(course.workspace, app, version), app, course.run, ports)
+    ports.specs.put_version(app, version)
+    return f"{failed} (tfheal deploy {app} tries again)" if failed else ""
+
+
+def _restored(course: Course) -> str:
+    """Bring the data of the backup of before back, and return why that failed, if it did."""
+    app, ports = course.upgrade.app, course.ports
+    ports.reporter.say(f"{app}  the data of backup {course.upgrade.backup} comes back")
+    try:
+        with ports.leases.hold(lease_of(app), "upgrade", course.run):
+            plan = restores.planned(course.workspace, app, restores.Wish(course.upgrade.backup), ports)
+            done = restores.in_place(course.workspace, plan, ports, course.limits, course.run)
+    except TfhealError as error:
+        return str(error)
+    for item in deployed_of(app, ports):
+        if item.deployed.phase == "deploying":
+            ports.journal.set_deployed(replace(item.deployed, phase="deployed", at=ports.clock.now()))
+    return "; ".join(f"{name}: {how}" for name, how in done.outcomes.items() if how != "done")
+
+
+def _put_back(course: Course, item: Expected, before: Expected, why: str, *, lives: bool) -> Done:
+    """Put an old release back in place of a new one, which is held; one that `lives` has to be alive then."""
+    standing.hold(item.deployed, why[:300], course.ports)
+    told = f"the upgrade to {course.upgrade.new} is taken back"
+    switch = Switch(item, before.release, "rollback", told, lives=lives, holds=item.deployed.release)
+    return switched(course.workspace, switch, course.run, course.ports)
+
+
+def frozen(course: Course, why: str) -> Upgrade:
+    """Leave all as it is, call a human, and write that down."""
+    upgrade, ports = course.upgrade, course.ports
+    where = next((name.slice for name in course.outcomes), course.after[0].slice)
+    hint = (
+        f"what is healthy serves on; the backup of before is {upgrade.backup}"
+        if upgrade.backup
+        else "what is healthy serves on"
+    )
+    call(upgrade.app, where, "upgrade-failed", f"{upgrade.old} to {upgrade.new}: {why}", hint, ports)
+    return ended(course, "frozen", why)
+
+
+def ended(course: Course, state: UpgradeState, why: str) -> Upgrade:
+    """Write down how an upgrade ended, and return it."""
+    upgrade = replace(course.upgrade, state=state, detail=why)
+    course.ports.upgrades.put(upgrade)
+    return upgrade

@@ -1,0 +1,121 @@
+"""What is looked at before an upgrade changes anything: whether it can be meant, what it would be, what stands in its way."""
+
+from dataclasses import dataclass
+
+from tfheal.base.errors import Refused
+from tfheal.base.moments import rfc3339
+from tfheal.core import upgrade as core
+from tfheal.core.standing import rule
+from tfheal.core.windows import next_start, window_open
+from tfheal.flows import standing
+from tfheal.flows.backup import backup
+from tfheal.flows.fleet import Limits
+from tfheal.flows.look import Scope, judged, look
+from tfheal.flows.pauses import check
+from tfheal.flows.place import is_pending
+from tfheal.flows.verify import verify
+from tfheal.flows.versions import at_version, deployed_of, releases_of
+from tfheal.model.backup import STORE
+from tfheal.model.ports import Ports
+from tfheal.model.upgrade import Upgrade, Upgraded
+from tfheal.model.workspace import Workspace
+
+_EACH = 60.0  # seconds that an instance is expected to take besides its soak
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What the operator asked for; `soak` in seconds in place of the playbook's, `backup` False: without one before."""
+
+    to: str
+    plan: bool = False
+    again: bool = False
+    backup: bool = True
+    soak: float | None = None
+
+
+def begun_before(app: str, to: str, ports: Ports) -> Upgrade | None:
+    """Return the upgrade that another run did not bring to its end; raise Refused if it was to another version."""
+    last = ports.upgrades.last(app)
+    if last is None or last.state not in {"running", "frozen"}:
+        return None
+    if last.new != to:
+        hint = f"tfheal upgrade {app} --to {last.new} goes on, tfheal rollback {app} takes it back"
+        raise Refused(f"its upgrade to {last.new} did not come to its end", where=app, hint=hint)
+    return last
+
+
+def planned(workspace: Workspace, app: str, wish: Wish, begun: Upgrade | None, ports: Ports) -> Upgraded:
+    """Return what an upgrade would do, in which order, and what users would notice; raise Refused if it is not deployed."""
+    items, playbook = deployed_of(app, ports), workspace.folder(app).playbook
+    after = core.in_order(releases_of(at_version(workspace, app, wish.to), app, ports))
+    if {item.release.instance for item in items} != {one.instance for one in after}:
+        raise Refused("it is not deployed as its spec says", where=app, hint=f"first: tfheal deploy {app}")
+    now = {item.release.instance: item for item in items}
+    changed = [
+        one for one in after if (now[one.instance].release.id, now[one.instance].deployed.phase) != (one.id, "deployed")
+    ]
+    old = begun.old if begun else workspace.apps[app].version
+    there = begun is None and not changed
+    made = Upgrade("", app, old, wish.to, "unchanged" if there else "planned", ports.clock.now())
+    return Upgraded(
+        begun or made if not wish.plan else made,
+        rule(old, wish.to, playbook),
+        tuple(one.instance for one in changed),
+        interruption=core.interruption(changed),
+        backs_up=wish.backup and begun is None and core.keeps_data(playbook, STORE),
+    )
+
+
+def permitted(workspace: Workspace, plan: Upgraded, wish: Wish, ports: Ports, limits: Limits) -> None:
+    """Raise Refused with what stands in the way of an upgrade that is not begun yet."""
+    app, now = plan.upgrade.app, ports.clock.now()
+    if is_pending(workspace, app, ports):
+        raise Refused("its spec asks for something else besides", where=app, hint=f"first: tfheal deploy {app}")
+    takes = len(plan.order) * (_EACH + soak_of(workspace, app, wish))
+    if not window_open(window := workspace.window(app), now, takes):
+        start = next_start(window, now, takes)
+        why = (
+            f"it would take {takes:.0f} s, and its window opens at {rfc3339(start)}"
+            if start
+            else "its window is too short"
+        )
+        raise Refused("it is outside its maintenance window", where=app, why=why)
+    if plan.backs_up and workspace.apps[app].backup is None:
+        hint = f"write backup: {{to: SLICE}} into apps/{app}.yaml, or say --no-backup"
+        raise Refused("it holds data, and has no backups", where=app, hint=hint)
+    found = look(workspace, Scope((app,)), ports, limits)
+    for item in found.meant:
+        check(app, item.release.slice, ports)
+    if ill := {
+        name: one for name, one in judged(workspace, (app,), found, ports).instances.items() if one != "healthy"
+    }:
+        told = ", ".join(f"{name} is {health}" for name, health in ill.items())
+        raise Refused(
+            "it is not well",
+            where=app,
+            why=told,
+            hint="tfheal heal first: what fails then would be blamed on the upgrade",
+        )
+    for release in () if wish.again else releases_of(at_version(workspace, app, wish.to), app, ports):
+        if why := standing.held(release, found.seen.get(release.slice), ports):
+            raise Refused(f"version {wish.to} is held", where=str(release.instance), why=why, hint="--again tries it")
+
+
+def backed_up(workspace: Workspace, plan: Upgraded, ports: Ports, limits: Limits) -> str:
+    """Make a backup and read what is stored, and return its id; raise Refused where either is not good."""
+    app = plan.upgrade.app
+    if not plan.backs_up:
+        return ""
+    (made,) = backup(workspace, (app,), ports, limits)
+    if made.backup is None or made.backup.state != "good":
+        why = made.refused or (f"it is {made.backup.state}: {made.backup.detail}" if made.backup else "")
+        raise Refused("there is no good backup of now", where=app, why=why)
+    if wrong := [one for one in verify(workspace, (app,), ports) if one.exit]:
+        raise Refused("what is stored could not be verified", where=app, why=wrong[0].refused or "it is damaged")
+    return made.backup.id
+
+
+def soak_of(workspace: Workspace, app: str, wish: Wish) -> float:
+    """Return for how many seconds each instance has to stay well."""
+    return workspace.folder(app).playbook.upgrade.soak if wish.soak is None else wish.soak
