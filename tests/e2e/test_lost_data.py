@@ -11,7 +11,7 @@ from customer import Customer
 from documents import actions, document, findings
 from running_lab import RunningLab, name_of_ours
 
-pytestmark = [pytest.mark.lab, pytest.mark.long]
+pytestmark = pytest.mark.lab
 SPEC = """\
 app: files
 owner: lab
@@ -55,6 +55,7 @@ def provides(stored: RunningLab, recreate: str) -> None:
     (stored.workspace / "contract").write_text("running\n")
 
 
+@pytest.mark.long
 def test_spoilt_data_goes_back_to_when_it_was_right(stored: RunningLab) -> None:
     """A human is called and told of the times; where the app allows it, the newest backup with which all is right returns."""
     spec = stored.workspace / "apps" / "files.yaml"
@@ -79,6 +80,7 @@ def test_spoilt_data_goes_back_to_when_it_was_right(stored: RunningLab) -> None:
     document(stored, "backup", "run")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "at", ["provisioners, run", "keys, pin", "user:", "held back", "files/web@s1  restore", "data:"]
 )
@@ -122,6 +124,7 @@ def test_what_is_gone_moves_with_its_data_once_it_is_known_to_be_stopped(stored:
     assert "retired" not in findings(document(stored, "status"))
 
 
+@pytest.mark.long
 def test_a_store_that_is_gone_is_said_and_another_one_gets_a_fresh_backup(stored: RunningLab) -> None:
     """Its backups count no more; a deploy leaves it behind, and the next tick makes one on the other store at once."""
     spec = stored.workspace / "apps" / "files.yaml"
