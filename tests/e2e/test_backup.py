@@ -1,6 +1,5 @@
 """Backups on real slices: taken, lost, brought back; and a slice that was broken into gets nowhere."""
 
-import base64
 import subprocess
 import time
 import tomllib
@@ -13,6 +12,7 @@ import pytest
 from customer import Customer
 from documents import actions, document, findings
 from running_lab import RunningLab
+from sheets import follow
 
 from tfheal.core.stores import key_name, password_name
 from tfheal.edge.clock import SystemClock
@@ -75,13 +75,6 @@ def login(backed: RunningLab) -> Iterator[None]:
     yield
     backed.on("s3", "mv /root/before /root/.ssh/authorized_keys")
     backed.on("s2", f"rm -rf {OWNERS} /root/.ssh/id_ed25519 /root/.ssh/id_ed25519.pub")
-
-
-def follow(backed: RunningLab, sheet: str) -> None:
-    """Run the commands of a sheet as they stand on s2, in one folder."""
-    commands = "".join(line[4:] for line in sheet.splitlines(keepends=True) if line.startswith("    "))
-    packed = base64.b64encode(commands.encode()).decode()
-    backed.on("s2", f"cd {OWNERS} && echo {packed} | base64 -d >commands && sh -eu commands")
 
 
 def taken(backed: RunningLab) -> dict[str, object]:
@@ -198,7 +191,7 @@ def test_the_owner_needs_no_tfheal(backed: RunningLab, shelf: Customer) -> None:
     """The sheet's commands, run as they stand on a machine that never saw tfheal, bring everything back; a new key ends it."""
     shelf.put("mine", b"the owner's\n" * 1_000)
     taken(backed)
-    follow(backed, document(backed, "backup", "owner-key", "files")["sheet"])
+    follow(backed, document(backed, "backup", "owner-key", "files")["sheet"], "s2", OWNERS)
     sums = "find . -type f ! -path './state/*' | sort | xargs -d '\\n' sha256sum"
     assert backed.on("s2", f"cd {OWNERS}/restored/s1{DATA} && {sums}") == backed.on("s1", f"cd {DATA} && {sums}")
     document(backed, "backup", "owner-key", "files", check=6)
@@ -381,11 +374,11 @@ def test_the_provider_can_be_shut_out(backed: RunningLab, shelf: Customer) -> No
     """The owner follows the guide with a password that we never see; then every password of ours is wrong, and is deleted."""
     shelf.put("mine", b"the owner's\n" * 1_000)
     snapshot = taken(backed)["parts"][0]["snapshot"]  # type: ignore[index]
-    follow(backed, document(backed, "backup", "owner-key", "files", "--new")["sheet"])
+    follow(backed, document(backed, "backup", "owner-key", "files", "--new")["sheet"], "s2", OWNERS)
     guide = document(backed, "backup", "revoke-provider", "files", check=3)["guide"]
     assert f"\n{snapshot}  " in guide, "the copy has other ids; by this one it is found here"
     held = secret(backed, password_name("s1"))
-    follow(backed, guide)
+    follow(backed, guide, "s2", OWNERS)
 
     done = document(backed, "backup", "revoke-provider", "files")
     assert (done["opening"], done["tried"]) == ([], {"s1": 1})

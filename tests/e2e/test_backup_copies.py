@@ -7,6 +7,7 @@ from contextlib import closing
 import pytest
 from documents import document, findings
 from running_lab import RunningLab
+from sheets import follow
 
 pytestmark = [pytest.mark.lab, pytest.mark.long]
 FILES = "/srv/tfheal/files/web/files"
@@ -125,7 +126,6 @@ def test_the_second_store_takes_the_place_of_the_first(copied: RunningLab) -> No
     taken(copied)
     left = copied.on("s2", f"ls {COPIES}").split()
     assert len(copied.on("s3", f"ls {COPIES}").split()) == len(left), "what is erased is erased there too"
-    document(copied, "backup", "revoke-provider", "files", check=6)
 
     spec = copied.workspace / "apps" / "files.yaml"
     spec.write_text(spec.read_text().replace("to: s2, copy_to: s3", "to: s3"))
@@ -140,3 +140,40 @@ def test_the_second_store_takes_the_place_of_the_first(copied: RunningLab) -> No
     assert document(copied, "backup", "verify", "files", "--full")["repositories"][0]["sound"]
     assert int(taken(copied)["added"]) < 100_000, "the next one goes on from there"
     copied.on("s1", f"rm -rf {FILES}/random /srv/tfheal/files/web.before-*")
+
+
+@pytest.fixture
+def login(copied: RunningLab) -> Iterator[None]:
+    """Let root of s1 log in on both stores, as the owner does."""
+    copied.on("s1", "ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519")
+    public = copied.on("s1", "cat /root/.ssh/id_ed25519.pub").strip()
+    for store in ("s2", "s3"):
+        copied.on(store, f"cp /root/.ssh/authorized_keys /root/before && echo '{public}' >>/root/.ssh/authorized_keys")
+    yield
+    for store in ("s2", "s3"):
+        copied.on(store, "mv /root/before /root/.ssh/authorized_keys")
+    copied.on("s1", "rm -rf /root/first /root/copies /root/.ssh/id_ed25519 /root/.ssh/id_ed25519.pub")
+
+
+@pytest.mark.usefixtures("login")
+def test_the_provider_is_shut_out_of_the_copies_too(copied: RunningLab) -> None:
+    """While one of the two opens by our password nothing is deleted; the owner's new passwords open both."""
+    folders = {"/root/first": "s2", "/root/copies": "s3"}
+    taken(copied)
+    sheets = document(copied, "backup", "owner-key", "files")["sheet"].split("RECOVERY SHEET")[1:]
+    for sheet, folder in zip(sheets, folders, strict=True):
+        follow(copied, sheet, "s1", folder)
+    asked = document(copied, "backup", "revoke-provider", "files", check=3)
+    assert (asked["tried"], asked["opening"]) == ({"s1": 1, "s1@s3": 1}, ["s1", "s1@s3"])
+    first, copies = asked["guide"].split("The copies, on the second store s3")
+    follow(copied, first, "s1", "/root/first")
+    asked = document(copied, "backup", "revoke-provider", "files", check=3)
+    assert (asked["opening"], "The copies, on the second store s3" in asked["guide"]) == (["s1@s3"], True)
+    follow(copied, copies, "s1", "/root/copies")
+    done = document(copied, "backup", "revoke-provider", "files")
+    assert (done["tried"], done["opening"]) == ({"s1": 1, "s1@s3": 1}, [])
+    document(copied, "backup", "revoke-provider", "files", check=6)
+    for folder, store in folders.items():
+        word = copied.on("s1", f"cat {folder}/new-password-s1").strip()
+        opens = f"umask 077; echo '{word}' >/root/word; restic -r {COPIES.removesuffix('/snapshots')} -p /root/word"
+        assert '"original"' in copied.on(store, f"{opens} snapshots --json; rm /root/word")

@@ -85,12 +85,14 @@ def run_to_copy(workspace: Workspace, job: Job, source: str, ports: Ports) -> Ma
     return _begun(job, workspace.inventory.slice(spec.to), way, ports)
 
 
-def run_on_copy(workspace: Workspace, job: Job, source: str, ports: Ports, owner: str = "") -> Mapping[str, TaskReply]:
-    """Given a job for the copy of the repository of a slice, run it on the second store itself; `owner` as in `run_on_store`."""
+def run_on_copy(
+    workspace: Workspace, job: Job, source: str, ports: Ports, owner: str = "", version: int | None = None
+) -> Mapping[str, TaskReply]:
+    """Given a job for the copy of the repository of a slice, run it on the second store itself; the rest as in `run_on_store`."""
     spec = workspace.apps[job.app].backup
     if spec is None or spec.copy_to is None:
         raise Refused("it has no second repository", where=f"{job.app} on {source}")
-    near = _near(job.app, source, _newest(job.app, password_name(source), ports), owner)
+    near = _near(job.app, source, _password(job.app, source, ports, version), owner)
     return _begun(job, workspace.inventory.slice(spec.copy_to), near, ports)
 
 

@@ -17,7 +17,7 @@ DONE = Backup("b1", "crm", "s", AT, "good", (Part("a1", "folders", "good", "a" *
 
 def test_nothing_is_deleted_before_all_of_it_was_read() -> None:
     """Copy, check and exchange are one chain of commands for each repository: what fails ends it."""
-    commands = [line[4:] for line in revoke.guide(FACTS, []).splitlines() if line.startswith("    ")]
+    commands = [line[4:] for line in revoke.guide([FACTS], []).splitlines() if line.startswith("    ")]
     for number, name in enumerate(("a1", "a2")):
         chain = commands[2 + 5 * number :][:5]
         assert all(line.endswith("&&") for line in chain[:-1])
@@ -28,6 +28,6 @@ def test_nothing_is_deleted_before_all_of_it_was_read() -> None:
 
 def test_what_we_knew_is_found_by_the_former_id() -> None:
     """Each snapshot that was received stands there with our own time; one that was not is none."""
-    guide = revoke.guide(FACTS, [DONE, replace(DONE, id="b2", received=None, parts=())])
+    guide = revoke.guide([FACTS], [DONE, replace(DONE, id="b2", received=None, parts=())])
     assert f"{'a' * 64}  2026-03-04T12:00:00Z  good  folders@a1\n" in guide
     assert guide.count("folders@") == 1

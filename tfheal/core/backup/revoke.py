@@ -4,7 +4,7 @@ To remove a key from a repository does not change its master key, which every ke
 the owner copies everything into a new repository, under a password that we never see, and puts it in place of the old.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from tfheal.base import sh
@@ -20,6 +20,15 @@ HOW THE PROVIDER LOSES THE BACKUPS of the app {app}, for its owner {owner}
 
 Do this where you followed the recovery sheet, in the same folder: the commands need the files with the passwords that it
 made (and no provider is to have a login on that machine). The new passwords are made there, and nobody else sees them.
+"""
+_FIRST: Final = """\
+
+    umask 077
+    {sftp}
+"""
+_COPIES: Final = """\
+
+The copies, on the second store {store}: do this where you followed their sheet, in its folder.
 
     umask 077
     {sftp}
@@ -53,11 +62,15 @@ def tries() -> tuple[Task, ...]:
     return (REACH, Task(TRY, "r cat config >/dev/null"))
 
 
-def guide(facts: Facts, known: Iterable[Backup]) -> str:
-    """Given what the sheet was about and the backups, return what the owner does; indented lines are commands."""
-    words = {"app": facts.app, "owner": facts.owner}
-    parts = [_HEAD.format(sftp=SFTP, **words), *(_chest(facts, one) for one in facts.chests), _TAIL.format(**words)]
-    return "".join([*parts, *_times(known)])
+def guide(stores: Sequence[Facts], known: Iterable[Backup]) -> str:
+    """Given what the sheet of each store was about and the backups, return what the owner does; indented lines are commands."""
+    words = {"app": stores[0].app, "owner": stores[0].owner}
+    return "".join([_HEAD.format(**words), *map(_store, stores), _TAIL.format(**words), *_times(known)])
+
+
+def _store(facts: Facts) -> str:
+    head = (_COPIES if facts.copies else _FIRST).format(store=facts.store.name, sftp=SFTP)
+    return "".join([head, *(_chest(facts, one) for one in facts.chests)])
 
 
 def _chest(facts: Facts, chest: Chest) -> str:
