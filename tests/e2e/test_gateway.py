@@ -4,22 +4,24 @@ import contextlib
 import http.client
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from typing import Self
 
 import pytest
-from documents import document, findings
+from documents import actions, document, findings
 from running_lab import RunningLab
 
 pytestmark = pytest.mark.lab
 PLAYBOOK = """\
 playbook: page
 title: A page
-versions: {"1": locks/any.txt}
+versions: {"1": locks/any.txt, "2": locks/any.txt}
+upgrade: {soak: 1s, rollback: safe}
 components:
   web:
     packages: [curl, python3]
-    resources: [{kind: file, path: "{{ config }}/index.html", content: "a page\\n"}]
+    resources: [{kind: file, path: "{{ config }}/index.html", content: "a page\\n"}, {kind: file, path: "{{ config }}/version", content: "{{ version }}\\n"}]
     service: {exec: "/usr/bin/python3 -m http.server 8091 --bind :: --directory {{ config }}", stop_timeout: 1s}
     checks: [{name: answers, kind: alive, tcp: 8091}]
     route: {port: 8091}
@@ -41,6 +43,7 @@ heal: {{reflex: off}}
 CONFIG = "/opt/tfheal/edge/gateway/config/haproxy.cfg"
 PROCESS = "systemctl show -P MainPID tfheal-edge-gateway"
 CLIENTS = 4
+ASKED = "journalctl -u tfheal-page-web -o cat | grep -c '\"GET / '"
 
 
 @pytest.fixture
@@ -149,3 +152,64 @@ def test_no_request_is_lost_while_the_gateway_changes(edge: RunningLab) -> None:
     edge.on("s2", "systemctl stop tfheal-page-web")
     status, page, later = visitor.said()
     assert (status, "being worked on" in page, later) == (503, True, "10")
+
+
+def states(edge: RunningLab) -> dict[str, tuple[str, str]]:
+    """Return the state of each instance by the gateway's own word, and who drains it."""
+    (gateway,) = document(edge, "gateway", "status")["gateways"]
+    assert gateway["gateway"] == "edge/gateway@s3"
+    return {one["instance"].partition("@")[2]: (one["state"], one["owner"]) for one in gateway["backends"]}
+
+
+def is_well(edge: RunningLab, *names: str) -> bool:
+    """Wait until the gateway sees the instances on these slices as well."""
+    until = time.monotonic() + 30
+    while not (well := all(states(edge)[name][0] == "UP" for name in names)) and time.monotonic() < until:
+        time.sleep(0.5)
+    return well
+
+
+def test_no_request_is_lost_while_instances_are_worked_on(edge: RunningLab) -> None:
+    """One that is drained gets none, also across a reload; by heal and by an upgrade each is drained in its turn; the last never is."""
+    first, second = "page/web@s1", "page/web@s2"
+    assert is_well(edge, "s1", "s2")
+    with Load(edge.address("s3")) as load:
+        (done,) = document(edge, "gateway", "drain", first)["gateways"]
+        assert (done["state"], done["cut"]) == ("drained", 0)
+        state, owner = states(edge)["s1"]
+        assert (state.partition(" ")[0], owner != "") == ("DRAIN", True)
+        (spec := edge.workspace / "apps/edge.yaml").write_text(f"{EDGE}settings: {{patience: 40}}\n")
+        edge.run("deploy", "edge")
+        assert states(edge)["s1"][0].startswith("DRAIN"), "a reload does not put it back"
+        before = edge.on("s1", ASKED)
+        time.sleep(0.5)
+        assert (edge.on("s1", ASKED), int(before) > 0) == (before, True), "it gets no request any more"
+        (last,) = document(edge, "gateway", "drain", second, check=6)["gateways"]
+        assert last["state"] == "last"
+        edge.on("s1", "systemctl stop tfheal-page-web")
+        healed = document(edge, "heal", "--auto", "page")
+        assert actions(healed) == [("restart", "done")]
+        assert states(edge)["s1"][1] == owner, "what somebody else drained stays drained"
+        (back,) = document(edge, "gateway", "undrain", first)["gateways"]
+        assert back["state"] == "back"
+        document(edge, "gateway", "drain", second, "--for", "2s")
+        assert is_well(edge, "s2"), "its time was over: nobody has to remember it"
+        edge.run("upgrade", "page", "--to", "2")
+        edge.run("rollback", "page")
+    assert (load.failed, load.answered > 500) == ([], True)
+    spec.write_text(EDGE)
+    assert edge.run("gateway", "backends", "page").stdout.strip() == f"http://[{edge.slices()['s3']['address']}]/"
+    edge.run("gateway", "drain", "page/web@s9", check=2)
+    edge.run("gateway", "drain", "edge/gateway@s3", check=6)
+
+
+def test_requests_wait_for_the_only_instance(edge: RunningLab) -> None:
+    """Of an app of one instance an upgrade loses at most what is under way when it stops; nobody is sent away."""
+    (edge.workspace / "apps/page.yaml").write_text(PAGE.replace("[s1, s2]", "[s1]"))
+    edge.run("remove", "page/web@s2", "--yes")
+    edge.run("deploy", "page", "edge")
+    assert is_well(edge, "s1")
+    with Load(edge.address("s3")) as load:
+        edge.run("upgrade", "page", "--to", "2")
+    assert len(load.failed) <= CLIENTS
+    assert not any("being worked on" in one for one in load.failed), load.failed

@@ -17,6 +17,7 @@ from tfheal.cli.apps import deploy, logs, remove
 from tfheal.cli.backup import backup_app
 from tfheal.cli.cron import cron_app
 from tfheal.cli.demo import demo
+from tfheal.cli.gateway import gateway_app
 from tfheal.cli.health import heal, status
 from tfheal.cli.history import history
 from tfheal.cli.incidents import ack, incidents
@@ -72,6 +73,7 @@ for command in (
 app.add_typer(slice_app, name="slice")
 app.add_typer(backup_app, name="backup")
 app.add_typer(cron_app, name="cron")
+app.add_typer(gateway_app, name="gateway")
 app.add_typer(lab_app, name="lab")
 app.add_typer(secret_app, name="secret")
 

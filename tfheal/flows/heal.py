@@ -13,6 +13,7 @@ from tfheal.flows.act import act_everywhere
 from tfheal.flows.bring_back import brought_back, returns, ways_to_earlier
 from tfheal.flows.fence import fence
 from tfheal.flows.fleet import Limits
+from tfheal.flows.gateway import Out, drained
 from tfheal.flows.look import Look, Scope, look
 from tfheal.flows.pauses import settle
 from tfheal.flows.place import effective
@@ -195,7 +196,11 @@ def _act(run: HealRun, meant: tuple[Expected, ...], plan: Plan) -> list[Taken]:
 
 def _taken(run: HealRun, action: Action, have: Mapping[InstanceName, Expected], target: Slice) -> Taken:
     item = have.get(action.instance) if action.instance else None
-    return brought_back(run, action, item) if item and action.rung == "restore" else take(run, action, have, target)
+    if item is None:
+        return take(run, action, have, target)
+    out = Out(f"heal {run.run}", item.release.start_timeout + run.workspace.provider.heal.act_timeout)
+    with drained(run.workspace, item.release.instance, out, run.ports):
+        return brought_back(run, action, item) if action.rung == "restore" else take(run, action, have, target)
 
 
 def _late(action: Action) -> Taken:

@@ -13,6 +13,7 @@ from tfheal.core.patching import PatchOrder, Wish, chosen, gated
 from tfheal.flows.at_rest import await_backups
 from tfheal.flows.calls import call
 from tfheal.flows.fleet import Limits
+from tfheal.flows.gateway import Out, drained
 from tfheal.flows.hidden import hushed
 from tfheal.flows.look import Scope, judged, look
 from tfheal.flows.pauses import check
@@ -56,6 +57,7 @@ def patch_slice(job: PatchJob, target: Slice, pending: Pending, apps: tuple[str,
                 held.enter_context(job.ports.leases.hold(app, "patch", job.run))
             for app in apps:
                 _alone(job, app, target)
+            _out_of_the_traffic(job, apps, target, held)
             return _story(_case(job, target, apps, patches), resumed=pending.unfinished)
     except Refused as refusal:
         return Patched(target.name, "refused", str(refusal))
@@ -82,6 +84,14 @@ def _alone(job: PatchJob, app: str, target: Slice) -> None:
     close_unfinished(app, job.ports)
     if late := job.ports.leases.lead(app):
         raise Refused(f"another run was at work on {app} until just now", why=late, hint="try again")
+
+
+def _out_of_the_traffic(job: PatchJob, apps: tuple[str, ...], target: Slice, held: ExitStack) -> None:
+    """Have the gateways give no new requests to what is on the slice until all that is `held` is let go."""
+    out = Out(f"patch {job.run}", _LONGEST, waits=True)
+    for item in expected(apps, job.ports):
+        if item.release.slice == target.name:
+            held.enter_context(drained(job.workspace, item.release.instance, out, job.ports))
 
 
 @dataclass(frozen=True, slots=True)

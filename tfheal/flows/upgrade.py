@@ -7,7 +7,7 @@ that was killed is gone on with by the same command, or taken back by `tfheal ro
 
 from dataclasses import replace
 
-from tfheal.base.errors import Refused, UsageError
+from tfheal.base.errors import Refused, TfhealError, UsageError
 from tfheal.core import upgrade as core
 from tfheal.core.mistakes import nearest
 from tfheal.core.standing import REFUSALS, rule
@@ -15,6 +15,7 @@ from tfheal.flows import standing
 from tfheal.flows.act import Done
 from tfheal.flows.at_rest import await_backups
 from tfheal.flows.fleet import Limits
+from tfheal.flows.gateway import drained
 from tfheal.flows.look import Look, Scope, judged, look
 from tfheal.flows.releases import make_secrets
 from tfheal.flows.upgrade_back import Course, came_to, ended, failed, taken_back
@@ -127,22 +128,37 @@ def _former(item: Expected, old: Release) -> Expected:
 
 
 def _gone(course: Course) -> Upgrade:
-    """Bring instance after instance to the new version, and write it down; the first that fails takes all of it back."""
-    ports = course.ports
+    """Bring instance after instance to the new version, and write it down; the first that fails takes all of it back.
+
+    While it is worked on and soaks, an instance gets no requests where a gateway leads to another one that is well.
+    """
     for release in course.after:
-        item = next(one for one in deployed_of(course.upgrade.app, ports) if one.release.instance == release.instance)
-        if (item.release.id, item.deployed.phase) != (release.id, "deployed"):
-            ports.reporter.say(f"{release.instance}  from {item.deployed.version} to {release.version}")
-            done = _switched(course, item, release)
-            if done.outcome != "done":
-                course.outcomes[release.instance] = f"{done.outcome}: {done.detail}"
-                return failed(course, f"{release.instance}: {done.detail}", served=False)
-        why, served = _watched(course, release)
-        if why:
-            course.outcomes[release.instance] = why
-            return failed(course, f"{release.instance}: {why}", served=served)
-        course.outcomes[release.instance] = "done"
+        try:
+            with drained(course.workspace, release.instance, course.out(release, must=True), course.ports):
+                if end := _one(course, release):
+                    return end
+        except TfhealError as error:
+            if release.instance in course.outcomes:
+                raise
+            course.outcomes[release.instance] = str(error)
+            return failed(course, f"{release.instance}: {error}", served=False)
     return ended(course, "done", came_to(course, course.upgrade.new))
+
+
+def _one(course: Course, release: Release) -> Upgrade | None:
+    """Bring one instance to the new version; return how the upgrade ended if that fails."""
+    ports = course.ports
+    item = next(one for one in deployed_of(course.upgrade.app, ports) if one.release.instance == release.instance)
+    course.outcomes[release.instance] = "begun"
+    if (item.release.id, item.deployed.phase) != (release.id, "deployed"):
+        ports.reporter.say(f"{release.instance}  from {item.deployed.version} to {release.version}")
+        done = _switched(course, item, release)
+        if done.outcome != "done":
+            course.outcomes[release.instance] = f"{done.outcome}: {done.detail}"
+            return failed(course, f"{release.instance}: {done.detail}", served=False)
+    why, served = _watched(course, release)
+    course.outcomes[release.instance] = why or "done"
+    return failed(course, f"{release.instance}: {why}", served=served) if why else None
 
 
 def _switched(course: Course, item: Expected, release: Release) -> Done:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from tfheal.base.errors import TfhealError
 from tfheal.core import upgrade as core
@@ -11,6 +12,7 @@ from tfheal.flows import standing
 from tfheal.flows.act import Done
 from tfheal.flows.calls import call
 from tfheal.flows.fleet import Limits
+from tfheal.flows.gateway import Out, drained
 from tfheal.flows.repository import lease_of
 from tfheal.flows.versions import Switch, at_version, deployed_of, stores_follow, switched
 from tfheal.model.ports import Ports
@@ -18,6 +20,8 @@ from tfheal.model.record import Expected
 from tfheal.model.release import InstanceName, Release
 from tfheal.model.upgrade import Upgrade, UpgradeState
 from tfheal.model.workspace import Workspace
+
+_WORK: Final = 900.0  # seconds that software may take to be put there, and to be looked at
 
 
 @dataclass(slots=True)
@@ -33,6 +37,11 @@ class Course:
     after: tuple[Release, ...]
     soak: float
     outcomes: dict[InstanceName, str] = field(default_factory=dict)
+
+    def out(self, release: Release, *, must: bool) -> Out:
+        """Return for how long an instance may be out of the traffic of its gateway, and that its requests wait if it is the last."""
+        longest = release.stop_timeout + release.start_timeout + self.soak + _WORK
+        return Out(f"upgrade {self.run}", longest, waits=True, must=must)
 
 
 def failed(course: Course, why: str, *, served: bool) -> Upgrade:
@@ -57,7 +66,9 @@ def taken_back(course: Course, why: str, *, restores: bool = False) -> Upgrade:
     there = {release.instance: now[release.instance].release.id for release in course.after if release.instance in now}
     for name in core.to_take_back({one: item.release.id for one, item in course.before.items()}, there):
         ports.reporter.say(f"{name}  back to {course.before[name].release.version}: {why}")
-        done = _put_back(course, now[name], course.before[name], why, lives=not restores)
+        out = course.out(course.before[name].release, must=False)
+        with drained(course.workspace, name, out, ports):
+            done = _put_back(course, now[name], course.before[name], why, lives=not restores)
         if done.outcome != "done" and not restores:  # what cannot read its data comes up once that is back
             course.outcomes[name] = f"not taken back: {done.detail}"
             return frozen(course, f"{why}; {name} could not be taken back: {done.detail}")
