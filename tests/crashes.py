@@ -307,7 +307,7 @@ def _prepare(stage: Stage) -> None:
     stage.keep("lost")
     stage.put_back("well")
     stage.writes("2")
-    stage.lab.run("deploy", "twins", check=5)
+    stage.lab.run("deploy", "twins", "--in-place", check=5)
     stage.keep("bad")
 
 

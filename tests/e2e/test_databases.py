@@ -53,6 +53,7 @@ ASIDE = """echo "SELECT count(*) FROM pg_database WHERE datname LIKE 'ledger_bef
 SPOOL = "/var/spool/tfheal/ledger-db"
 SENT = f"[ -z \"$(find {SPOOL} -mindepth 3 -name '0*' -newer {SPOOL}/.sent)\" ]"
 LATER = "echo 'INSERT INTO written SELECT min(id) - 1 FROM written; SELECT pg_switch_wal();' | sql"
+MADE = "echo 'CREATE TABLE written (id int PRIMARY KEY); INSERT INTO written VALUES (0)' | sql"
 ALL = "echo 'SELECT id FROM written' | sql"
 # A client that notes of each row when it was begun and when it was told that it is there.
 WRITER = """\
@@ -75,6 +76,7 @@ def ledger(fleet: RunningLab) -> Iterator[RunningLab]:
     try:
         fleet.run("deploy", "ledger")
         fleet.on("s2", SQL + FILLED)
+        fleet.on("s2", SQL + MADE)
         yield fleet
     finally:
         fleet.on("s2", "systemctl stop ledger-notes; rm -f /root/pipe /root/copied.db /root/hooks", check=None)
@@ -135,7 +137,6 @@ def rows(ledger: RunningLab) -> set[int]:
 
 def test_a_database_goes_back_to_any_moment(ledger: RunningLab) -> None:
     """Of a moment between two rows all that was acknowledged before is there, and nothing that was begun after."""
-    ledger.on("s2", f"{SQL}echo 'CREATE TABLE written (id int PRIMARY KEY)' | sql")
     assert "db/17-main" in [part["what"] for part in taken(ledger)["parts"]]  # type: ignore[attr-defined]
     ledger.on("s2", f"printf %s '{WRITER}' >/root/writer; chmod 755 /root/writer; chmod 711 /root")
     ledger.on(

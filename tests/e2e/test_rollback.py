@@ -62,7 +62,9 @@ def test_a_version_that_fails_is_gone_back_from(notes: RunningLab) -> None:
     """The older one runs again with the data as it was, the bad one is held everywhere, and only --again tries it."""
     kept = notes.on("s3", f"cat {VISITS}").strip()
     asks_for(notes, "2.0", "at-start")
-    assert document(notes, "deploy", "notes", check=5)["apps"][0]["instances"][0]["outcome"] == "failed"
+    refused = document(notes, "deploy", "notes", check=6)["apps"][0]["refused"]
+    assert "it holds data, and would go from 1.0 to 2.0 (tfheal upgrade notes --to 2.0" in refused
+    assert document(notes, "deploy", "notes", "--in-place", check=5)["apps"][0]["instances"][0]["outcome"] == "failed"
     assert actions(document(notes, "heal", "--auto", "notes")) == [("redeploy", "failed"), ("rollback", "done")]
     seen = document(notes, "status", "notes", check=0)
     assert (seen["apps"][0]["health"], findings(seen)) == ("healthy", {"not-deployed", "held"})
@@ -72,7 +74,7 @@ def test_a_version_that_fails_is_gone_back_from(notes: RunningLab) -> None:
     assert actions(document(notes, "heal", "--auto", "notes")) == []
 
     for workspace in (notes, replace(notes, workspace=_clone(notes))):
-        refused = document(workspace, "deploy", "notes", check=6)
+        refused = document(workspace, "deploy", "notes", "--in-place", check=6)
         assert "--again" in refused["apps"][0]["refused"]
 
 
@@ -80,25 +82,27 @@ def test_a_version_that_fails_is_gone_back_from(notes: RunningLab) -> None:
 def test_a_version_that_is_never_ready_is_gone_back_from(notes: RunningLab) -> None:
     """It lives and does not serve: nothing is restarted for that; held, it is put there again by --again alone."""
     asks_for(notes, "2.0", "to-serve")
-    document(notes, "deploy", "notes")
+    document(notes, "deploy", "notes", "--in-place")
     assert healed_until_quiet(notes) == [("rollback", "done")]
-    document(notes, "deploy", "notes", "--plan", check=6)
-    assert document(notes, "deploy", "notes", "--again")["apps"][0]["instances"][0]["outcome"] == "changed"
+    document(notes, "deploy", "notes", "--in-place", "--plan", check=6)
+    assert (
+        document(notes, "deploy", "notes", "--in-place", "--again")["apps"][0]["instances"][0]["outcome"] == "changed"
+    )
     asks_for(notes, "1.0")
-    document(notes, "deploy", "notes")
+    document(notes, "deploy", "notes", "--in-place")
 
 
 @pytest.mark.long
 def test_past_a_version_whose_data_is_new_a_human_decides(notes: RunningLab) -> None:
     """A way back that needs a restore is not taken: the page says so, and a deploy of the old version mends it."""
     asks_for(notes, "3.0", "at-start")
-    document(notes, "deploy", "notes", check=5)
+    document(notes, "deploy", "notes", "--in-place", check=5)
     healed = document(notes, "heal", "--auto", "notes", check=5)
     assert actions(healed) == [("redeploy", "failed"), ("page", "done")]
     page = json.loads((notes.workspace / "pages.jsonl").read_text().splitlines()[-1])
     assert "rollback (from version 3.0 to 1.0 going back needs a restore of the data)" in page["why"]
     asks_for(notes, "1.0")
-    document(notes, "deploy", "notes")
+    document(notes, "deploy", "notes", "--in-place")
     assert document(notes, "status", "notes")["health"] == "healthy"
 
 
@@ -120,7 +124,7 @@ def test_a_version_that_dies_after_a_while_is_gone_back_from(notes: RunningLab) 
     settings = notes.workspace / "tfheal.toml"
     settings.write_text(settings.read_text().replace("budget = 20", "budget = 2"))
     asks_for(notes, "2.0", "soon")
-    document(notes, "deploy", "notes", "--again")
+    document(notes, "deploy", "notes", "--in-place", "--again")
     taken: list[tuple[str, str]] = []
     while ("rollback", "done") not in taken and len(taken) < 12:  # each remedy gives it 2.5 s
         time.sleep(3)

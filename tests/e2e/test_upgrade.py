@@ -134,7 +134,7 @@ def test_data_that_a_version_changed_comes_back_with_the_version_before(notes: R
     finally:
         notes.run("remove", "notes/store@s1", "--backups", "--yes", check=None)
         spec(notes).write_text(text)
-        notes.run("deploy", "notes")
+        notes.run("deploy", "notes", "--in-place")
 
 
 @pytest.mark.long
@@ -151,14 +151,14 @@ def test_the_store_of_an_app_follows_it(notes: RunningLab) -> None:
         assert "store@s1  unchanged" in notes.run("deploy", "notes", "--plan").stdout, "it is at the version too"
         assert document(notes, "upgrade", "notes", "--soak", "1s", "--to", "3.0", "--again")["state"] == "done"
         spec(notes).write_text(spec(notes).read_text().replace('"3.0"', '"1.0"'))
-        notes.run("deploy", "notes")
+        notes.run("deploy", "notes", "--in-place")
         assert releases(notes) == before
         refused = document(notes, "rollback", "notes", check=6)
         assert "was deployed at 1.0 since" in refused["error"]["why"]
     finally:
         notes.run("remove", "notes/store@s1", "--backups", "--yes", check=None)
         spec(notes).write_text(text)
-        notes.run("deploy", "notes")
+        notes.run("deploy", "notes", "--in-place")
 
 
 @pytest.mark.long
@@ -179,7 +179,7 @@ def test_what_may_not_go_back_waits_for_a_human(notes: RunningLab) -> None:
         spec(notes).write_text(text)
     assert document(notes, *UPGRADE, "--to", "3.0")["state"] == "done", "mended, the same command goes on"
     spec(notes).write_text(text)
-    document(notes, "deploy", "notes")
+    document(notes, "deploy", "notes", "--in-place")
     assert releases(notes) == before
 
 

@@ -127,16 +127,17 @@ def test_the_upload_check_is_sound_sh(example: Example) -> None:
 
 @pytest.mark.lab
 def test_every_version_runs_and_keeps_the_files(lab: RunningLab) -> None:
-    """Deployed one after the other, and back to the first, each version passes its checks on the same files."""
+    """Deployed, upgraded from one to the next, and back to the first, each version passes its checks on the same files."""
     spec = lab.workspace / "apps/shelf.yaml"
     spec.parent.mkdir(exist_ok=True)
     versions = sorted(path.stem for path in _LOCKS.iterdir())
     kept = "/srv/tfheal/shelf/web/files/kept"
     try:
+        spec.write_text(_SPEC.format(version=versions[0]))
+        lab.run("deploy", "shelf")
         for version in [*versions, versions[0]]:
-            spec.write_text(_SPEC.format(version=version))
-            lab.run("deploy", "shelf")
-            lab.run("status", "shelf")
+            lab.run("upgrade", "shelf", "--to", version, "--no-backup", "--soak", "1s")
+            assert f'version: "{version}"' in spec.read_text()
             said = lab.on(
                 "s3", f"[ -e {kept} ] || echo precious >{kept}; cat {kept}; ls -A /srv/tfheal/shelf/web/files"
             )

@@ -16,6 +16,10 @@ def deploy(
     ] = False,
     onto_empty: Annotated[bool, typer.Option("--onto-empty", help="Accept a slice that lost its data.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Try a release again that was rolled back.")] = False,
+    in_place: Annotated[
+        bool,
+        typer.Option("--in-place", help="Put another version over data, without the backup and watch of an upgrade."),
+    ] = False,
     excluded: Except = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -31,7 +35,9 @@ def deploy(
 
     with wiring.wired(workspace, quiet=quiet or json) as hands:
         names = selected(hands.workspace, apps, excluded or ())
-        results = flow(hands.workspace, names, hands.ports, hands.limits, DeployOptions(plan, onto_empty, again))
+        results = flow(
+            hands.workspace, names, hands.ports, hands.limits, DeployOptions(plan, onto_empty, again, in_place)
+        )
         code = int(winning(result.exit for result in results))
         output.give(
             "deploy",

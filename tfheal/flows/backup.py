@@ -169,7 +169,9 @@ def _taking(workspace: Workspace, app: str, ports: Ports, begun: Backup | None =
     releases = by_slice(item.release for item in items if item.release.component != STORE)
     sources = {name: found for name, ours in releases.items() if (found := capture.sources(ours))}
     made = begun or Backup(ports.journal.new_id(), app, spec.to, ports.clock.now(), "running")
-    return _Taking(workspace, ports, made, sources, tuple(ports.catalogue.backups(app)))
+    # What was erased counts no more: an app that was removed with its data and began anew may well be smaller.
+    history = tuple(one for one in ports.catalogue.backups(app) if one.state not in GONE)
+    return _Taking(workspace, ports, made, sources, history)
 
 
 def _collect(workspace: Workspace, app: str, ports: Ports, limits: Limits) -> None:

@@ -7,6 +7,7 @@ from tfheal.base.errors import Refused, TfhealError
 from tfheal.base.exits import winning
 from tfheal.core.deploy import generation, liveness, planned, state_of
 from tfheal.core.order import stages
+from tfheal.core.upgrade import keeps_data
 from tfheal.flows import names
 from tfheal.flows.act import Done, Work, act, act_everywhere
 from tfheal.flows.at_rest import await_backups
@@ -19,6 +20,7 @@ from tfheal.flows.releases import in_use, make_secrets, reached, wanted
 from tfheal.flows.rungs import HealRun
 from tfheal.flows.standing import held, lift
 from tfheal.flows.store_gone import given_up, leave_behind
+from tfheal.model.backup import STORE
 from tfheal.model.facts import Observation, Unasked
 from tfheal.model.inventory import Slice
 from tfheal.model.plan import InstancePlan
@@ -31,11 +33,15 @@ from tfheal.model.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class DeployOptions:
-    """What the operator asked for: stop after the plan; accept that a slice came back empty; try what is held again."""
+    """What the operator asked for: stop after the plan; accept that a slice came back empty; try what is held again.
+
+    `in_place`: put another version over data, without the backup before it and the watch after it that an upgrade has.
+    """
 
     plan: bool = False
     onto_empty: bool = False
     again: bool = False
+    in_place: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,9 +180,25 @@ def _refusal(trip: _Trip, plans: Mapping[InstanceName, InstancePlan], options: D
     awaiting = [name for name in acts if name in trip.known and trip.known[name].phase in AWAITING]
     if awaiting and not options.onto_empty:
         return f"{awaiting[0]}: its data has not come back yet (tfheal heal or restore; --onto-empty starts without it)"
+    if not options.in_place and (changed := _changed_version(trip)):
+        return changed
     due = [trip.items[name].release for name, plan in plans.items() if plan.acts and not options.again]
     told = [f"{one.instance}: {why}" for one in due if (why := held(one, trip.seen.get(one.slice), trip.ports))]
     return "; ".join(told)
+
+
+def _changed_version(trip: _Trip) -> str:
+    """Return that an app which holds data would change its version, if it would: what fails then has no way back."""
+    if not keeps_data(trip.workspace.folder(trip.app).playbook, STORE):
+        return ""
+    there = {item.version for name, item in trip.known.items() if name in trip.items and name.component != STORE}
+    to = trip.workspace.apps[trip.app].version
+    if not there - {to}:
+        return ""
+    return (
+        f"it holds data, and would go from {', '.join(sorted(there - {to}))} to {to} "
+        f"(tfheal upgrade {trip.app} --to {to}; --in-place does it without backup and watch)"
+    )
 
 
 def _waiting(

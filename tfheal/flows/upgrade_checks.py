@@ -55,7 +55,7 @@ def planned(workspace: Workspace, app: str, wish: Wish, begun: Upgrade | None, p
     changed = [
         one for one in after if (now[one.instance].release.id, now[one.instance].deployed.phase) != (one.id, "deployed")
     ]
-    old = begun.old if begun else workspace.apps[app].version
+    old = begun.old if begun else next((item.deployed.version for item in items), wish.to)
     there = begun is None and not changed
     made = Upgrade("", app, old, wish.to, "unchanged" if there else "planned", ports.clock.now())
     return Upgraded(
@@ -70,7 +70,7 @@ def planned(workspace: Workspace, app: str, wish: Wish, begun: Upgrade | None, p
 def permitted(workspace: Workspace, plan: Upgraded, wish: Wish, ports: Ports, limits: Limits) -> None:
     """Raise Refused with what stands in the way of an upgrade that is not begun yet."""
     app, now = plan.upgrade.app, ports.clock.now()
-    if is_pending(workspace, app, ports):
+    if is_pending(at_version(workspace, app, plan.upgrade.old), app, ports):
         raise Refused("its spec asks for something else besides", where=app, hint=f"first: tfheal deploy {app}")
     takes = len(plan.order) * (_EACH + soak_of(workspace, app, wish))
     if not window_open(window := workspace.window(app), now, takes):

@@ -64,10 +64,16 @@ reach() {
 }
 owned() { :; }
 """
-# `unlock` removes a lock of a dead process of this machine, or one older than half an hour, and no other.
+# `unlock` removes a lock of a dead process of this machine, or one older than half an hour, and no other. A job that was cut
+# leaves one, which would stop a prune: whoever comes next knows by a file that the last one did not end well.
 _WORK: Final = """\
 export RESTIC_PASSWORD_FILE="$CREDENTIALS_DIRECTORY/password" RESTIC_PROGRESS_FPS=1 HOME=/nonexistent
+unclean=no bad=no mark=$RESTIC_CACHE_DIR/unclean
+[ ! -e "$mark" ] || unclean=yes
+mkdir -p "$RESTIC_CACHE_DIR" && : >"$mark"
+trap '[ "$bad" = yes ] || rm -f "$mark"' EXIT
 open() {
+  [ "$unclean" = no ] || r unlock >/dev/null 2>&1
   r cat config >/dev/null
   status=$?
   [ "$status" -eq 11 ] || return "$status"
@@ -79,6 +85,7 @@ run() {
   ( "task_$1" ) >"$folder/out.$1" 2>"$folder/err.$1" </dev/null
   status=$?
   echo "$status" >"$folder/status.$1"
+  [ "$status" -eq 0 ] || bad=yes
   [ "$2" = goes-on ] || [ "$status" -eq 0 ] || exit 0
 }
 """
