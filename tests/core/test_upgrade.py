@@ -3,8 +3,10 @@
 import pytest
 from releases import a_release
 
-from tfheal.core.upgrade import Watch, in_order, interruption, to_take_back
+from tfheal.core.apply import Report, StepReport
+from tfheal.core.upgrade import ROOM, Watch, in_order, interruption, is_to_blame, to_take_back
 from tfheal.model.findings import Health
+from tfheal.model.record import Outcome
 from tfheal.model.release import InstanceName
 
 Look = tuple[float, Health, float | None]
@@ -53,3 +55,13 @@ def test_what_was_changed_is_taken_back_the_last_first() -> None:
     names = [InstanceName("notes", "web", name) for name in ("s1", "s2", "s3")]
     before = dict.fromkeys(names, "old")
     assert list(to_take_back(before, {names[0]: "new", names[1]: "new", names[2]: "old"})) == [names[1], names[0]]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "step", "blamed"),
+    [("failed", "venv:/opt", True), ("failed", "", True), ("failed", ROOM, False), ("unknown", "", False)],
+)
+def test_a_version_is_held_for_what_is_its_own_fault(outcome: Outcome, step: str, *, blamed: bool) -> None:
+    """A slice without room, or one that did not answer, says nothing of the version."""
+    failures = (StepReport(step, "failed"),) if step else ()
+    assert is_to_blame(outcome, Report((), (), failures=failures)) is blamed

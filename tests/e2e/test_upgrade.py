@@ -23,6 +23,10 @@ settings: {{fails: {fails}}}
 heal: {{reflex: off}}
 """
 UPGRADE = ("upgrade", "notes", "--no-backup", "--soak", "1s")
+STARTED = "systemctl show -p ExecMainStartTimestampMonotonic tfheal-notes-web"
+RELEASES = "/opt/tfheal/notes/web/releases"
+# less room than an upgrade leaves free, with all that is there in it
+CROWDED = f"mount -t tmpfs -o size=60m none /mnt && cp -a {RELEASES}/. /mnt/ && mount --bind /mnt {RELEASES}"
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +94,31 @@ def test_an_app_goes_to_another_version_and_back(notes: RunningLab) -> None:
     assert releases(notes) == before
     assert 'version: "1.0"  # as it was sold\n' in spec(notes).read_text()
     assert "is held" in document(notes, *UPGRADE, "--to", "2.0", check=6)["error"]["what"]
+
+
+def test_a_slice_without_room_is_told_before_anything_is_changed(notes: RunningLab) -> None:
+    """The second slice is too full for another release: the first has not got it either, and the version is not held."""
+    before = releases(notes)
+    try:
+        notes.on("s3", CROWDED)
+        refused = document(notes, *UPGRADE, "--to", "2.2", check=6)["error"]
+        assert (refused["what"], refused["where"]) == ("there is no room for another release", "notes/web@s3"), refused
+    finally:
+        notes.on("s3", f"umount {RELEASES}; umount /mnt")
+    assert document(notes, *UPGRADE, "--to", "2.2", "--plan", check=3)["refused"] == ""
+    assert releases(notes) == before
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("version", "says"), [("2.1", "HASHES"), ("2.2", "No matching distribution")])
+def test_software_that_cannot_be_had_is_nowhere_put(notes: RunningLab, version: str, says: str) -> None:
+    """A wrong hash, a package that is missing: the first slice has its release again, the other ran on; the version is held."""
+    before, started = releases(notes), notes.on("s3", STARTED)
+    done = document(notes, *UPGRADE, "--to", version, check=5)
+    assert (done["state"], says in done["detail"]) == ("rolled-back", True), done
+    assert releases(notes) == before
+    assert notes.on("s3", STARTED) == started
+    assert "is held" in document(notes, *UPGRADE, "--to", version, "--plan", check=6)["refused"]
 
 
 @pytest.mark.parametrize(

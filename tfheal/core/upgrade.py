@@ -4,18 +4,21 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from tfheal.core.apply import Report
 from tfheal.core.order import stages
 from tfheal.core.resources.software import trees
 from tfheal.core.resources.step import Step, apply_script, check_script
 from tfheal.core.stores import holds_data
 from tfheal.model.findings import Health
 from tfheal.model.playbook import Playbook
+from tfheal.model.record import Outcome
 from tfheal.model.release import InstanceName, Release
 
 READY: Final = 3  # looks in a row at which an instance is healthy before it counts as ready
 _CONFIRMED: Final = 2  # looks in a row at which one that was ready is ill before that counts
 _CLOSE: Final = 1.0  # seconds by which a slice's word on how long something runs may be off
 _SPARE: Final = 64 << 20  # bytes that stay free
+ROOM: Final = "room"  # the step that fails where there is none
 _ROOM: Final = """\
 used=$(du -sxk "$releases" 2>/dev/null | cut -f 1)
 place=$releases
@@ -55,7 +58,13 @@ def room(release: Release) -> Step | None:
     if not (found := trees(release)):
         return None
     check = check_script(_ROOM, releases=f"{found[0].home}/releases", spare=str(_SPARE))
-    return Step("room", check, apply_script(_NO_ROOM), None, timeout=30.0, check_timeout=60.0)
+    return Step(ROOM, check, apply_script(_NO_ROOM), None, timeout=30.0, check_timeout=60.0)
+
+
+def is_to_blame(outcome: Outcome, report: Report | None) -> bool:
+    """Given how a switch ended, return whether the version failed, and not its slice, which had no room or did not answer."""
+    failures = report.failures if report else ()
+    return outcome == "failed" and not any(one.step == ROOM for one in failures)
 
 
 def keeps_data(playbook: Playbook, store: str) -> bool:

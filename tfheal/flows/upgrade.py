@@ -140,7 +140,7 @@ def _gone(course: Course) -> Upgrade:
         except TfhealError as error:
             if release.instance in course.outcomes:
                 raise
-            course.outcomes[release.instance] = str(error)
+            course.outcomes[release.instance], course.blamed = str(error), False
             return failed(course, f"{release.instance}: {error}", served=False)
     return ended(course, "done", came_to(course, course.upgrade.new))
 
@@ -155,6 +155,7 @@ def _one(course: Course, release: Release) -> Upgrade | None:
         done = _switched(course, item, release)
         if done.outcome != "done":
             course.outcomes[release.instance] = f"{done.outcome}: {done.detail}"
+            course.blamed = core.is_to_blame(done.outcome, done.report)
             return failed(course, f"{release.instance}: {done.detail}", served=False)
     why, served = _watched(course, release)
     course.outcomes[release.instance] = why or "done"

@@ -37,6 +37,7 @@ class Course:
     after: tuple[Release, ...]
     soak: float
     outcomes: dict[InstanceName, str] = field(default_factory=dict)
+    blamed: bool = True  # what failed is the version's own fault: it is held
 
     def out(self, release: Release, *, must: bool) -> Out:
         """Return for how long an instance may be out of the traffic of its gateway, and that its requests wait if it is the last."""
@@ -60,7 +61,7 @@ def failed(course: Course, why: str, *, served: bool) -> Upgrade:
 
 
 def taken_back(course: Course, why: str, *, restores: bool = False) -> Upgrade:
-    """Put the old releases back, the last first, with the data of before if it `restores`, and hold the new ones."""
+    """Put the old releases back, the last first, with the data of before if it `restores`, and hold the new ones if they are to blame."""
     ports = course.ports
     now = {item.release.instance: item for item in deployed_of(course.upgrade.app, ports)}
     there = {release.instance: now[release.instance].release.id for release in course.after if release.instance in now}
@@ -104,10 +105,13 @@ def _restored(course: Course) -> str:
 
 
 def _put_back(course: Course, item: Expected, before: Expected, why: str, *, lives: bool) -> Done:
-    """Put an old release back in place of a new one, which is held; one that `lives` has to be alive then."""
-    standing.hold(item.deployed, why[:300], course.ports)
+    """Put an old release back in place of a new one, which is held if it is to blame; one that `lives` has to be alive then."""
+    if course.blamed:
+        standing.hold(item.deployed, why[:300], course.ports)
     told = f"the upgrade to {course.upgrade.new} is taken back"
-    switch = Switch(item, before.release, "rollback", told, lives=lives, holds=item.deployed.release)
+    switch = Switch(
+        item, before.release, "rollback", told, lives=lives, holds=item.deployed.release if course.blamed else None
+    )
     return switched(course.workspace, switch, course.run, course.ports)
 
 

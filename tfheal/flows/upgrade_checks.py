@@ -11,12 +11,16 @@ from tfheal.flows import standing
 from tfheal.flows.backup import backup
 from tfheal.flows.fleet import Limits
 from tfheal.flows.look import Scope, judged, look
+from tfheal.flows.observe import Asked, observed
 from tfheal.flows.pauses import check
 from tfheal.flows.place import is_pending
+from tfheal.flows.releases import by_slice, secret_values
 from tfheal.flows.verify import verify
 from tfheal.flows.versions import at_version, deployed_of, releases_of
 from tfheal.model.backup import STORE
+from tfheal.model.facts import Known, SliceFacts
 from tfheal.model.ports import Ports
+from tfheal.model.release import Release
 from tfheal.model.upgrade import Upgrade, Upgraded
 from tfheal.model.workspace import Workspace
 
@@ -97,9 +101,28 @@ def permitted(workspace: Workspace, plan: Upgraded, wish: Wish, ports: Ports, li
             why=told,
             hint="tfheal heal first: what fails then would be blamed on the upgrade",
         )
-    for release in () if wish.again else releases_of(at_version(workspace, app, wish.to), app, ports):
+    there = releases_of(at_version(workspace, app, wish.to), app, ports)
+    for release in () if wish.again else there:
         if why := standing.held(release, found.seen.get(release.slice), ports):
             raise Refused(f"version {wish.to} is held", where=str(release.instance), why=why, hint="--again tries it")
+    _has_room(workspace, [one for one in there if one.instance in plan.order], ports, limits)
+
+
+def _has_room(workspace: Workspace, releases: list[Release], ports: Ports, limits: Limits) -> None:
+    """Raise Refused where a slice has no room for its release beside what is there; what could not be asked, the switch asks again."""
+    rooms = {one.instance: step for one in releases if (step := core.room(one))}
+    questions = {
+        name: tuple(Asked(one, (rooms[one.instance],), secret_values(one, ports, planning=True)) for one in ours)
+        for name, ours in by_slice(one for one in releases if one.instance in rooms).items()
+    }
+    seen = observed([workspace.inventory.slice(name) for name in questions], questions, ports, limits)
+    for name in rooms:
+        found = seen[name.slice]
+        resources = found.instances[name.on_slice].resources if isinstance(found, SliceFacts) else None
+        for fact in resources.value if isinstance(resources, Known) else ():
+            if fact.state == "differs":
+                hint = "free some: nothing was changed"
+                raise Refused("there is no room for another release", where=str(name), why=fact.detail, hint=hint)
 
 
 def backed_up(workspace: Workspace, plan: Upgraded, ports: Ports, limits: Limits) -> str:
