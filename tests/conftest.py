@@ -4,7 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from longest_first import longest_first
 from running_lab import RunningLab, clear_left_behind, name_of_ours, new_workspace
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long are given out first."""
+    items[:] = longest_first(items)
 
 
 @pytest.fixture(scope="session")

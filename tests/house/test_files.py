@@ -6,6 +6,7 @@ import socket
 from pathlib import Path
 
 from kept import ROOT, kept_files, named
+from longest_first import LONGEST
 
 # Servers that the product itself names, and the domains and networks that are reserved for examples.
 KNOWN_HOSTS = re.compile(
@@ -55,6 +56,11 @@ def test_what_is_run_can_be_run() -> None:
     for name in ("tests/run", ".ci/run"):
         assert os.access(ROOT / name, os.X_OK), name
     assert (ROOT / ".ci/run").read_text().splitlines()[-1] == "exec bash tests/run"
+
+
+def test_what_is_given_out_first_is_there() -> None:
+    """Each file that takes long is one, named once."""
+    assert [name for name in LONGEST if not (ROOT / name).is_file() or LONGEST.count(name) > 1] == []
 
 
 def test_every_file_ends_with_a_line_end() -> None:
