@@ -4,7 +4,7 @@ import pytest
 from releases import a_release
 
 from tfheal.core.apply import Report, StepReport
-from tfheal.core.upgrade import ROOM, Watch, in_order, interruption, is_to_blame, to_take_back
+from tfheal.core.upgrade import ROOM, Watch, in_order, interruption, is_to_blame, stops_all, to_take_back
 from tfheal.model.findings import Health
 from tfheal.model.record import Outcome
 from tfheal.model.release import InstanceName
@@ -65,3 +65,14 @@ def test_a_version_is_held_for_what_is_its_own_fault(outcome: Outcome, step: str
     """A slice without room, or one that did not answer, says nothing of the version."""
     failures = (StepReport(step, "failed"),) if step else ()
     assert is_to_blame(outcome, Report((), (), failures=failures)) is blamed
+
+
+@pytest.mark.parametrize(
+    ("compatible", "slices", "stops"), [(False, ["s1", "s2"], "web"), (False, ["s1"], ""), (True, ["s1", "s2"], "")]
+)
+def test_a_migration_that_needs_all_of_it_stopped_is_told(*, compatible: bool, slices: list[str], stops: str) -> None:
+    """One that the version before can work on is rolled; of a component on one slice nothing else runs anyway."""
+    migrate = {"command": "true", "compatible": compatible, "timeout": 60.0}
+    made = [a_release(slice=name, migrate=migrate) for name in slices]
+    assert stops_all(made) == stops
+    assert "150 s" in interruption(made)["web"], "its time-outs, and that of the migration"

@@ -9,6 +9,7 @@ from typing import Final
 
 from tfheal.base import sh
 from tfheal.core.resources.directory import data_paths
+from tfheal.core.resources.migrate import MIGRATE
 from tfheal.core.resources.step import Step
 from tfheal.model import paths
 from tfheal.model.release import Release
@@ -24,8 +25,11 @@ def mark(release: Release) -> str:
 
 
 def held_back(release: Release, steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """Given a release and the steps that put it there, return them with those around them that have it wait for its data."""
-    return (_marked(release), *steps, *_stopped(release))
+    """Given a release and the steps that put it there, return them with those around them that have it wait for its data.
+
+    What is not there yet is not migrated: that is done once it is.
+    """
+    return (_marked(release), *(one for one in steps if one.id != MIGRATE), *_stopped(release))
 
 
 def quiet(release: Release) -> Release:
@@ -39,7 +43,7 @@ def quiet(release: Release) -> Release:
         else one
         for one in release.resources
     )
-    return release.model_copy(update={"resources": resources, "reflex": None})
+    return release.model_copy(update={"resources": resources, "reflex": None, "migrate": None})
 
 
 def _marked(release: Release) -> Step:

@@ -17,7 +17,7 @@ from tfheal.core.resources.service import unit_text
 from tfheal.model import paths
 from tfheal.model.app import AppSpec
 from tfheal.model.inventory import Inventory
-from tfheal.model.playbook import Check, Component, DataSet, Dump, Quiesce, Service
+from tfheal.model.playbook import Check, Component, DataSet, Dump, Migrate, Quiesce, Service
 from tfheal.model.release import Reflex, Release, secret_token
 from tfheal.model.resources import Container, Directory, File, Packages, Resource, Unit, User
 from tfheal.model.route import Route
@@ -162,6 +162,7 @@ def _release(blueprint: Blueprint, component_name: str, slice_name: str) -> Rele
         data=data,
         quiesce=component.quiesce and Quiesce.model_validate(rendered(component.quiesce.model_dump())),
         dumps=tuple(Dump.model_validate(rendered(dump.model_dump())) for dump in component.dumps),
+        migrate=component.migrate and Migrate.model_validate(rendered(component.migrate.model_dump())),
         ladder=component.ladder,
         url=f"http://{app.hostname}/" if app.route and component.route else rendered(component.url),
     )

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from tfheal.base import sh
 from tfheal.core.apply import Report
 from tfheal.core.order import stages
 from tfheal.core.resources.software import trees
@@ -47,10 +48,28 @@ def interruption(releases: Collection[Release]) -> Mapping[str, str]:
     found = {}
     for component in dict.fromkeys(release.component for release in releases):
         ours = [release for release in releases if release.component == component]
-        longest = max(release.stop_timeout + release.start_timeout for release in ours)
+        longest = max(out_of_work(release) for release in ours)
         away = f"stops and starts again, within {longest:.0f} s"
         found[component] = away if len(ours) == 1 else f"one of {len(ours)} at a time {away}"
     return found
+
+
+def out_of_work(release: Release) -> float:
+    """Given a release, return for how many seconds its instance serves nobody at most, while it is switched."""
+    return release.stop_timeout + release.start_timeout + (release.migrate.timeout if release.migrate else 0.0)
+
+
+def stopped(release: Release) -> Step:
+    """Given a release with a unit, return the step that stops it; what the slice or its owner starts again is not kept from it."""
+    unit = sh.quote(release.unit or "")
+    check = f"! systemctl is-active --quiet -- {unit}"
+    return Step("stopped", check, f"systemctl stop -- {unit}", None, timeout=release.stop_timeout + 30)
+
+
+def stops_all(releases: Collection[Release]) -> str:
+    """Given the releases that change, return a component of which all would have to be stopped at once, which is not done."""
+    strict = [release.component for release in releases if release.migrate and not release.migrate.compatible]
+    return next((name for name in strict if strict.count(name) > 1), "")
 
 
 def room(release: Release) -> Step | None:

@@ -20,6 +20,7 @@ from tfheal.flows.look import Look, Scope, judged, look
 from tfheal.flows.releases import make_secrets
 from tfheal.flows.upgrade_back import Course, came_to, ended, failed, taken_back
 from tfheal.flows.upgrade_checks import Wish, backed_up, begun_before, permitted, planned, soak_of
+from tfheal.flows.upgrade_still import stilled
 from tfheal.flows.versions import Switch, at_version, deployed_of, releases_of, switched
 from tfheal.model.facts import Known, SliceFacts
 from tfheal.model.ports import Ports
@@ -152,6 +153,9 @@ def _one(course: Course, release: Release) -> Upgrade | None:
     course.outcomes[release.instance] = "begun"
     if (item.release.id, item.deployed.phase) != (release.id, "deployed"):
         ports.reporter.say(f"{release.instance}  from {item.deployed.version} to {release.version}")
+        if release.migrate and item.deployed.version == course.upgrade.old and (why := stilled(course, item)):
+            course.outcomes[release.instance], course.blamed = why, False
+            return taken_back(course, f"{release.instance}: {why}")
         done = _switched(course, item, release)
         if done.outcome != "done":
             course.outcomes[release.instance] = f"{done.outcome}: {done.detail}"

@@ -41,7 +41,7 @@ class Course:
 
     def out(self, release: Release, *, must: bool) -> Out:
         """Return for how long an instance may be out of the traffic of its gateway, and that its requests wait if it is the last."""
-        longest = release.stop_timeout + release.start_timeout + self.soak + _WORK
+        longest = core.out_of_work(release) + self.soak + _WORK
         return Out(f"upgrade {self.run}", longest, waits=True, must=must)
 
 

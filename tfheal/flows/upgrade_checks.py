@@ -105,6 +105,9 @@ def permitted(workspace: Workspace, plan: Upgraded, wish: Wish, ports: Ports, li
     for release in () if wish.again else there:
         if why := standing.held(release, found.seen.get(release.slice), ports):
             raise Refused(f"version {wish.to} is held", where=str(release.instance), why=why, hint="--again tries it")
+    if component := core.stops_all(there):
+        why = f"{component} runs on several slices, and its data is migrated while all of it is stopped"
+        raise Refused("its migration cannot be rolled", where=app, why=why, hint="place it on one slice for that")
     _has_room(workspace, [one for one in there if one.instance in plan.order], ports, limits)
 
 

@@ -5,6 +5,7 @@ from typing import Final
 
 STATE: Final = "/var/lib/tfheal"
 AWAITS: Final = "awaits-data"  # in the state of an instance on a machine made anew, until its data is back
+DATA_VERSION: Final = "data-version"  # in the state of an instance: the version to which its data was brought
 RUN: Final = "/run/tfheal"  # locks, and what is forgotten at a reboot
 SLICE_JOURNAL: Final = "/var/log/tfheal/journal.jsonl"
 PAUSES: Final = f"{STATE}/pause.d"  # a file an app, and `_slice`; no app has a dot in its name

@@ -190,6 +190,21 @@ class Quiesce(Strict):
     )
 
 
+class Migrate(Strict):
+    """How the data of a component is brought to its version: before the service starts, and while it is stopped.
+
+    It has to do with data of any older version, with none, and with what it left when it was cut off: it is run again then.
+    """
+
+    command: Text = Field(description="POSIX sh; exit 0: the data is of this version now; no secrets on an argv")
+    user: Text = Field(default="{{ user }}", description="the user that it runs as")
+    timeout: Duration = Field(default=600.0, gt=0, le=43_200, description="how long it may take")
+    compatible: bool = Field(
+        default=False,
+        description="whether the version before can work on what it leaves: then a component on several slices is upgraded, one at a time",
+    )
+
+
 class ComponentRoute(Strict):
     """How a gateway reaches a component, on each of its slices, over HTTP."""
 
@@ -215,6 +230,7 @@ class Component(Strict):
     dumps: tuple[Dump, ...] = Field(default=(), description="data that is no folder, such as a database")
     quiesce: Quiesce | None = Field(default=None, description="what is done around the reading of the folders")
     ladder: tuple[Rung, ...] = Field(default=SHIPPED_LADDER, min_length=1, description="the remedies, in order")
+    migrate: Migrate | None = Field(default=None, description="how its data is brought to a version, if it has to be")
     route: ComponentRoute | None = Field(default=None, description="how a gateway reaches it, if one may")
     url: Text | None = Field(default=None, description="where the app answers, told at the end of a deploy")
 
@@ -223,6 +239,13 @@ class Component(Strict):
         made = {one.database for one in self.resources if isinstance(one, Postgres)}
         if unknown := [dump.postgres for dump in self.dumps if dump.postgres is not None and dump.postgres not in made]:
             msg = f"dumps: no resource of kind postgres makes the database {unknown[0]}"
+            raise ValueError(msg)
+        return self
+
+    @model_validator(mode="after")
+    def _migrates_stopped(self) -> "Component":
+        if self.migrate is not None and self.service is None:
+            msg = "migrate: it is run while the service of the component is stopped, and this one has none"
             raise ValueError(msg)
         return self
 

@@ -9,7 +9,7 @@ from typing import Final
 from pydantic import Field
 
 from tfheal.model.names import Strict
-from tfheal.model.playbook import Check, DataSet, Dump, Quiesce, Rung
+from tfheal.model.playbook import Check, DataSet, Dump, Migrate, Quiesce, Rung
 from tfheal.model.resources import Resource
 
 # A secret inside rendered text is this token until the script for its own slice is compiled: name and version, no value.
@@ -76,6 +76,7 @@ class Release(Strict):
     data: tuple[DataSet, ...] = ()
     dumps: tuple[Dump, ...] = Field(default=(), exclude_if=_is_empty)
     quiesce: Quiesce | None = Field(default=None, exclude_if=_is_empty)
+    migrate: Migrate | None = Field(default=None, exclude_if=_is_empty)
     ladder: tuple[Rung, ...]
     url: str | None = None
 

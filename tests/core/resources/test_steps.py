@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 from releases import a_release, the_step
 
 from tfheal.base.errors import UsageError
+from tfheal.core import awaiting
 from tfheal.core.resources import Step, steps
 from tfheal.core.resources.packages import packages_removal
 from tfheal.core.resources.step import apply_script, check_script, octal, slice_path
+from tfheal.model.playbook import Component
 from tfheal.model.release import secret_token
 
 UNIT = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n"
@@ -240,3 +242,22 @@ def test_what_an_apply_prints_on_failure_is_on_stdout() -> None:
     assert failed.returncode != 0
     assert "/surely/not/there" in failed.stdout
     assert not failed.stderr
+
+
+def test_data_is_migrated_right_before_its_service_starts() -> None:
+    """With all that it may need there, by shell that parses, and with a secret as content; what is only set down is not migrated."""
+    changes = {"migrate": {"command": f"bring --password {secret_token('admin', 1)}", "user": "tf-notes-web"}}
+    release = a_release(*EVERY_KIND, **changes)
+    made = steps(release, {("admin", 1): "it's"})
+    assert [one.id for one in made][-2:] == ["migrate", "unit:tfheal-notes-web.service"]
+    for script in texts(made[-2]):
+        assert_parses(script)
+    assert "bring --password it" in made[-2].apply
+    assert "migrate" not in {one.id for one in awaiting.held_back(release, made)}
+    assert "migrate" not in {one.id for one in steps(awaiting.quiet(release), {})}
+
+
+def test_what_has_no_service_has_nothing_to_stop_for_a_migration() -> None:
+    """A playbook that says otherwise is told so."""
+    with pytest.raises(ValueError, match="while the service of the component is stopped"):
+        Component.model_validate({"migrate": {"command": "true"}})
