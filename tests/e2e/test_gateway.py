@@ -6,7 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from typing import Self
+from typing import Any, Self
 
 import pytest
 from documents import actions, document, findings
@@ -127,8 +127,25 @@ class Load:
             thread.join()
 
 
+def is_told_apart(edge: RunningLab) -> None:
+    """Demand that of a gateway and an app each is blamed for what is its own, and nobody when both are well again."""
+    stop, start = "systemctl stop tfheal-page-web", "systemctl start tfheal-page-web"
+    edge.on("s3", "systemctl stop tfheal-edge-gateway")
+    edge.on("s1", stop)
+    (broken,) = blamed(document(edge, "status", "page", check=3))
+    assert broken["instance"] == "edge/gateway@s3"
+    assert f"{NAME} does not answer through it, and page on s2 answers" in broken["detail"]
+    edge.on("s2", stop)
+    assert blamed(document(edge, "status", "page", check=3)) == [], "it is the app that is down"
+    for name in ("s1", "s2"):
+        edge.on(name, f"{start}; until curl -sfo /dev/null http://localhost:8091/; do sleep 0.1; done")
+    edge.on("s3", "systemctl start tfheal-edge-gateway")
+    assert findings(document(edge, "status", "page", "edge")) == set()
+
+
 def test_no_request_is_lost_while_the_gateway_changes(edge: RunningLab) -> None:
-    """New settings, drift, and a configuration that HAProxy refuses cost no request; nor does an instance that is gone. Without any, 503 says when to come back."""
+    """New settings, drift, and a configuration that HAProxy refuses cost no request; nor does an instance that is gone. Without any, 503 says when to come back. What is broken is blamed."""
+    is_told_apart(edge)
     spec, before = edge.workspace / "apps/edge.yaml", edge.on("s3", PROCESS)
     assert edge.on("s2", f"grep {NAME} /etc/hosts") == f"{edge.address('s3')} {NAME} # tfheal\n", (
         "it leads to the gateway"
@@ -152,6 +169,11 @@ def test_no_request_is_lost_while_the_gateway_changes(edge: RunningLab) -> None:
     edge.on("s2", "systemctl stop tfheal-page-web")
     status, page, later = visitor.said()
     assert (status, "being worked on" in page, later) == (503, True, "10")
+
+
+def blamed(status: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the findings that say that a gateway is broken."""
+    return [finding for finding in status["findings"] if finding["finding"] == "gateway-broken"]
 
 
 def states(edge: RunningLab) -> dict[str, tuple[str, str]]:

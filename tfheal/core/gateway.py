@@ -20,13 +20,13 @@ def blueprint(workspace: Workspace, app: str, versions: Mapping[str, int], rende
     led_by = workspace.apps[spec.route.gateway].place if spec.route else {}
     return replace(
         made,
-        routes=tuple(_routes(workspace, app, render)),
+        routes=tuple(routes(workspace, app, render)),
         gateways=tuple(slices[name].address for placed in led_by.values() for name in placed),
     )
 
 
-def _routes(workspace: Workspace, gateway: str, render: Render) -> Iterator[Route]:
-    """Yield the routes through a gateway in the order of the apps' names: the same apps give the same configuration."""
+def routes(workspace: Workspace, gateway: str, render: Render) -> Iterator[Route]:
+    """Given a valid workspace, an app and a template engine, yield the routes through it in the order of the apps' names: the same apps give the same configuration."""
     for _, spec in sorted(workspace.apps.items()):
         if spec.route is None or spec.route.gateway != gateway:
             continue

@@ -6,7 +6,7 @@ from dataclasses import replace
 from tfheal.core.backup.ages import with_changes
 from tfheal.core.diagnose import dated
 from tfheal.core.stores import keeper
-from tfheal.flows import copying, names, store_gone
+from tfheal.flows import copying, names, passage, store_gone
 from tfheal.flows import verify as verification
 from tfheal.flows.backup import ages_of, lateness
 from tfheal.flows.drill import findings as drill_findings
@@ -21,7 +21,7 @@ from tfheal.flows.standing import held, note
 from tfheal.flows.windows import waiting
 from tfheal.model.backup import Ages
 from tfheal.model.facts import SliceFacts
-from tfheal.model.findings import Finding
+from tfheal.model.findings import Diagnosis, Finding
 from tfheal.model.ports import Ports
 from tfheal.model.release import InstanceName
 from tfheal.model.results import Placed, Status
@@ -53,6 +53,7 @@ def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], p
     findings += tuple(finding for app in backups for finding in verification.findings(workspace, app, ports))
     findings += tuple(one for app in backups for one in store_gone.findings(workspace, app, diagnosis.findings, ports))
     findings += tuple(finding for app in apps for finding in names.findings(workspace, app, ports))
+    findings += tuple(passage.findings(workspace, apps, _known(found, diagnosis), ports, limits))
     findings += tuple(_waiting(workspace, one) for one in waiting(workspace, ports) if one.app in apps)
     diagnosis = replace(diagnosis, findings=dated(findings, ports.journal.incidents(open_only=True), since))
     healed = {
@@ -70,6 +71,11 @@ def _with_changes(found_ages: Ages, app: str, found: Look, ports: Ports) -> Ages
         facts = seen.instances.get(release.instance.on_slice) if isinstance(seen, SliceFacts) else None
         asked.append((release, facts))
     return with_changes(found_ages, asked, ports.clock.now())
+
+
+def _known(found: Look, diagnosis: Diagnosis) -> passage.Known:
+    silent = {name for name, seen in found.seen.items() if not isinstance(seen, SliceFacts)}
+    return passage.Known(diagnosis.instances, silent)
 
 
 def _late(workspace: Workspace, app: str, ports: Ports) -> Finding | None:

@@ -54,6 +54,8 @@ Cause = Literal[
     "waiting",
     "name-drift",
     "name-unasked",
+    "gateway-broken",
+    "gateway-unasked",
 ]
 
 

@@ -1,0 +1,84 @@
+"""Whether requests pass the gateways: a gateway that is broken is not the same finding as an app that is."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
+
+from tfheal.base.errors import TfhealError
+from tfheal.core import gateway, passage
+from tfheal.core.passage import Passage
+from tfheal.flows.fleet import Limits, ask_all
+from tfheal.flows.releases import expected
+from tfheal.model.findings import Finding, Health
+from tfheal.model.inventory import Slice
+from tfheal.model.ports import Exec, Ports
+from tfheal.model.release import InstanceName
+from tfheal.model.route import GATEWAY, Route
+from tfheal.model.workspace import Workspace
+
+_HTTP = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a look at the slices told: how healthy each instance is by its own slice, and which slices gave no answer."""
+
+    healths: Mapping[InstanceName, Health]
+    silent: Collection[str]
+
+
+def findings(
+    workspace: Workspace, apps: Collection[str], known: Known, ports: Ports, limits: Limits
+) -> Iterator[Finding]:
+    """Given apps and what is known of their slices, yield which gateways, theirs or among them, do not lead to apps that are well."""
+    meant = {name: one for name, one in _meant(workspace, apps, ports).items() if name.slice not in known.silent}
+    slices = dict.fromkeys(name.slice for name in meant)
+
+    def ask(target: Slice) -> dict[InstanceName, tuple[Passage, ...]]:
+        return {name: _asked(target, *meant[name], ports) for name in meant if name.slice == target.name}
+
+    answers = ask_all([workspace.inventory.slice(name) for name in slices], ask, limits)
+    for name in meant:
+        answer = answers[name.slice]
+        if isinstance(answer, TfhealError):
+            yield Finding("gateway-unasked", "info", name.slice, str(answer), name)
+            continue
+        for one in answer[name]:
+            well = [
+                other for other, health in known.healths.items() if other.app == one.route.app and health == "healthy"
+            ]
+            if why := passage.fault(one, well):
+                yield Finding("gateway-broken", "critical", name.slice, why, name)
+
+
+def _meant(
+    workspace: Workspace, apps: Collection[str], ports: Ports
+) -> dict[InstanceName, tuple[str, tuple[Route, ...]]]:
+    """Return for each gateway that is deployed its port in its URL, and what it leads to of these apps as far as that is deployed."""
+    found: dict[InstanceName, tuple[str, tuple[Route, ...]]] = {}
+    for app in (app for app, spec in workspace.apps.items() if spec.playbook == GATEWAY):
+        there = [item for item in expected((app,), ports) if item.deployed.phase == "deployed"]
+        led = [one for one in gateway.routes(workspace, app, ports.templates.render) if {app, one.app} & {*apps}]
+        routes = tuple(one for route in led if (one := _deployed(workspace, route, ports)).servers) if there else ()
+        for item in there if routes else ():
+            address = workspace.inventory.slices[item.release.slice].address
+            front = passage.url(address, urlsplit(item.release.url or "").port or _HTTP)
+            found[item.release.instance] = (front, routes)
+    return found
+
+
+def _deployed(workspace: Workspace, route: Route, ports: Ports) -> Route:
+    """Return a route with those of its servers that are there."""
+    routed = workspace.folder(route.app).playbook.routed
+    there = {
+        item.release.slice
+        for item in expected((route.app,), ports)
+        if item.release.component == routed and item.deployed.phase == "deployed"
+    }
+    return replace(route, servers=tuple(server for server in route.servers if server.name in there))
+
+
+def _asked(target: Slice, front: str, routes: tuple[Route, ...], ports: Ports) -> tuple[Passage, ...]:
+    marker = ports.marker()
+    order = Exec(passage.script(front, routes, marker), timeout=passage.LONGEST, cap=passage.CAP, beats=False)
+    return passage.passages(ports.transport.run(target, order).stdout, routes, marker)
