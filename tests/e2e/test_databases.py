@@ -193,6 +193,7 @@ def test_what_waits_to_be_sent_is_told_of(ledger: RunningLab) -> None:
 @pytest.mark.long
 def test_a_server_whose_folder_is_gone_comes_back_to_the_last_stored_change(ledger: RunningLab) -> None:
     """Its data folder is deleted: healing makes it anew, with every row that was stored, and a new base begins at once."""
+    taken(ledger)
     ledger.on("s2", SQL + LATER)
     ledger.on("s2", f"sleep 1; until systemctl start tfheal-ledger-db.wal.service && {SENT}; do sleep 0.5; done")
     before = rows(ledger)
