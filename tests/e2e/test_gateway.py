@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Self
 
 import pytest
@@ -234,5 +235,10 @@ def test_requests_wait_for_the_only_instance(edge: RunningLab) -> None:
     assert is_well(edge, "s1")
     with Load(edge.address("s3")) as load:
         edge.run("upgrade", "page", "--to", "2")
-    assert len(load.failed) <= CLIENTS
+        dying = replace(edge, around=(*edge.around, "TFHEAL_FAILPOINT=unit:"))
+        assert "failpoint: " in dying.run("rollback", "page", check=-9).stderr
+        assert states(edge)["s1"][1] == "upgrade page", "its gateway knows who took it out"
+        edge.run("rollback", "page")
+        assert (states(edge)["s1"][1], is_well(edge, "s1")) == ("", True), "who goes on puts it back"
+    assert len(load.failed) <= 2 * CLIENTS
     assert not any("being worked on" in one for one in load.failed), load.failed

@@ -27,7 +27,7 @@ _ASKED = 20.0
 class Out:
     """For whom an instance is drained: who, for how many seconds at most, whether its requests wait where it is the last.
 
-    What `must` be drained is not worked on where the gateway cannot be asked.
+    The `owner` is what is done, and not the run that does it: who goes on where one was killed takes its drain over. What `must` be drained is not worked on where the gateway cannot be asked.
     """
 
     owner: str
@@ -62,6 +62,12 @@ def drained(workspace: Workspace, instance: InstanceName, out: Out, ports: Ports
     finally:
         for point in done:
             _back(workspace, point, out.owner, ports)
+
+
+def put_back(workspace: Workspace, instance: InstanceName, owner: str, ports: Ports) -> None:
+    """Given an instance, put it back where `owner` drained it: a run that was killed may have left it out."""
+    for point in points(workspace, instance, ports):
+        _back(workspace, point, owner, ports)
 
 
 def drain(workspace: Workspace, point: Point, out: Out, ports: Ports) -> Drain:

@@ -198,7 +198,7 @@ def _taken(run: HealRun, action: Action, have: Mapping[InstanceName, Expected], 
     item = have.get(action.instance) if action.instance else None
     if item is None:
         return take(run, action, have, target)
-    out = Out(f"heal {run.run}", item.release.start_timeout + run.workspace.provider.heal.act_timeout)
+    out = Out(f"heal {action.app}", item.release.start_timeout + run.workspace.provider.heal.act_timeout)
     with drained(run.workspace, item.release.instance, out, run.ports):
         return brought_back(run, action, item) if action.rung == "restore" else take(run, action, have, target)
 

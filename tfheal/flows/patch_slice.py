@@ -88,7 +88,7 @@ def _alone(job: PatchJob, app: str, target: Slice) -> None:
 
 def _out_of_the_traffic(job: PatchJob, apps: tuple[str, ...], target: Slice, held: ExitStack) -> None:
     """Have the gateways give no new requests to what is on the slice until all that is `held` is let go."""
-    out = Out(f"patch {job.run}", _LONGEST, waits=True)
+    out = Out(f"patch {target.name}", _LONGEST, waits=True)
     for item in expected(apps, job.ports):
         if item.release.slice == target.name:
             held.enter_context(drained(job.workspace, item.release.instance, out, job.ports))

@@ -18,7 +18,7 @@ from tfheal.flows.fleet import Limits
 from tfheal.flows.gateway import drained
 from tfheal.flows.look import Look, Scope, judged, look
 from tfheal.flows.releases import make_secrets
-from tfheal.flows.upgrade_back import Course, came_to, ended, failed, taken_back
+from tfheal.flows.upgrade_back import Course, came_to, ended, failed, in_the_traffic, taken_back
 from tfheal.flows.upgrade_checks import Wish, backed_up, begun_before, permitted, planned, soak_of
 from tfheal.flows.upgrade_still import stilled
 from tfheal.flows.versions import Switch, at_version, deployed_of, releases_of, switched
@@ -62,6 +62,8 @@ def upgrade(workspace: Workspace, app: str, wish: Wish, ports: Ports, limits: Li
         course = _course(workspace, record, soak_of(workspace, app, wish), run.id, ports, limits)
         make_secrets(course.workspace, app, ports)
         end = _gone(course)
+        if begun:
+            in_the_traffic(course)
     ports.journal.end_run(run.id, int(replace(plan, upgrade=end).exit), ports.clock.now())
     return replace(plan, upgrade=end, outcomes=course.outcomes, seconds=ports.clock.monotonic() - started)
 
@@ -87,6 +89,7 @@ def rollback(workspace: Workspace, app: str, ports: Ports, limits: Limits) -> Up
         now = tuple(item.release for item in items.values())
         course = Course(workspace, ports, limits, run.id, last, before, now, 0.0)
         end = taken_back(course, "the operator took it back")
+        in_the_traffic(course)
     result = Upgraded(end, strictest, tuple(before), course.outcomes, seconds=ports.clock.monotonic() - started)
     ports.journal.end_run(run.id, int(result.exit), ports.clock.now())
     return result

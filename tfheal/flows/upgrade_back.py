@@ -12,7 +12,7 @@ from tfheal.flows import standing
 from tfheal.flows.act import Done
 from tfheal.flows.calls import call
 from tfheal.flows.fleet import Limits
-from tfheal.flows.gateway import Out, drained
+from tfheal.flows.gateway import Out, drained, put_back
 from tfheal.flows.repository import lease_of
 from tfheal.flows.versions import Switch, at_version, deployed_of, stores_follow, switched
 from tfheal.model.ports import Ports
@@ -42,7 +42,7 @@ class Course:
     def out(self, release: Release, *, must: bool) -> Out:
         """Return for how long an instance may be out of the traffic of its gateway, and that its requests wait if it is the last."""
         longest = core.out_of_work(release) + self.soak + _WORK
-        return Out(f"upgrade {self.run}", longest, waits=True, must=must)
+        return Out(f"upgrade {self.upgrade.app}", longest, waits=True, must=must)
 
 
 def failed(course: Course, why: str, *, served: bool) -> Upgrade:
@@ -78,6 +78,13 @@ def taken_back(course: Course, why: str, *, restores: bool = False) -> Upgrade:
         return frozen(course, f"{why}; the data of before could not be brought back: {wrong}")
     stores = came_to(course, course.upgrade.old)
     return ended(course, "rolled-back", "; ".join(filter(None, (why, stores))))
+
+
+def in_the_traffic(course: Course) -> None:
+    """Put back what a run that was killed took out of the traffic of its gateway."""
+    for release in course.after:
+        owner = course.out(release, must=False).owner
+        put_back(course.workspace, release.instance, owner, course.ports)
 
 
 def came_to(course: Course, version: str) -> str:

@@ -20,7 +20,8 @@ def gateways_words(seen: Seen, now: float) -> RenderableType:
         return Text("no gateway is deployed: an app of the playbook gateway is one")
     table = Table(box=None, pad_edge=False)
     for head in ("gateway", "instance", "state", "under way", "requests", "errors", "drained by"):
-        table.add_column(head, justify="right" if head in {"under way", "requests", "errors"} else "left")
+        number = head in {"under way", "requests", "errors"}
+        table.add_column(head, justify="right" if number else "left", overflow="fold")
     errors = []
     for name, found in seen.items():
         if isinstance(found, TfhealError):
