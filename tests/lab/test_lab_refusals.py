@@ -6,8 +6,10 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,42 @@ def test_missing_packages_are_asked_for(wanted: RunningLab) -> None:
     error = _refused(wanted, first=("unshare", "--mount", "--propagation", "private", "sh", "-ec", bare, "sh"))
     assert "mmdebstrap" in error["why"]
     assert "--yes" in error["do"]
+
+
+_TWO_APTS = """
+mount -t tmpfs none /var/lib/apt/lists
+mount -t tmpfs none /etc/apt/sources.list.d
+[ ! -e /etc/apt/sources.list ] || mount --bind /dev/null /etc/apt/sources.list
+exec "$@"
+"""
+_INSTALLS_MEANWHILE = """
+import fcntl, multiprocessing, time
+from tfheal.lab import preconditions
+with open("/var/lib/apt/lists/lock", "w") as held:
+    fcntl.lockf(held, fcntl.LOCK_EX)
+    installing = multiprocessing.Process(target=preconditions.install, args=(("apt",),))
+    installing.start()
+    time.sleep(2)
+    print(installing.is_alive())
+installing.join()
+print(installing.exitcode)
+"""
+
+
+def test_packages_wait_for_another_apt() -> None:
+    """Neither two labs that are set up at once nor a machine that updates itself fail over apt's lock."""
+    apart = ("unshare", "--mount", "--propagation", "private", "sh", "-ec", _TWO_APTS, "sh")
+    ran = subprocess.run(
+        [*apart, sys.executable, "-c", _INSTALLS_MEANWHILE], capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.split() == ["True", "0"], ran.stderr
+
+
+def test_nothing_is_left_to_take_down_where_programs_are_missing(wanted: RunningLab) -> None:
+    """What says that a lab could not be made is the last word: taking it down does not fail over the same."""
+    bare = 'mount --bind /dev/null "$(command -v nft)"; exec "$@"'
+    without = ("unshare", "--mount", "--propagation", "private", "sh", "-ec", bare, "sh")
+    replace(wanted, around=(*wanted.around, *without)).run("lab", "down", "--name", wanted.name, check=0)
 
 
 def test_an_image_is_not_begun_without_a_network(apart: Sandbox, lab: RunningLab) -> None:

@@ -33,8 +33,11 @@ def up(spec: LabSpec, inventory: Inventory, cpus: int, ports: LabPorts) -> Lab:
     missing = ports.host.missing_packages()
     _check(spec, inventory, ports)
     if missing:
-        _install(missing, ports)
+        _agree(missing, ports)
     with ports.host.lock():
+        # Asked again: whoever held the lock may have installed them meanwhile.
+        if missing := ports.host.missing_packages():
+            ports.host.install(missing)
         names = ports.host.prepare(spec)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             booted = list(pool.map(lambda name: _boot(spec, name, ports.host), names))
@@ -195,10 +198,9 @@ def _check_workspace(spec: LabSpec, ports: LabPorts) -> None:
         )
 
 
-def _install(missing: tuple[str, ...], ports: LabPorts) -> None:
+def _agree(missing: tuple[str, ...], ports: LabPorts) -> None:
     if not ports.consent(f"The lab needs these packages on this machine: {' '.join(missing)}. Install them?"):
         raise UsageError("packages that the lab needs are missing", where="this machine", why=", ".join(missing))
-    ports.host.install(missing)
 
 
 def _size(size: int) -> str:

@@ -140,11 +140,13 @@ def is_cut(lab: str, name: str, what: Cut = "cut") -> bool:
 
 def take_down(lab: str) -> None:
     """Remove bridge and rules of a lab."""
-    _withdraw(lab)
-    for family in ("inet", "bridge"):
-        if host.ask("nft", "list", "table", family, places.table(lab)).status == 0:
-            host.run("nft", "delete", "table", family, places.table(lab))
-    if _is_there(places.bridge(lab)):
+    # Where a lab never came about, its programs may be missing, and then there is nothing of it either.
+    if host.present("nft"):
+        _withdraw(lab)
+        for family in ("inet", "bridge"):
+            if host.ask("nft", "list", "table", family, places.table(lab)).status == 0:
+                host.run("nft", "delete", "table", family, places.table(lab))
+    if host.present("ip") and _is_there(places.bridge(lab)):
         host.run("ip", "link", "delete", places.bridge(lab))
 
 

@@ -3,12 +3,13 @@
 import os
 import platform
 import socket
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from tfheal.base.errors import UsageError
+from tfheal.base.errors import ActionFailed, UsageError
 from tfheal.lab import groups, host, places
 
 _LOOP: Final = Path("/dev/loop-control")
@@ -22,6 +23,7 @@ _PROGRAMS: Final = {
     "mount": "mount",
     "nsenter": "util-linux",
 }
+_APT_WAITS: Final = 300  # seconds for another apt that is at work
 _KEYRING: Final = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -58,12 +60,26 @@ def missing_packages() -> tuple[str, ...]:
 
 
 def install(packages: tuple[str, ...]) -> None:
-    """Install host packages; raise ActionFailed, or UsageError where there is no apt."""
+    """Install host packages, once no other apt is at work; raise ActionFailed, or UsageError where there is no apt."""
     if not host.present("apt-get"):
         hint = f"install by hand: {' '.join(packages)}"
         raise UsageError("packages are missing, and this machine has no apt", where="this machine", hint=hint)
-    host.run("apt-get", "update", timeout=300)
-    host.run("apt-get", "install", "--yes", "--no-install-recommends", *packages, timeout=900)
+    _apt("update", timeout=300)
+    _apt("install", "--yes", "--no-install-recommends", *packages, timeout=900)
+
+
+def _apt(*words: str, timeout: float) -> None:
+    """Run apt-get; `update` waits for no lock of another one by itself, so it is asked again."""
+    until = time.monotonic() + _APT_WAITS
+    while True:
+        try:
+            host.run("apt-get", "-o", f"DPkg::Lock::Timeout={_APT_WAITS}", *words, timeout=timeout)
+        except ActionFailed as error:
+            if "Could not get lock" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(1)
+        else:
+            return
 
 
 def check_mirror(sources: tuple[str, ...]) -> None:
