@@ -1,6 +1,6 @@
 """Upgrades in the journal, the version in a spec, and when data was last right."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -59,4 +59,20 @@ def test_when_data_was_right_is_kept_by_instance(tmp_path: Path) -> None:
     assert (journal.consistent(here), journal.consistent(there)) == (NOW.replace(hour=13), None)
     journal.drop_deployed(here)
     assert journal.consistent(here) is None
+    journal.close()
+
+
+def test_a_version_is_known_since_it_was_first_listed(tmp_path: Path) -> None:
+    """Another lock, and a version that was away, count anew; the others keep their time; playbooks do not mix."""
+    journal = SqliteJournal(tmp_path / "journal.db")
+    kept = JournalUpgrades(journal)
+    first, second, third = (NOW + timedelta(days=day) for day in range(3))
+    kept.note_listed("notes", {"1": "a", "2": "b"}, first)
+    kept.note_listed("other", {"1": "a"}, second)
+    kept.note_listed("notes", {"1": "a", "2": "c", "3": "d"}, second)
+    assert kept.listed("notes") == {"1": first, "2": second, "3": second}
+    kept.note_listed("notes", {"1": "a"}, third)
+    kept.note_listed("notes", {"1": "a", "3": "d"}, third)
+    assert kept.listed("notes") == {"1": first, "3": third}
+    assert kept.listed("other") == {"1": second}
     journal.close()

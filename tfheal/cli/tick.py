@@ -9,7 +9,7 @@ def tick(
     json: Json = False,
     workspace: Folder = None,
 ) -> int:
-    """Do what is due: heal. Never asks; no two overlap; pings by [ping]."""
+    """Do what is due: heal, back up, upgrade what may be. Never asks; no two overlap; pings by [ping]."""
     from tfheal.cli import output, wiring
     from tfheal.flows import tick as flow
     from tfheal.flows import windows

@@ -1,6 +1,8 @@
 """Upgrades in the journal's file, and the version of an app in its spec."""
 
 import re
+from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 
 from tfheal.base import untrusted
@@ -39,6 +41,24 @@ class JournalUpgrades:
             words = {key: row[key] for key in ("id", "app", "old", "new", "state", "backup", "detail")}
             return Upgrade(started=moment(row["started"]), **words)
         return None
+
+    def note_listed(self, playbook: str, versions: Mapping[str, str], now: datetime) -> None:
+        """Record since when a playbook lists its versions, each with the digest of its lock; what it lists no more is forgotten."""
+        known = {row["version"]: row["lock"] for row in self._database.rows("listed", playbook=playbook)}
+        if known == versions:
+            return
+        with self._database.atomic():
+            for version in known.keys() - versions.keys():
+                self._database.change("drop_listed", playbook=playbook, version=version)
+            for version, lock in versions.items():
+                if known.get(version) != lock:
+                    self._database.change(
+                        "put_listed", playbook=playbook, version=version, lock=lock, since=written(now)
+                    )
+
+    def listed(self, playbook: str) -> Mapping[str, datetime]:
+        """Return since when each version of a playbook is known to be listed, with the lock that was noted last."""
+        return {row["version"]: moment(row["since"]) for row in self._database.rows("listed", playbook=playbook)}
 
 
 class SpecFiles:

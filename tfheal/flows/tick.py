@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from tfheal.base.errors import Refused, TfhealError
 from tfheal.base.exits import Exit, winning
 from tfheal.flows import backup as backups
+from tfheal.flows import cadence, replay
 from tfheal.flows import drill as drills
 from tfheal.flows import prune as pruning
-from tfheal.flows import replay
 from tfheal.flows import verify as verification
 from tfheal.flows.fleet import Limits
 from tfheal.flows.heal import HealOptions, heal
@@ -36,6 +36,9 @@ def due(workspace: Workspace, ports: Ports, limits: Limits) -> dict[str, Callabl
         jobs["prune"] = lambda: _pruned(workspace, ports)
     if verification.due(workspace, ports):
         jobs["verify"] = lambda: _verified(workspace, ports)
+    cadence.note(workspace, ports)
+    if versions := cadence.due(workspace, ports):
+        jobs["upgrade"] = lambda: _upgraded(workspace, versions, ports, limits)
     return jobs
 
 
@@ -137,3 +140,14 @@ def _verified(workspace: Workspace, ports: Ports) -> Part:
     ]
     told += [f"{one.app}: what is stored was not read" for one in done if one.verification is None]
     return Part(winning(one.exit for one in done), "\n".join(told), acted=True)
+
+
+def _upgraded(workspace: Workspace, due: tuple[cadence.Due, ...], ports: Ports, limits: Limits) -> Part:
+    """Upgrade one app; that something stands in the way of what nobody asked for now is no failure, and is told."""
+    done, refused = cadence.upgraded(workspace, due, ports, limits)
+    told = [f"{app}: not upgraded" for app in refused]
+    if done is None:
+        return Part(Exit.OK, "\n".join(told), refused=refused)
+    one = done.upgrade
+    told.append(f"{one.app}: upgrade from {one.old} to {one.new} {one.state}")
+    return Part(done.exit, "\n".join(told), acted=True, upgraded=done, refused=refused)

@@ -9,6 +9,7 @@ from tfheal.core.standing import rule
 from tfheal.core.windows import next_start, window_open
 from tfheal.flows import standing
 from tfheal.flows.backup import backup
+from tfheal.flows.charters import heeded
 from tfheal.flows.fleet import Limits
 from tfheal.flows.look import Scope, judged, look
 from tfheal.flows.observe import Asked, observed
@@ -76,7 +77,7 @@ def permitted(workspace: Workspace, plan: Upgraded, wish: Wish, ports: Ports, li
     app, now = plan.upgrade.app, ports.clock.now()
     if is_pending(at_version(workspace, app, plan.upgrade.old), app, ports):
         raise Refused("its spec asks for something else besides", where=app, hint=f"first: tfheal deploy {app}")
-    takes = len(plan.order) * (_EACH + soak_of(workspace, app, wish))
+    takes = takes_of(workspace, app, wish, len(plan.order))
     if not window_open(window := workspace.window(app), now, takes):
         start = next_start(window, now, takes)
         why = (
@@ -101,6 +102,7 @@ def permitted(workspace: Workspace, plan: Upgraded, wish: Wish, ports: Ports, li
             why=told,
             hint="tfheal heal first: what fails then would be blamed on the upgrade",
         )
+    heeded(workspace, (name.slice for name in plan.order), "upgrade", ports, limits)
     there = releases_of(at_version(workspace, app, wish.to), app, ports)
     for release in () if wish.again else there:
         if why := standing.held(release, found.seen.get(release.slice), ports):
@@ -140,6 +142,11 @@ def backed_up(workspace: Workspace, plan: Upgraded, ports: Ports, limits: Limits
     if wrong := [one for one in verify(workspace, (app,), ports) if one.exit]:
         raise Refused("what is stored could not be verified", where=app, why=wrong[0].refused or "it is damaged")
     return made.backup.id
+
+
+def takes_of(workspace: Workspace, app: str, wish: Wish, instances: int) -> float:
+    """Return how many seconds an upgrade of so many instances is expected to take."""
+    return instances * (_EACH + soak_of(workspace, app, wish))
 
 
 def soak_of(workspace: Workspace, app: str, wish: Wish) -> float:

@@ -37,6 +37,18 @@ class AppPatch(Strict):
     )
 
 
+class AutoUpgrade(Strict):
+    """Which versions of its playbook `tfheal tick` brings an app to by itself."""
+
+    channel: Literal["patch", "minor", "none"] = Field(
+        default="none",
+        description="patch: of the same major and minor number; minor: of the same major number; none: none",
+    )
+    cooldown: Duration = Field(
+        default=604_800.0, description="for how long this workspace's ticks have to have seen a version listed"
+    )
+
+
 class AppRoute(Strict):
     """Through which gateway an app is reached by its host name."""
 
@@ -62,6 +74,7 @@ class AppSpec(Strict):
     service_level: Name = Field(default="standard", description="what is promised: a name from [service_levels]")
     backup: AppBackup | None = Field(default=None, description="where backups of its data go, and how often")
     patch: AppPatch = AppPatch()
+    auto_upgrade: AutoUpgrade = AutoUpgrade()
     window: Window | None = Field(
         default=None, description="when planned work may be done; none: that of tfheal.toml, else at any time"
     )

@@ -1,11 +1,12 @@
 """What a tick did: each thing that was due with its end, and what a dead-man switch is told of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from tfheal.base.exits import Exit, winning
 from tfheal.model.results import Healing
+from tfheal.model.upgrade import Upgraded
 
 Signal = Literal["start", "success", "fail", "log"]
 _FAILED: Final = frozenset({Exit.FAILED, Exit.HUMAN, Exit.USAGE, Exit.BUG})
@@ -20,6 +21,10 @@ class Part:
     acted: bool = False
     idle: bool = False
     healing: Healing | None = None
+    upgraded: Upgraded | None = None
+    refused: Mapping[str, str] = field(
+        default_factory=dict
+    )  # by app or slice: what stood in the way; it may quote a slice
 
 
 @dataclass(frozen=True, slots=True)

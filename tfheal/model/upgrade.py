@@ -65,6 +65,12 @@ class Upgrades(Protocol):
     def last(self, app: str) -> Upgrade | None:
         """Return the last upgrade of an app, None if there was none."""
 
+    def note_listed(self, playbook: str, versions: Mapping[str, str], now: datetime) -> None:
+        """Record since when a playbook lists its versions, each with the digest of its lock; what it lists no more is forgotten."""
+
+    def listed(self, playbook: str) -> Mapping[str, datetime]:
+        """Return since when each version of a playbook is known to be listed, with the lock that was noted last."""
+
 
 class AppSpecs(Protocol):
     """The app specs as files that people write too: comments and order are kept."""

@@ -10,12 +10,13 @@ from tfheal.base.moments import rfc3339
 from tfheal.model.tick import Part, Tick
 from tfheal.model.window import Waiting
 from tfheal.render.heal import heal_document, heal_words
+from tfheal.render.upgrade import upgrade_document, upgrade_words
 
 
 def tick_words(tick: Tick, width: int, waiting: Iterable[Waiting] = ()) -> RenderableType:
     """Given a tick and what waits for a window, return it for a person's screen of that width."""
     lines = [Text(words, style="yellow") for words in (tick.locked, tick.unsent) if words]
-    parts = [heal_words(part.healing, width) if part.healing else Text(part.summary) for part in tick.parts.values()]
+    parts = [_words(part, width) for part in tick.parts.values()]
     return Group(*lines, *parts, *(Text(f"{one.app}: {one.words}") for one in waiting))
 
 
@@ -47,6 +48,15 @@ def _is_held(part: Part) -> bool:
     return bool(part.healing.locked) or paused or any(one.cause == "paused" for one in part.healing.diagnosis.findings)
 
 
+def _words(part: Part, width: int) -> RenderableType:
+    if part.healing:
+        return heal_words(part.healing, width)
+    lines = [Text(f"{name}: {why}", style="yellow") for name, why in part.refused.items()]
+    return Group(*lines, upgrade_words(part.upgraded) if part.upgraded else Text(part.summary))
+
+
 def _part(part: Part, round_trips: int) -> dict[str, object]:
     told = heal_document(part.healing, round_trips) if part.healing else {"detail": part.summary}
-    return {"exit": int(part.exit), "idle": part.idle, **told}
+    more: dict[str, object] = {"upgrade": upgrade_document(part.upgraded)} if part.upgraded else {}
+    more |= {"refused": dict(part.refused)} if part.refused else {}
+    return {"exit": int(part.exit), "idle": part.idle, **told, **more}

@@ -271,6 +271,16 @@ ON CONFLICT (id) DO UPDATE SET state = excluded.state, backup = excluded.backup,
 -- name: last_upgrade
 SELECT * FROM upgrade WHERE app = :app ORDER BY number DESC LIMIT 1;
 
+-- name: put_listed
+INSERT INTO listed (playbook, version, lock, since) VALUES (:playbook, :version, :lock, :since)
+ON CONFLICT (playbook, version) DO UPDATE SET lock = excluded.lock, since = excluded.since;
+
+-- name: drop_listed
+DELETE FROM listed WHERE playbook = :playbook AND version = :version;
+
+-- name: listed
+SELECT * FROM listed WHERE playbook = :playbook ORDER BY version;
+
 -- name: put_published
 INSERT INTO published (app, way, host, addresses, done) VALUES (:app, :way, :host, :addresses, :done)
 ON CONFLICT (app, way, host) DO UPDATE SET addresses = excluded.addresses, done = excluded.done;

@@ -1,0 +1,52 @@
+"""Which version an app goes to by itself: the newest of its channel that was listed long enough and was never taken back."""
+
+import re
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+from tfheal.model.app import AutoUpgrade
+
+_PLAIN: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})*")
+_ALIKE: Final = {"patch": 2, "minor": 1}  # how many of the first numbers stay the same
+
+
+def next_version(
+    listed: Mapping[str, datetime], current: str, wish: AutoUpgrade, bad: Collection[str], now: datetime
+) -> str | None:
+    """Given since when versions are listed, the one that is there, what its app wishes and those that are bad, return the next one.
+
+    A version that is not made of numbers alone, as a release candidate is, is for people to choose.
+    """
+    there = _numbers(current)
+    if wish.channel == "none" or there is None:
+        return None
+    latest = now - timedelta(seconds=wish.cooldown)
+    fit = {
+        version: numbers
+        for version, since in listed.items()
+        if since <= latest
+        and version not in bad
+        and (numbers := _numbers(version))
+        and is_alike(version, current, wish)
+    }
+    newer = [version for version, numbers in fit.items() if numbers > there]
+    return max(newer, key=lambda version: fit[version], default=None)
+
+
+def is_alike(version: str, current: str, wish: AutoUpgrade) -> bool:
+    """Return whether a version is in the channel of an app that is at `current`; a number that is not written is 0."""
+    ours, theirs, alike = _numbers(current), _numbers(version), _ALIKE.get(wish.channel)
+    if ours is None or theirs is None or alike is None:
+        return False
+    return (*ours, 0)[:alike] == (*theirs, 0)[:alike]
+
+
+def _numbers(version: str) -> tuple[int, ...] | None:
+    """Return a version as people count, with the zeros at its end left out; None if it is not made of numbers alone."""
+    if not _PLAIN.fullmatch(version):
+        return None
+    numbers = [int(part) for part in version.split(".")]
+    while len(numbers) > 1 and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)

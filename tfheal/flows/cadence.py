@@ -1,0 +1,112 @@
+"""Upgrades that `tfheal tick` makes by itself: which app is due for which version, and what waits for a window.
+
+One app a tick, so that healing comes round in between, and so that the first app shows what a version is worth: what one
+app had to take back is tried by itself on no app of that playbook again.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final
+
+from tfheal.base.errors import ActionFailed, Refused
+from tfheal.core.cadence import is_alike, next_version
+from tfheal.core.windows import next_start
+from tfheal.flows.fleet import Limits
+from tfheal.flows.upgrade import upgrade
+from tfheal.flows.upgrade_checks import Wish, takes_of
+from tfheal.flows.versions import deployed_of
+from tfheal.model.ports import Ports
+from tfheal.model.upgrade import Upgraded
+from tfheal.model.window import Waiting
+from tfheal.model.workspace import Workspace
+
+_OPEN: Final = frozenset({"running", "frozen"})
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An app that is due for a version, and till when that waits for its window; None: it may begin now."""
+
+    app: str
+    version: str
+    until: datetime | None = None
+
+
+def note(workspace: Workspace, ports: Ports) -> None:
+    """Keep since when the playbooks of the apps list their versions."""
+    now = ports.clock.now()
+    for name in dict.fromkeys(spec.playbook for spec in workspace.apps.values()):
+        folder = workspace.playbooks[name]
+        locks = {version: folder.files.get(path, b"") for version, path in folder.playbook.versions.items()}
+        digests = {version: hashlib.sha256(lock).hexdigest() for version, lock in locks.items()}
+        ports.upgrades.note_listed(name, digests, now)
+
+
+def due(workspace: Workspace, ports: Ports) -> tuple[Due, ...]:
+    """Return the apps that may go to another version now."""
+    return tuple(one for one in _due(workspace, ports) if one.until is None)
+
+
+def waiting(workspace: Workspace, ports: Ports) -> tuple[Waiting, ...]:
+    """Return the upgrades that are due and wait for a window."""
+    return tuple(Waiting(one.app, "upgrade", one.until) for one in _due(workspace, ports) if one.until)
+
+
+def upgraded(
+    workspace: Workspace, apps: tuple[Due, ...], ports: Ports, limits: Limits
+) -> tuple[Upgraded | None, dict[str, str]]:
+    """Upgrade the first of these apps that nothing stands in the way of; return how that went, and what stood in the way of others."""
+    refused: dict[str, str] = {}
+    whole = replace(limits, until=None)  # what is begun goes on to its end, with every look that it needs
+    for one in apps:
+        if limits.over:
+            break
+        try:
+            return upgrade(workspace, one.app, Wish(one.version), ports, whole), refused
+        except Refused as refusal:
+            refused[one.app] = f"to {one.version}: {refusal}"
+    return None, refused
+
+
+def _due(workspace: Workspace, ports: Ports) -> Iterator[Due]:
+    now = ports.clock.now()
+    for app, spec in workspace.apps.items():
+        if spec.auto_upgrade.channel == "none":
+            continue
+        last = ports.upgrades.last(app)
+        if last is not None and last.state in _OPEN:
+            # What was killed is gone on with, in the window or not; a frozen one waits for the human who was called.
+            if last.state == "running" and is_alike(last.new, last.old, spec.auto_upgrade):
+                yield Due(app, last.new)
+            continue
+        items = deployed_of(app, ports)
+        if not items or {item.deployed.version for item in items} != {workspace.written(app).version}:
+            continue  # somebody meant another version: that is theirs to finish
+        listed, bad = ports.upgrades.listed(spec.playbook), _bad(workspace, spec.playbook, ports)
+        still = {version: since for version, since in listed.items() if version in _versions(workspace, app)}
+        version = next_version(still, items[0].deployed.version, spec.auto_upgrade, bad, now)
+        if version:
+            start = next_start(workspace.window(app), now, takes_of(workspace, app, Wish(version), len(items)))
+            yield Due(app, version, start if start and start > now else None)
+
+
+def _versions(workspace: Workspace, app: str) -> set[str]:
+    return set(workspace.folder(app).playbook.versions)
+
+
+def _bad(workspace: Workspace, playbook: str, ports: Ports) -> set[str]:
+    """Return the versions that an app of a playbook had to take back, or holds."""
+    found = set()
+    for app, spec in workspace.apps.items():
+        last = ports.upgrades.last(app) if spec.playbook == playbook else None
+        if last is not None and last.state == "rolled-back":
+            found.add(last.new)
+    for standing in ports.journal.standings():
+        with suppress(ActionFailed):  # kept by another version of tfheal
+            release = ports.journal.release(standing.release) if standing.held else None
+            if release is not None and release.playbook == playbook:
+                found.add(release.version)
+    return found
