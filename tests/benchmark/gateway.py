@@ -131,7 +131,7 @@ def _well(lab: RunningLab) -> None:
 
 
 def _upgraded(ground: Ground) -> None:
-    ground.lab.run("upgrade", "talk", "--to", "2")
+    ground.lab.run("upgrade", "talk", "--to", "2", "--no-backup")
     ground.lab.run("rollback", "talk")
 
 
