@@ -11,6 +11,7 @@ from tfheal.model.patches import Patch, PatchPlan, Pending
 TOLD = """\
 state ok
 lists 3600
+up 7200
 reboot
 unfinished
 charter Zm9yYmlkID0gWyJwYXRjaCJd
@@ -30,7 +31,7 @@ def test_what_is_pending_is_read() -> None:
         Patch("vim", "1", "2", 60, security=False, taken_back=True),
     )
     charter = 'forbid = ["patch"]'
-    told = Pending(wanted, Known(3_600), reboot=True, unfinished=True, charter=charter)
+    told = Pending(wanted, Known(3_600), reboot=True, unfinished=True, charter=charter, up=Known(7_200))
     assert pending(Answer(0, TOLD.encode(), 0.1)) == Known(told)
     assert [one.returns for one in wanted] == [True, False, False]
     two_ages = pending(Answer(0, b"state ok\nlists 1\nlists 2\n", 0.1))

@@ -10,17 +10,21 @@ from tfheal.core.charter import forbids, withholds
 from tfheal.core.patching import (
     PatchOrder,
     Wish,
+    barred,
+    booted,
     chosen,
     follow,
     gated,
     over,
     progress,
+    reboot,
     report,
     take_back,
     upgrade,
     waves,
 )
-from tfheal.model.facts import Known
+from tfheal.model.app import Reboots
+from tfheal.model.facts import Fact, Known, Unknown
 from tfheal.model.patches import NEVER_BACK, Patch, Patched, PatchOutcome, PatchReport, PatchRun, Pending
 from tfheal.model.window import Window
 
@@ -109,6 +113,29 @@ def test_a_charter_allows(written: str, why: str) -> None:
     assert bool(why) == bool(withholds(written, "data-leaves"))
 
 
+@pytest.mark.parametrize(
+    ("written", "up", "words", "who", "why"),
+    [
+        ('allow = ["reboot"]', Known(600), ("by-hand", "auto"), "", ""),
+        ('allow = ["reboot"]', Known(600), ("auto",), "tick", ""),
+        ('allow = ["reboot"]', Known(600), ("by-hand", "auto"), "tick", "does not allow it"),
+        ('allow = ["reboot"]', Known(600), ("never", "auto"), "", "does not allow it"),
+        ("", Known(600), ("by-hand",), "", "charter does not allow reboot"),
+        ('allow = ["reboot"]\nforbid = ["reboot"]', Known(600), ("by-hand",), "", "charter forbids reboot"),
+        ("allow = [", Known(600), ("by-hand",), "", "cannot be read"),
+        ('allow = ["reboot"]', Known(119), ("by-hand",), "", "it booted 119 s ago"),
+        ('allow = ["reboot"]', Unknown("?"), ("by-hand",), "", "did not say since when"),
+    ],
+)
+def test_a_reboot_has_the_leave_of_all(
+    written: str, up: Fact[int], words: tuple[Reboots, ...], who: str, why: str
+) -> None:
+    """Every app on the slice, its owner in so many words, and the time since the last one: what is not known says no."""
+    found = barred(Pending((), Known(0), reboot=True, charter=written, up=up), words, 120.0, auto=who == "tick")
+    assert why in found
+    assert bool(why) == bool(found)
+
+
 def test_a_report_is_read_as_far_as_it_came() -> None:
     """Lines of others and words that are none are passed over; what a slice says is neutralised."""
     failed = base64.b64encode(b"apt will not\nE: \x1b[31mbroken").decode()
@@ -130,7 +157,8 @@ def test_a_report_is_read_as_far_as_it_came() -> None:
 def test_the_scripts_are_sh() -> None:
     """Each parses, the one that a unit runs too."""
     order = PatchOrder("me", "run", (URGENT, Patch("it's", "1", "2", 0)), ("shop",), ("tfheal-shop-web.service",))
-    for script in (upgrade(order, MARKER), take_back(order, MARKER), over(order, MARKER), follow(MARKER)):
+    scripts = (upgrade(order, MARKER), take_back(order, MARKER), over(order, MARKER), reboot(order, 120.0, MARKER))
+    for script in (*scripts, follow(MARKER), booted(MARKER)):
         subprocess.run(["sh", "-n"], input=script.encode(), check=True)
         for word in script.split():
             if len(word) > 1_000:
@@ -159,3 +187,8 @@ def test_what_never_goes_back_is_a_pattern_of_grep_too() -> None:
 def test_the_code_says_how_it_went(outcomes: list[PatchOutcome], code: int) -> None:
     """What was taken back was tried and failed; what stays broken needs a human."""
     assert PatchRun(tuple(Patched("s1", each) for each in outcomes), {}).exit == code
+
+
+def test_a_reboot_that_was_asked_for_and_not_done_is_refused() -> None:
+    """The packages are in, and the reboot is not: what was asked for did not all come to be."""
+    assert PatchRun((Patched("s1", "done", not_rebooted="it booted 3 s ago"), Patched("s2", "done")), {}).exit == 6

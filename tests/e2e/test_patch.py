@@ -1,6 +1,8 @@
 """Updates on a real slice: told by where they come from, installed under an app that is looked at again, and taken back."""
 
+import json
 import subprocess
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +10,7 @@ from documents import document, findings
 from running_lab import RunningLab
 
 pytestmark = pytest.mark.lab
+CONTACT = 'contact = "it@lab.example"'
 APP = "tfheal-files-web.service"
 # Packages of our own, each with a newer version: most from a suite of security updates, one from another suite.
 REPOSITORIES = rf"""
@@ -77,10 +80,30 @@ def patched(shop: RunningLab) -> Iterator[RunningLab]:
     shop.on("s1", REPOSITORIES)
     settings = shop.workspace / "tfheal.toml"
     before = settings.read_text()
-    settings.write_text(f'{before}[patch]\npatience = "4s"\n')
+    owners = (shop.workspace / "inventory.toml").read_text()
+    settings.write_text(f'{before}[notices]\ncommand = ["./tell"]\n[patch]\npatience = "4s"\nreboot_every = "120s"\n')
+    (shop.workspace / "inventory.toml").write_text(owners.replace("[owners.lab]", f"[owners.lab]\n{CONTACT}"))
+    tell(shop, "cat >>told.jsonl; echo >>told.jsonl")
     yield shop
+    (shop.workspace / "told.jsonl").unlink(missing_ok=True)
+    (shop.workspace / "inventory.toml").write_text(owners)
     settings.write_text(before)
     shop.on("s1", GONE)
+
+
+def tell(lab: RunningLab, script: str) -> None:
+    """Have owners told by a script of sh."""
+    (lab.workspace / "tell").write_text(f"#!/bin/sh\n{script}\n")
+    (lab.workspace / "tell").chmod(0o755)
+
+
+def told(lab: RunningLab) -> list[tuple[str, str, str | None]]:
+    """Return what the owner was told since this was asked last: of what, when, and how it ended."""
+    file = lab.workspace / "told.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    file.unlink(missing_ok=True)
+    assert {line["to"] for line in lines} <= {"it@lab.example"}
+    return [(line["work"], line["stage"], line["outcome"]) for line in lines]
 
 
 def test_updates_are_told_by_where_they_come_from(patched: RunningLab) -> None:
@@ -132,10 +155,12 @@ def test_a_patch_leaves_the_apps_well_or_is_taken_back(patched: RunningLab) -> N
     """What stopped a service starts it again, what broke an app is taken back and not tried again; the owner may forbid all."""
     patched.on("s1", "mkdir -p /etc/tfheal; echo 'forbid = [\"patch\"]' >/etc/tfheal/charter.toml")
     assert "charter" in patched.run("patch", "slice:s1", "--yes", check=6).stdout
+    assert told(patched) == []
     patched.on("s1", "rm /etc/tfheal/charter.toml; touch /run/reboot-required")
     (done,) = document(patched, "patch", "slice:s1", "--security", "--yes")["slices"]
     assert (done["outcome"], done["installed"]) == ("done", ["tfheal-one=1.1", "tfheal-stops=1.1"])
     assert done["started"] == [APP]
+    assert told(patched) == [("patch", "before", None), ("patch", "after", "done")]
     assert done["conffiles"] == ["/etc/tfheal-one.conf.dpkg-dist"]
     assert patched.on("s1", VERSIONS) == "1.0 1.1 1.0 1.1 1.0 "
     assert patched.on("s1", "tail -n 1 /etc/tfheal-one.conf; apt-mark showauto tfheal-one") == "ours\ntfheal-one\n"
@@ -144,10 +169,38 @@ def test_a_patch_leaves_the_apps_well_or_is_taken_back(patched: RunningLab) -> N
     patched.on("s1", f"rm /run/reboot-required; {OFFER.format('late')}")
     (back,) = document(patched, "patch", "slice:s1", "--yes", check=5)["slices"]
     assert back["outcome"] == "taken-back"
+    assert told(patched) == [("patch", "before", None), ("patch", "after", "taken-back")]
     assert patched.on("s1", VERSIONS) == "1.0 1.1 1.0 1.1 1.0 "
     document(patched, "status", check=0)
     (left,) = document(patched, "patch", "slice:s1", "--yes")["slices"]
     assert left["outcome"] == "idle"
-    actions = document(patched, "history", "files")["actions"]
-    assert (actions[-1]["what"], actions[-1]["outcome"]) == ("patch", "done")
+    actions = [one for one in document(patched, "history", "files")["actions"] if one["what"] == "patch"]
+    assert actions[-1]["outcome"] == "done"
     assert actions[-1]["why"].startswith("take back the patch: files/web@s1 is down")
+
+
+def test_a_reboot_is_done_where_all_allow_it_and_once(patched: RunningLab) -> None:
+    """The provider and the owner have to say so; the slice comes back, its apps are looked at, and it is left alone then."""
+    settings = patched.workspace / "tfheal.toml"
+    patched.on("s1", "touch /run/reboot-required; mkdir -p /etc/tfheal; rm -rf /etc/apt/sources.list.d/tests.list")
+    ask = ("patch", "slice:s1", "--security", "--reboot", "--yes")
+    assert "`reboot` of `patch`" in patched.run(*ask, check=6).stdout
+    settings.write_text(f'{settings.read_text()}reboot = "by-hand"\n')
+    assert "the owner's charter does not allow reboot" in patched.run(*ask, check=6).stdout
+    patched.on("s1", "echo 'allow = [\"reboot\"]' >/etc/tfheal/charter.toml")
+    tell(patched, "echo the mail is full >&2; exit 1")
+    boot = patched.on("s1", "cat /proc/sys/kernel/random/boot_id")
+    until = time.monotonic() + 150
+    while "it booted" in (ran := patched.run(*ask, check=None)).stdout and time.monotonic() < until:
+        time.sleep(5)  # slices of this lab may be younger than two minutes
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "it was rebooted" in ran.stdout
+    assert ran.stderr.count("the mail is full") == 2, "a notice that is not taken is told, and stops nothing"
+    assert patched.on("s1", "cat /proc/sys/kernel/random/boot_id") != boot
+    status = document(patched, "status", check=0)
+    assert not {"reboot-required", "patch-unfinished"} & set(findings(status))
+    patched.on("s1", "touch /run/reboot-required")
+    assert "it booted" in patched.run(*ask, check=6).stdout
+    done = {(one["what"], one["outcome"]) for one in document(patched, "history", "files")["actions"]}
+    assert {("reboot", "done"), ("notice", "failed")} <= done
+    patched.on("s1", "rm /run/reboot-required")

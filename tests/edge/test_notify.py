@@ -12,8 +12,8 @@ import pytest
 
 from tfheal.base.errors import ActionFailed
 from tfheal.edge import notify
-from tfheal.edge.notify import PageNotifier
-from tfheal.model.workspace import PageRoute
+from tfheal.edge.notify import OwnerNotices, PageNotifier
+from tfheal.model.workspace import NoticeRoute, PageRoute
 
 MESSAGE = {"schema": "tfheal/page/1", "incident": "i1", "detail": "größer ⟦x⟧"}
 
@@ -137,3 +137,15 @@ def test_without_a_route_the_message_says_what_to_write() -> None:
 def _a_silent_port() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener.getsockname()[1]
+
+
+def test_an_owner_is_told_by_a_route_of_its_own(tmp_path: Path) -> None:
+    """The program gets the message; one that fails is an error that names it, and a route is one of both."""
+    (tmp_path / "tell").write_text('#!/bin/sh\ncat >"$1"\n')
+    (tmp_path / "tell").chmod(0o755)
+    OwnerNotices(NoticeRoute(command=("./tell", str(tmp_path / "got"))), tmp_path).tell(MESSAGE)
+    assert json.loads((tmp_path / "got").read_text()) == MESSAGE
+    with pytest.raises(ActionFailed, match="the notice did not get out"):
+        OwnerNotices(NoticeRoute(command=("false",)), tmp_path).tell(MESSAGE)
+    with pytest.raises(ValueError, match=r"\[notices\] has either"):
+        NoticeRoute()

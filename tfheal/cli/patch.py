@@ -17,6 +17,9 @@ def patch(
     plan: Annotated[bool, typer.Option("--plan", help="Show what is pending; exit 3 if anything is.")] = False,
     security: Annotated[bool, typer.Option("--security", help="Security updates alone.")] = False,
     now: Annotated[bool, typer.Option("--now", help="Do not wait for the windows of the apps.")] = False,
+    reboot: Annotated[
+        bool, typer.Option("--reboot", help="Then reboot the slices that ask for it, where that is allowed.")
+    ] = False,
     again: Annotated[bool, typer.Option("--again", help="Also what was taken back before.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Answer the question with yes.")] = False,
     json: Json = False,
@@ -35,7 +38,7 @@ def patch(
         slices = slices_of(hands.workspace, names, selectors or (() if excluded else ("slice:*",)))
         if plan:
             return _planned(hands, slices, security=security, json=json)
-        return _patched(hands, slices, Wish(security, now, again), yes=yes, json=json)
+        return _patched(hands, slices, Wish(security, now, again, reboot), yes=yes, json=json)
 
 
 def _planned(hands: "Wired", slices: tuple[str, ...], *, security: bool, json: bool) -> int:

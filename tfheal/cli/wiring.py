@@ -171,12 +171,14 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
 
 def _around(workspace: "Workspace", root: Path) -> dict[str, Any]:
     """Return the hands that reach what is no slice, by the names that `Ports` has for them."""
-    from tfheal.edge.notify import PageNotifier
+    from tfheal.edge.notify import OwnerNotices, PageNotifier
     from tfheal.edge.provisioner import LocalProvisioners
     from tfheal.edge.uplink import TcpUplink
 
     notifier = PageNotifier(workspace.provider.page, root)
-    return {"notifier": notifier, "uplink": TcpUplink(), "provisioners": LocalProvisioners(root)}
+    route = workspace.provider.notices
+    notices = OwnerNotices(route, root) if route else None
+    return {"notifier": notifier, "notices": notices, "uplink": TcpUplink(), "provisioners": LocalProvisioners(root)}
 
 
 def _publisher(workspace: "Workspace", name: str, ports: "Ports") -> "Publisher":

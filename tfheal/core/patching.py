@@ -15,14 +15,18 @@ from typing import Final
 from tfheal.base import sh, untrusted
 from tfheal.core import pauses
 from tfheal.core.apply import RECORD
+from tfheal.core.charter import forbids, withholds
 from tfheal.core.probe.script import PRELUDE, called_once
 from tfheal.core.windows import next_start
 from tfheal.model import paths
+from tfheal.model.app import Reboots
+from tfheal.model.facts import Unknown
 from tfheal.model.patches import NEVER_BACK, Patch, PatchReport, Pending
 from tfheal.model.window import Window
 
 UNIT: Final = "tfheal-patch.service"
 EXPECTED: Final = 900.0  # seconds that a patch is taken to last where a window has to hold it
+REBOOTS: Final = 300.0  # and a reboot
 _BUSY: Final = 75  # exit status of `flock` where another has the lock of an app
 _MOST: Final = 100  # lines of one kind that are believed
 _LIBRARY: Final = f"""\
@@ -111,6 +115,21 @@ mend
 [ -z "${failed-}" ] || fail 'the packages could not be taken back'
 finished
 """
+# Its age is that of PID 1, which tells of every reboot, whoever ordered it. It ends with the machine, or it failed.
+_REBOOT: Final = """\
+told begun
+read -r up _ </proc/uptime
+read -r stat </proc/1/stat; set -- ${stat##*) }; shift 19
+up=$((${up%.*} - $1 / $(getconf CLK_TCK)))
+[ "$up" -ge "$every" ] || fail "it booted $up s ago"
+[ -e unfinished ] || { units >running.new && mv running.new running; } || fail 'what runs could not be noted'
+touch unfinished && sync || fail 'nothing can be written'
+told changing
+sleep 1
+systemctl reboot || fail 'systemd does not reboot it'
+sleep 180
+fail 'it does not go down'
+"""
 _FOLLOW: Final = f"""\
 sent=0
 while :; do
@@ -126,18 +145,21 @@ done
 say end
 """
 _TOLD: Final = re.compile(
-    r"told (begun|changing|ended|repaired|reboot|failed|conffile|started|stopped|restarted|kept)(?: (.{1,8000}))?"
+    r"told (begun|changing|ended|repaired|reboot|boot|failed|conffile|started|stopped|restarted|kept)(?: (.{1,8000}))?"
 )
+_BOOT: Final = re.compile(r"[0-9a-f-]{36}")
 _REFUSED: Final = re.compile(rb"refused (paused|stopped|busy) ?([A-Za-z0-9+/=]*)")
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the operator asked for: security alone, without waiting for a window, and what was taken back before."""
+    """What is asked for: security alone, without waiting for a window, what was taken back before, reboots where needed."""
 
     security: bool = False
     now: bool = False
     again: bool = False
+    reboot: bool = False
+    auto: bool = False  # nobody asked for it just now
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +221,30 @@ def take_back(order: PatchOrder, marker: str) -> str:
     return _begun(order, f"never={sh.quote(NEVER_BACK)}\n{_TAKE_BACK}", "take back the patch", marker)
 
 
+def reboot(order: PatchOrder, every: float, marker: str) -> str:
+    """Given an order and for how long the machine has to have been up, return the script that reboots it."""
+    return _begun(order, f"every={every:.0f}\n{_REBOOT}", "reboot", marker)
+
+
+def booted(marker: str) -> str:
+    """Return the script that says of which boot a slice is."""
+    return called_once(f'{_said(marker)}say "told boot $(cat /proc/sys/kernel/random/boot_id)"\nsay end\n', marker)
+
+
+def barred(pending: Pending, allowed: Iterable[Reboots], every: float, *, auto: bool) -> str:
+    """Given a slice, the words of its apps about reboots and how long it has to be up, return why it is not rebooted."""
+    words = {*allowed}
+    if "never" in words or (auto and "by-hand" in words):
+        return "`reboot` of `patch` in an app spec or tfheal.toml does not allow it"
+    if why := forbids(pending.charter, "reboot") or withholds(pending.charter, "reboot"):
+        return why
+    if isinstance(pending.up, Unknown):
+        return "it did not say since when it is up"
+    if pending.up.value < every:
+        return f"it booted {pending.up.value} s ago, and `reboot_every` is {every:.0f} s"
+    return ""
+
+
 def follow(marker: str) -> str:
     """Return the script that tells of what is under way, or came to its end, from the start."""
     return called_once(f"{_said(marker)}{_FOLLOW}", marker)
@@ -224,6 +270,7 @@ def report(reply: bytes, marker: str, hidden: Collection[str] = ()) -> PatchRepo
     return PatchReport(
         **flags,
         refused=refused,
+        boot=next((one for one in said.get("boot", ()) if _BOOT.fullmatch(one)), ""),
         failure=(failure[0] or "it did not say why") if failure else "",
         conffiles=lists["conffile"],
         started=lists["started"],

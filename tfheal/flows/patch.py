@@ -10,7 +10,8 @@ from tfheal.core.probe.script import answers, composed
 from tfheal.flows.act import act_everywhere
 from tfheal.flows.fleet import Limits, ask_all
 from tfheal.flows.hidden import hushed
-from tfheal.flows.patch_slice import PatchJob, patch_slice
+from tfheal.flows.patch_acts import PatchJob
+from tfheal.flows.patch_slice import patch_slice
 from tfheal.flows.releases import in_use, placed
 from tfheal.model.facts import Fact, Known, Unknown
 from tfheal.model.inventory import Slice
@@ -83,7 +84,9 @@ def _failed(name: str, error: TfhealError) -> Patched:
 
 
 def _is_due(found: Fact[Pending], wish: Wish) -> bool:
-    return isinstance(found, Known) and bool(found.value.unfinished or chosen(found.value, wish))
+    if isinstance(found, Unknown):
+        return False
+    return bool(found.value.unfinished or chosen(found.value, wish) or (wish.reboot and found.value.reboot))
 
 
 def _without(name: str, found: Fact[Pending]) -> Patched:

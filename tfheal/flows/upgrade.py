@@ -11,7 +11,7 @@ from tfheal.base.errors import Refused, TfhealError, UsageError
 from tfheal.core import upgrade as core
 from tfheal.core.mistakes import nearest
 from tfheal.core.standing import REFUSALS, rule
-from tfheal.flows import standing
+from tfheal.flows import notices, standing
 from tfheal.flows.act import Done
 from tfheal.flows.at_rest import await_backups
 from tfheal.flows.fleet import Limits
@@ -57,13 +57,17 @@ def upgrade(workspace: Workspace, app: str, wish: Wish, ports: Ports, limits: Li
     record = begun or replace(
         plan.upgrade, id=run.id, state="running", backup=backed_up(workspace, plan, ports, limits)
     )
-    with ports.leases.hold(app, "upgrade", run.id):
+    with (
+        ports.leases.hold(app, "upgrade", run.id),
+        notices.told(workspace, notices.of_upgrade(plan), run.id, ports) as told,
+    ):
         ports.upgrades.put(record)
         course = _course(workspace, record, soak_of(workspace, app, wish), run.id, ports, limits)
         make_secrets(course.workspace, app, ports)
         end = _gone(course)
         if begun:
             in_the_traffic(course)
+        told(end.state, end.detail)
     ports.journal.end_run(run.id, int(replace(plan, upgrade=end).exit), ports.clock.now())
     return replace(plan, upgrade=end, outcomes=course.outcomes, seconds=ports.clock.monotonic() - started)
 

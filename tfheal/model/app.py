@@ -17,6 +17,10 @@ Hostname = Annotated[
 ]
 
 
+AutoPatch = Literal["security", "none"]
+Reboots = Literal["never", "by-hand", "auto"]
+
+
 class AppHeal(Strict):
     """What healing may do with this app."""
 
@@ -34,6 +38,13 @@ class AppPatch(Strict):
 
     defer: Duration = Field(
         default=604_800.0, description="how long a security update waits for the window at most, since its slice saw it"
+    )
+    auto: AutoPatch | None = Field(
+        default=None, description="what `tfheal tick` installs by itself; not said: what tfheal.toml says"
+    )
+    reboot: Reboots | None = Field(
+        default=None,
+        description="who may reboot a machine under it, if its owner allows that; not said: what tfheal.toml says",
     )
 
 

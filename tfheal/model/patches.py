@@ -6,13 +6,14 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from tfheal.base.exits import Exit, winning
-from tfheal.model.facts import Fact, Known
+from tfheal.model.facts import Fact, Known, Unknown
 
 # What others are built on, kernels, and servers whose data a newer version may have written: these only go forward.
 NEVER_BACK: Final = (
     "libc6.*|libc-.*|locales|libstdc\\+\\+6|libgcc-s1|linux-.*|systemd|udev|dpkg|apt|postgresql-[0-9].*|mariadb-server.*|"
     "mysql-server.*|redis-server|valkey-server"
 )
+_NOT_SAID: Final = Unknown("the slice did not say")
 PatchOutcome = Literal["done", "idle", "failed", "refused", "taken-back", "broken", "unknown", "skipped"]
 
 
@@ -42,7 +43,8 @@ class Patch:
 class Pending:
     """What is pending on a slice by its package lists, which are so many seconds old, and whether it wants a reboot.
 
-    `unfinished`: a patch there never came to its end. `charter`: what the owner wrote of what is permitted.
+    `unfinished`: a patch there never came to its end. `charter`: what the owner wrote of what is permitted. `up`: for how
+    many seconds it has been.
     """
 
     patches: tuple[Patch, ...]
@@ -50,6 +52,7 @@ class Pending:
     reboot: bool = False
     unfinished: bool = False
     charter: str = ""
+    up: Fact[int] = _NOT_SAID
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,7 @@ class PatchReport:
     failure: str = ""
     repaired: bool = False  # what an earlier run had left half configured
     reboot: bool = False
+    boot: str = ""  # of which it was, before it was rebooted
     conffiles: tuple[str, ...] = ()  # kept as they were, with the new one beside them
     started: tuple[str, ...] = ()  # ran before, stopped by the update, started again
     stopped: tuple[str, ...] = ()  # ran before and could not be started
@@ -111,6 +115,8 @@ class Patched:
     detail: str = ""
     patches: tuple[Patch, ...] = ()
     report: PatchReport = field(default_factory=PatchReport)
+    rebooted: bool = False
+    not_rebooted: str = ""  # although that was asked for: why
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,4 +137,5 @@ class PatchRun:
             "unknown": Exit.UNKNOWN,
             "skipped": Exit.FINDINGS,
         }
-        return winning(codes.get(one.outcome, Exit.OK) for one in self.slices)
+        found = [codes.get(one.outcome, Exit.OK) for one in self.slices]
+        return winning([*found, *(Exit.REFUSED for one in self.slices if one.not_rebooted)])

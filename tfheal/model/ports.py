@@ -11,6 +11,7 @@ from tfheal.model.backup import KeyPair
 from tfheal.model.catalogue import Catalogue
 from tfheal.model.findings import Health
 from tfheal.model.inventory import Slice
+from tfheal.model.notices import Notices
 from tfheal.model.pause import Pause, PauseKind
 from tfheal.model.publication import Publications, Publisher
 from tfheal.model.record import (
@@ -378,6 +379,7 @@ class Ports:
     templates: Templates
     clock: Clock
     notifier: Notifier
+    notices: Notices | None  # none: owners are not told
     uplink: Uplink
     provisioners: Provisioners
     publications: Publications

@@ -23,6 +23,8 @@ Verb = Literal[
     "reflex",
     "restore",
     "patch",
+    "reboot",
+    "notice",
 ]
 Place = Mapping[str, tuple[str, ...]]
 Outcome = Literal["done", "failed", "refused", "undone", "unknown"]

@@ -2,11 +2,11 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from tfheal.model.app import AppSpec
+from tfheal.model.app import AppSpec, AutoPatch, Reboots
 from tfheal.model.backup import ServiceLevel
 from tfheal.model.inventory import Inventory
 from tfheal.model.names import Duration, Name, Strict
@@ -51,12 +51,20 @@ class PageRoute(Strict):
         examples=["https://page.example/tfheal"],
     )
 
+    _named: ClassVar[str] = "[page]"
+
     @model_validator(mode="after")
-    def _one_route(self) -> "PageRoute":
+    def _one_route(self) -> Self:
         if (self.command is None) == (self.url is None):
-            msg = "[page] has either command or url"
+            msg = f"{self._named} has either command or url"
             raise ValueError(msg)
         return self
+
+
+class NoticeRoute(PageRoute):
+    """How owners are told of planned work: a command that gets the message as JSON on stdin, or a URL that it is POSTed to."""
+
+    _named: ClassVar[str] = "[notices]"
 
 
 class PingRoute(Strict):
@@ -138,10 +146,26 @@ class UplinkPolicy(Strict):
 
 
 class PatchPolicy(Strict):
-    """When a patch is taken back."""
+    """When a patch is taken back, and what is done by itself where an app spec says nothing."""
 
     patience: Duration = Field(
         default=120.0, ge=1, description="how long apps may take to be well after a patch of their machine"
+    )
+    auto: AutoPatch = Field(default="none", description="what `tfheal tick` installs by itself")
+    reboot: Reboots = Field(
+        default="never",
+        description="who may reboot a machine that an update asks to, if its owner allows that: nobody, "
+        "`tfheal patch --reboot`, or `tfheal tick` too",
+    )
+    reboot_every: Duration = Field(
+        default=3_600.0,
+        ge=120,
+        description="how long a machine has to be up before it is rebooted (the platform deletes one that ends four times in two minutes)",
+    )
+    reboot_patience: Duration = Field(
+        default=600.0,
+        ge=10,
+        description="how long a machine may take to answer after a reboot, until a human is called",
     )
 
 
@@ -151,6 +175,9 @@ class Provider(Strict):
     name: str = Field(default="", description="the provider's name, shown in what it writes on slices")
     page: PageRoute | None = Field(default=None, description="how a human is called")
     ping: PingRoute | None = Field(default=None, description="the dead-man switch of `tfheal tick`")
+    notices: NoticeRoute | None = Field(
+        default=None, description="how owners with a `contact` are told of planned work, before it and after it"
+    )
     heal: HealPolicy = HealPolicy()
     ssh: SshPolicy = SshPolicy()
     uplink: UplinkPolicy = UplinkPolicy()
@@ -197,6 +224,14 @@ class Workspace:
         """Return when planned work may be done on an app, by its spec or else by tfheal.toml; None: at any time."""
         spec = self.apps.get(app)
         return (spec and spec.window) or self.provider.window
+
+    def patched_by_itself(self, app: str) -> AutoPatch:
+        """Return which updates of the machines under an app `tfheal tick` installs by itself."""
+        return self.apps[app].patch.auto or self.provider.patch.auto
+
+    def reboots(self, app: str) -> Reboots:
+        """Return who may reboot the machines under an app, as far as the provider says."""
+        return self.apps[app].patch.reboot or self.provider.patch.reboot
 
     def folder(self, app: str) -> PlaybookFolder:
         """Return the playbook of an app, with what joins it: its store, if it has one."""

@@ -73,7 +73,10 @@ def _told(one: Patched) -> list[str]:
     lines += [f"  {unit} ran what was replaced and was restarted" for unit in report.restarted]
     lines += [f"  {file} is the new configuration; the old one was kept" for file in report.conffiles]
     lines += ["  what an earlier run left half configured was configured"] if report.repaired else []
-    return lines + (["  it wants a reboot"] if report.reboot else [])
+    if one.rebooted:
+        return [*lines, "  it was rebooted"]
+    lines += [f"  it was not rebooted: {one.not_rebooted}"] if one.not_rebooted else []
+    return lines + (["  it wants a reboot"] if report.reboot and not one.not_rebooted else [])
 
 
 def _done(one: Patched) -> dict[str, object]:
@@ -87,6 +90,8 @@ def _done(one: Patched) -> dict[str, object]:
         "restarted": list(report.restarted),
         "conffiles": list(report.conffiles),
         "repaired": report.repaired,
+        "rebooted": one.rebooted,
+        "not_rebooted": one.not_rebooted,
     }
 
 

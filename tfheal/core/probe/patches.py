@@ -53,7 +53,10 @@ echo "security $count"
 """
 # The installed version can be had again where a list offers it still, its file was kept, or there is what makes one of it.
 _LIST: Final = f"""\
-{charter.LINE}{_SEEN}echo "state $state"
+{charter.LINE}read -r up _ </proc/uptime
+read -r stat </proc/1/stat; set -- ${{stat##*) }}; shift 19
+echo "up $((${{up%.*}} - $1 / $(getconf CLK_TCK)))"
+{_SEEN}echo "state $state"
 echo "lists $((now - $(stat -c %Y /var/lib/apt/lists)))"
 offered=$(cut -d ' ' -f 1 $seen | xargs -r apt-cache madison 2>/dev/null | tr -d ' ')
 while read -r package old new since hold kind; do
@@ -84,20 +87,22 @@ def pending(answer: Answer | None) -> Fact[Pending]:
         return Unknown("no package lists")
     if "state ok" not in lines:
         return Unknown("apt could not say")
-    ages = [line.removeprefix("lists ") for line in lines if line.startswith("lists ")]
-    lists: Fact[int] = Unknown("the slice did not say")
-    if len(ages) == 1 and _NUMBER.fullmatch(ages[0]):
-        lists = Known(int(ages[0]))
     found = tuple(_patch(match) for line in lines if (match := _PATCH.fullmatch(line)))
     return Known(
         Pending(
             found,
-            lists,
+            _number(lines, "lists"),
             reboot="reboot" in lines,
             unfinished="unfinished" in lines,
             charter=charter.written(lines),
+            up=_number(lines, "up"),
         )
     )
+
+
+def _number(lines: list[str], word: str) -> Fact[int]:
+    told = [line.removeprefix(f"{word} ") for line in lines if line.startswith(f"{word} ")]
+    return Known(int(told[0])) if len(told) == 1 and _NUMBER.fullmatch(told[0]) else Unknown("the slice did not say")
 
 
 def _patch(match: re.Match[str]) -> Patch:
