@@ -81,6 +81,39 @@ secure() {
   done <upgrading
 }
 """
+# A server of PostgreSQL is down from before its package is unpacked until all that is installed with it is configured: so
+# it is installed by itself, once what was under way has ended, and after a checkpoint, which makes the stop and the start short.
+_DATABASES: Final = r"""
+calm() {
+  port=$(sed -n 's/^port *= *\([0-9]*\).*/\1/p' "/etc/postgresql/$1/postgresql.conf" | tail -n 1)
+  (cd / && setpriv --reuid=postgres --regid=postgres --init-groups env PGCONNECT_TIMEOUT=5 \
+    timeout 60 "/usr/lib/postgresql/${1%/*}/bin/psql" -XqAt -h /var/run/postgresql -p "${port:-5432}" -d postgres -f -) <<END
+CHECKPOINT;
+DO \$\$ DECLARE now timestamptz := clock_timestamp(); BEGIN
+  FOR moment IN 1 .. 100 LOOP
+    PERFORM pg_stat_clear_snapshot();
+    EXIT WHEN NOT EXISTS (SELECT FROM pg_stat_activity
+      WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND xact_start < now);
+    PERFORM pg_sleep(0.1);
+  END LOOP;
+END \$\$;
+CHECKPOINT;
+END
+}
+databases() {
+  for each in "$@"; do
+    version=${each%%=*} version=${version#postgresql-}
+    case $version in [1-9][0-9]) ;; *) continue ;; esac
+    grep -q "^postgresql-$version " upgrading || continue
+    apt -d --only-upgrade install "$each" || continue
+    for cluster in /etc/postgresql/"$version"/*/; do
+      cluster=${cluster%/} cluster=$version/${cluster##*/}
+      ! systemctl is-active --quiet "postgresql@$version-${cluster#*/}.service" || calm "$cluster"
+    done
+    apt --only-upgrade install "$each" || failed=yes
+  done
+}
+"""
 _UPGRADE: Final = """\
 told begun
 [ -e unfinished ] || { units >running.new && mv running.new running && rm -rf secured; } || fail 'what runs could not be noted'
@@ -92,6 +125,7 @@ if [ $# -gt 0 ]; then
   secure
   automatic=$(apt-mark showauto $(cut -d ' ' -f 1 upgrading))
   told changing
+  databases "$@"
   apt --only-upgrade install "$@" || failed=yes
   [ -z "$automatic" ] || apt-mark auto $automatic
 fi
@@ -213,7 +247,7 @@ def upgrade(order: PatchOrder, marker: str) -> str:
     """Given an order and a random marker, return the script that installs its updates and tells how that goes."""
     names = sh.join(*(f"{one.package}={one.offered}" for one in order.patches))
     again = sh.quote(" ".join(one.package for one in order.patches if one.secured))
-    return _begun(order, f"again={again}\n{_SECURE}set -- {names}\n{_UPGRADE}", "patch", marker)
+    return _begun(order, f"again={again}\n{_SECURE}{_DATABASES}set -- {names}\n{_UPGRADE}", "patch", marker)
 
 
 def take_back(order: PatchOrder, marker: str) -> str:

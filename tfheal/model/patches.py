@@ -14,6 +14,7 @@ NEVER_BACK: Final = (
     "mysql-server.*|redis-server|valkey-server"
 )
 _NOT_SAID: Final = Unknown("the slice did not say")
+SERVERS: Final = "postgresql-[0-9]+|mariadb-server.*|mysql-server.*|redis-server|valkey-server"
 PatchOutcome = Literal["done", "idle", "failed", "refused", "taken-back", "broken", "unknown", "skipped"]
 
 
@@ -32,6 +33,11 @@ class Patch:
     security: bool = True
     secured: bool = False
     taken_back: bool = False
+
+    @property
+    def interrupts(self) -> bool:
+        """Return whether it stops a database server while it is installed."""
+        return re.fullmatch(SERVERS, self.package.partition(":")[0]) is not None
 
     @property
     def returns(self) -> bool:

@@ -61,7 +61,9 @@ def _trait(one: Patch) -> str:
         return "held"
     if one.taken_back:
         return "was taken back (--again tries it)"
-    return "" if one.returns else "cannot be taken back"
+    traits = [] if one.returns else ["cannot be taken back"]
+    traits += ["stops its database server for some seconds"] if one.interrupts else []
+    return ", ".join(traits)
 
 
 def _told(one: Patched) -> list[str]:
@@ -109,6 +111,7 @@ def _document(found: Fact[Pending]) -> dict[str, object]:
                 "held": one.held,
                 "security": one.security,
                 "returns": one.returns,
+                "interrupts": one.interrupts,
                 "taken_back": one.taken_back,
             }
             for one in pending.patches
