@@ -150,7 +150,7 @@ def _release(blueprint: Blueprint, component_name: str, slice_name: str) -> Rele
         version=app.version,
         needs=component.needs,
         resources=(
-            *_conventional(app, component_name, component, data),
+            *_conventional(app, component_name, component, data, rendered),
             *resources,
             *_unit(app, component_name, component, rendered),
         ),
@@ -183,12 +183,14 @@ def _resource(
     return type(resource).model_validate(rendered(fields))
 
 
-def _conventional(app: AppSpec, name: str, component: Component, data: tuple[DataSet, ...]) -> list[Resource]:
+def _conventional(
+    app: AppSpec, name: str, component: Component, data: tuple[DataSet, ...], rendered: Callable[[Any], Any]
+) -> list[Resource]:
     """Return what every component has: its packages, its user, its folders."""
     user = paths.user(app.app, name)
     made: list[Resource] = []
     if component.packages:
-        made.append(Packages(kind="packages", names=component.packages))
+        made.append(Packages(kind="packages", names=tuple(rendered(component.packages))))
     if component.service:
         made.append(User(kind="user", name=user))
     if component.service or any(isinstance(resource, Container) for resource in component.resources):

@@ -13,7 +13,9 @@ from tfheal.model.names import Duration, Mode, Size, Strict
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 SlicePath = Annotated[str, StringConstraints(pattern=r"^(/|\{\{).*")]
-PackageName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]*(=[A-Za-z0-9.+:~-]+)?$")]
+PackageName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9+.-]*(\{\{[^{}]*\}\}[a-z0-9+.-]*)?(=[A-Za-z0-9.+:~-]+)?$")
+]
 OWN_UNIT = "{{ unit_stem }}"  # of what is the component's own service, whatever runs it
 Base64 = Annotated[str, StringConstraints(max_length=14_000_000)]  # a file beside a playbook has 10 MB at most
 OnChange = Literal["restart", "reload", "nothing"]
@@ -158,8 +160,11 @@ class Postgres(Strict):
     role: Text = Field(description="the role that owns the database")
     password: Text = Field(description="the role's password, a secret: {{ secrets.NAME }}")
     peers: tuple[Text, ...] = Field(default=(), description="addresses or networks; none means the slice alone")
-    cluster: Annotated[str, StringConstraints(pattern=r"^[0-9]{2}/[a-z][a-z0-9_]{0,30}$")] = Field(
-        default="17/main", description="the cluster of Debian's that it is in, 17 or newer"
+    cluster: Annotated[str, StringConstraints(pattern=r"^([0-9]{2}|[0-9]?\{\{[^{}]*\}\})/[a-z][a-z0-9_]{0,30}$")] = (
+        Field(
+            default="17/main",
+            description="the cluster of Debian's that it is in, 15 or newer; where a version of the playbook names a newer one, an upgrade moves the data there",
+        )
     )
     archive_command: Text | None = Field(
         default=None,

@@ -31,6 +31,8 @@ POSTGRES: Final = """
 server() {
   bin=/usr/lib/postgresql/${1%/*}/bin
   number=$(sed -n 's/^port *= *\\([0-9]*\\).*/\\1/p' "/etc/postgresql/$1/postgresql.conf" | tail -n 1)
+  locale="ENCODING 'UTF8' LOCALE 'C.UTF-8'"
+  case ${1%/*} in 1[0-6]) ;; *) locale="$locale LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'" ;; esac
 }
 pg() { program=$1; shift; (cd / && exec setpriv --reuid=postgres --regid=postgres --init-groups env PGCONNECT_TIMEOUT=10 PGHOST=/var/run/postgresql PGPORT="${number:-5432}" "$bin/$program" "$@"); }
 sql() { pg psql -XqAt -v ON_ERROR_STOP=1 -d "${1:-postgres}" -f -; }
@@ -87,7 +89,7 @@ r restore "$snapshot" --verify --target "$spool" && [ -s "$spool/$name" ] && cho
 _LOAD: Final = """\
 made=$({
   echo "SELECT 'CREATE ROLE \\"$role\\" NOLOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '$role') \\gexec" | sql &&
-  drop "$new" && echo "CREATE DATABASE \\"$new\\" OWNER \\"$role\\" TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8';
+  drop "$new" && echo "CREATE DATABASE \\"$new\\" OWNER \\"$role\\" TEMPLATE template0 $locale;
     REVOKE CONNECT, TEMPORARY ON DATABASE \\"$new\\" FROM PUBLIC;" | sql &&
   pg pg_restore --exit-on-error --dbname "$new" "$spool/$name" && echo 'ANALYZE;' | sql "$new" && pg pg_dump --file /dev/null "$new"
 } 2>&1 >/dev/null) || { rm -rf "$spool"; fail "the dump of $database is not whole: $(printf %s "$made" | tail -n 1 | head -c 300)"; return; }

@@ -32,7 +32,7 @@ said=$(pg pg_ctl -D "$home" -w -s -l "$home/log" -o "-p ${number:-5432} -c liste
 filled() {
   { dumps_into "$2" "$3" && pg pg_restore --exit-on-error --no-owner --no-privileges --dbname "$2" <"$place/$1" && echo 'ANALYZE;' | sql "$2"; } 2>&1
 }
-dumps_into() { echo "CREATE DATABASE \\"$1\\" OWNER \\"$2\\" TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8';" | sql; }
+dumps_into() { echo "CREATE DATABASE \\"$1\\" OWNER \\"$2\\" TEMPLATE template0 $locale;" | sql; }
 """.replace("CANNOT", str(CANNOT))
 
 

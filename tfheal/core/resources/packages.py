@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
+from tfheal.base.errors import UsageError
 from tfheal.core.resources.step import Step, apply_script, check_script
 from tfheal.model import paths
 from tfheal.model.resources import Packages, resource_id
@@ -95,7 +96,10 @@ done
 
 
 def step(packages: Packages) -> Step:
-    """Given packages, return their step; a pin may lower a version, and nothing is ever removed by it."""
+    """Given packages, return their step; a pin may lower a version, and nothing is ever removed by it; raise UsageError for a name that is none."""
+    for name in packages.names:
+        if "{" in name:
+            raise UsageError(f"{name!r} is not the name of a package")
     wanted = " ".join(packages.names)
     options = "--allow-downgrades" if "=" in wanted else ""
     return Step(

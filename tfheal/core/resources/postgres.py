@@ -2,7 +2,7 @@
 
 The server is sent the SCRAM verifier of the password and never the password. The verifier's salt is the same each time,
 so that what is stored can be compared. The rules of each database are a file of their own, in a folder that one line in
-`pg_hba.conf` includes.
+`pg_hba.conf` includes; before PostgreSQL 16, which cannot include, they stand in it as a block.
 """
 
 import base64
@@ -21,6 +21,7 @@ from tfheal.model.release import SECRET_TOKEN, Release, filled
 from tfheal.model.resources import Postgres, resource_id
 
 _NAME: Final = re.compile(r"(?!pg_|postgres$)[a-z_][a-z0-9_]{0,62}")
+CLUSTER: Final = re.compile(r"(1[5-9]|[2-9][0-9])/[a-z][a-z0-9_]{0,30}")
 _ITERATIONS: Final = 4096  # as PostgreSQL's own
 _LISTEN: Final = "# by tfheal: who gets in is said in pg_hba.conf and by the firewall\nlisten_addresses = '*'\n"
 # A segment that is not full is handed over after a minute.
@@ -56,8 +57,8 @@ _MAKING: Final = r"""
 \getenv verifier verifier
 SELECT format('CREATE ROLE %I', :'role') WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'role') \gexec
 ALTER ROLE :"role" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD :'verifier';
-SELECT format('CREATE DATABASE %I OWNER %I TEMPLATE template0 ENCODING ''UTF8'' LOCALE ''C.UTF-8'' '
-    'LOCALE_PROVIDER builtin BUILTIN_LOCALE ''C.UTF-8''', :'database', :'role')
+SELECT format('CREATE DATABASE %I OWNER %I TEMPLATE template0 ENCODING ''UTF8'' LOCALE ''C.UTF-8''%s', :'database', :'role',
+    CASE WHEN current_setting('server_version_num')::int >= 170000 THEN ' LOCALE_PROVIDER builtin BUILTIN_LOCALE ''C.UTF-8''' END)
     WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = :'database') \gexec
 ALTER DATABASE :"database" OWNER TO :"role";
 REVOKE CONNECT, TEMPORARY ON DATABASE :"database" FROM PUBLIC;
@@ -75,8 +76,21 @@ unit=postgresql@${cluster%/*}-${cluster#*/}.service
 psql=/usr/lib/postgresql/${cluster%/*}/bin/psql
 rules=$folder/tfheal/$database.conf
 listen=$folder/conf.d/tfheal.conf
-include='include_dir "tfheal"'
+hba=$folder/pg_hba.conf
 export verifier PGCONNECT_TIMEOUT=5
+entry() {
+    case ${cluster%/*} in
+    1[0-5]) echo '# tfheal: begin'; cat -- "$folder"/tfheal/*.conf; echo '# tfheal: end' ;;
+    *) echo 'include_dir "tfheal"' ;;
+    esac
+}
+stands() {
+    case ${cluster%/*} in
+    1[0-5]) [ "$(sed -n '/^# tfheal: begin$/,/^# tfheal: end$/p' "$hba")" = "$(entry 2>/dev/null)" ] ;;
+    *) grep -qxF "$(entry)" "$hba" ;;
+    esac
+}
+others() { sed -e '/^include_dir "tfheal"$/d' -e '/^# tfheal: begin$/,/^# tfheal: end$/d' "$hba"; }
 sql() {
     port=$(sed -n 's/^port *= *\([0-9]*\).*/\1/p' "$folder/postgresql.conf" | tail -n 1)
     (cd / && setpriv --reuid=postgres --regid=postgres --init-groups "$psql" -XqAt -v ON_ERROR_STOP=1 \
@@ -95,7 +109,7 @@ _CHECK: Final = f"""{COMPARE}{_SQL}
 [ -x "$psql" ] || unknown "$psql is missing: the playbook's packages name postgresql-${{cluster%/*}}"
 compare "$rules" "$rules_digest" 640 postgres:postgres no "access rules"
 compare "$listen" "$listen_digest" 644 postgres:postgres no "$listen"
-grep -qxF "$include" "$folder/pg_hba.conf" || problem "pg_hba.conf does not include the access rules"
+stands || problem "pg_hba.conf does not include the access rules"
 written=$(stat -c %.Y -- "$rules" "$listen" 2>/dev/null | sort -n | tail -n 1)
 home=$(sed -n "s/^data_directory *= *'\\([^']*\\)'.*/\\1/p" "$folder/postgresql.conf" | tail -n 1)
 [ -z "$home" ] || [ -e "$home/PG_VERSION" ] || [ ! -e "$record" ] || differs "missing, and it held data: $home is gone"
@@ -124,10 +138,10 @@ mkdir -p -- "${{rules%/*}}" "${{listen%/*}}"
 chown postgres:postgres "${{rules%/*}}"
 printf %s "$rules_content" | base64 -d | place "$rules" 640 postgres postgres "$rules_digest"
 printf %s "$listen_content" | base64 -d | place "$listen" 644 postgres postgres "$listen_digest"
-if ! grep -qxF "$include" "$folder/pg_hba.conf"; then
+if ! stands; then
     # It stands first: the first line that fits a connection decides.
-    before=$(cat -- "$folder/pg_hba.conf")
-    printf '%s\\n%s\\n' "$include" "$before" | place "$folder/pg_hba.conf" 640 postgres postgres
+    before=$(others)
+    printf '%s\\n%s\\n' "$(entry)" "$before" | place "$hba" 640 postgres postgres
 fi
 if [ "$(echo "SHOW listen_addresses;" | sql)" = '*' ] &&
     {{ [ -z "$archives" ] || [ "$(echo "SHOW archive_mode;" | sql)" = on ]; }}; then
@@ -146,13 +160,15 @@ rm -rf -- "$rules" "${{rules%/*}}/.tfheal-new-${{rules##*/}}" "${{listen%/*}}/.t
 rm -f -- "$record"
 [ -d "${{rules%/*}}" ] || exit 0
 if [ -z "$(find "${{rules%/*}}" -name '*.conf' -print -quit)" ]; then
-    rest=$(grep -vxF "$include" "$folder/pg_hba.conf") || :
-    printf '%s\\n' "$rest" | place "$folder/pg_hba.conf" 640 postgres postgres
+    rest=$(others)
+    printf '%s\\n' "$rest" | place "$hba" 640 postgres postgres
     rmdir -- "${{rules%/*}}"
     rm -f -- "$listen"
     systemctl try-restart "$unit"
-elif [ -x "$psql" ]; then
-    echo "SELECT pg_reload_conf();" | sql >/dev/null
+else
+    before=$(others)
+    stands || printf '%s\\n%s\\n' "$(entry)" "$before" | place "$hba" 640 postgres postgres
+    [ ! -x "$psql" ] || echo "SELECT pg_reload_conf();" | sql >/dev/null
 fi
 """
 
@@ -163,6 +179,10 @@ def step(postgres: Postgres, release: Release, secrets: Mapping[tuple[str, int],
         if not _NAME.fullmatch(name):
             hint = "lower-case letters, digits and _, and none of PostgreSQL's own"
             raise UsageError(f"{name!r} is not a name for a role or a database", where=str(release.instance), hint=hint)
+    if not CLUSTER.fullmatch(postgres.cluster):
+        raise UsageError(
+            f"{postgres.cluster!r} is no cluster", where=str(release.instance), hint="17/main, 15 or newer"
+        )
     if not SECRET_TOKEN.fullmatch(postgres.password):
         raise UsageError("the password of a role is a secret", where=str(release.instance), hint="{{ secrets.NAME }}")
     archives = postgres.archive_command or ""
