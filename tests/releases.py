@@ -21,8 +21,8 @@ def a_release(*resources: dict[str, object], **changes: object) -> Release:
 
 
 def the_step(resource: dict[str, object], secrets: dict[tuple[str, int], str] | None = None) -> Step:
-    """Return the one step of a release with one resource."""
-    return steps(a_release(resource), secrets or {})[0]
+    """Return the last step of a release with one resource, which is its own."""
+    return steps(a_release(resource), secrets or {})[-1]
 
 
 def a_state(release: str = "0123456789abcdef", version: str = "1.2") -> str:

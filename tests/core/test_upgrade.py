@@ -4,10 +4,22 @@ import pytest
 from releases import a_release
 
 from tfheal.core.apply import Report, StepReport
-from tfheal.core.upgrade import ROOM, Watch, in_order, interruption, is_to_blame, stops_all, to_take_back
+from tfheal.core.upgrade import (
+    ROOM,
+    Moving,
+    Watch,
+    in_order,
+    interruption,
+    is_to_blame,
+    moves,
+    needing,
+    stays_behind,
+    stops_all,
+    to_take_back,
+)
 from tfheal.model.findings import Health
 from tfheal.model.record import Outcome
-from tfheal.model.release import InstanceName
+from tfheal.model.release import InstanceName, Release, secret_token
 
 Look = tuple[float, Health, float | None]
 WELL: list[Look] = [(0.0, "healthy", 1.0), (1.0, "healthy", 2.0), (2.0, "healthy", 3.0)]
@@ -59,7 +71,13 @@ def test_what_was_changed_is_taken_back_the_last_first() -> None:
 
 @pytest.mark.parametrize(
     ("outcome", "step", "blamed"),
-    [("failed", "venv:/opt", True), ("failed", "", True), ("failed", ROOM, False), ("unknown", "", False)],
+    [
+        ("failed", "venv:/opt", True),
+        ("failed", "", True),
+        ("failed", ROOM, False),
+        ("failed", "cluster", False),
+        ("unknown", "", False),
+    ],
 )
 def test_a_version_is_held_for_what_is_its_own_fault(outcome: Outcome, step: str, *, blamed: bool) -> None:
     """A slice without room, or one that did not answer, says nothing of the version."""
@@ -76,3 +94,36 @@ def test_a_migration_that_needs_all_of_it_stopped_is_told(*, compatible: bool, s
     made = [a_release(slice=name, migrate=migrate) for name in slices]
     assert stops_all(made) == stops
     assert "150 s" in interruption(made)["web"], "its time-outs, and that of the migration"
+
+
+def a_database(cluster: str, component: str = "db", **changes: object) -> Release:
+    """Return the release of a database in a cluster of PostgreSQL."""
+    made = {"kind": "postgres", "database": "notes", "role": "notes", "password": secret_token("password", 1)}
+    dumps = [{"name": "rows", "postgres": "notes"}]
+    return a_release(made | {"cluster": cluster}, component=component, dumps=dumps, **changes)
+
+
+def test_data_that_moves_to_another_server_is_told_of() -> None:
+    """What needs it is stopped meanwhile, and how long that takes is told by how much it is."""
+    before, after = a_database("15/main"), a_database("17/main")
+    web = a_release(component="web", needs=["db"])
+    proxy = a_release(component="proxy", needs=["web"])
+    assert (moves(before, after), moves(before, before), moves(web, web)) == (True, False, False)
+    assert needing("db", (after, web, proxy)) == ("web", "proxy")
+    told = interruption((after, web, proxy), {after.instance: Moving("15/main", "17/main", 100_000_000)})
+    assert "from 15/main to 17/main" in told["db"]
+    assert "about 35 s" in told["db"]
+    assert "web and proxy stopped" in told["db"]
+
+
+def test_all_data_of_before_is_still_there_where_all_of_it_moved() -> None:
+    """Not where an instance has folders, or another database that did not move."""
+    moved = a_database("15/main")
+    held = a_database("15/main", "other")
+    files = a_database("15/main", data=[{"name": "files", "path": "/srv/files"}])
+    plain = a_release(component="web")
+    names = {moved.instance}
+    assert stays_behind((moved, plain), names)
+    assert not stays_behind((moved, plain), set())
+    assert not stays_behind((moved, held), names)
+    assert not stays_behind((files, plain), names)

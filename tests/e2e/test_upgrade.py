@@ -102,7 +102,7 @@ def test_a_slice_without_room_is_told_before_anything_is_changed(notes: RunningL
     try:
         notes.on("s3", CROWDED)
         refused = document(notes, *UPGRADE, "--to", "2.2", check=6)["error"]
-        assert (refused["what"], refused["where"]) == ("there is no room for another release", "notes/web@s3"), refused
+        assert (refused["what"], refused["where"]) == ("it cannot be put beside what is there", "notes/web@s3"), refused
     finally:
         notes.on("s3", f"umount {RELEASES}; umount /mnt")
     assert document(notes, *UPGRADE, "--to", "2.2", "--plan", check=3)["refused"] == ""

@@ -42,6 +42,12 @@ def upgrade(
 
 def rollback(
     app: Annotated[str, typer.Argument(metavar="APP", help="The app.")],
+    lose_changes: Annotated[
+        bool,
+        typer.Option(
+            "--lose-changes", help="Go back to the database server of before, without what was written since."
+        ),
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
     workspace: Folder = None,
@@ -53,7 +59,8 @@ def rollback(
     from tfheal.render.upgrade import upgrade_document, upgrade_words
 
     with wiring.wired(workspace, quiet=quiet or json) as hands:
-        done = flow.rollback(hands.workspace, named(hands.workspace, app), hands.ports, hands.limits)
+        name = named(hands.workspace, app)
+        done = flow.rollback(hands.workspace, name, hands.ports, hands.limits, lose=lose_changes)
         code = 0 if done.upgrade.state == "rolled-back" else int(done.exit)
         output.give("rollback", upgrade_document(done), lambda _: upgrade_words(done), as_json=json, code=code)
     return code

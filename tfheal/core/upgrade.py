@@ -2,11 +2,13 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final
 
 from tfheal.base import sh
 from tfheal.core.apply import Report
 from tfheal.core.order import stages
+from tfheal.core.resources import cluster
 from tfheal.core.resources.software import trees
 from tfheal.core.resources.step import Step, apply_script, check_script
 from tfheal.core.stores import holds_data
@@ -18,6 +20,8 @@ from tfheal.model.release import InstanceName, Release
 READY: Final = 3  # looks in a row at which an instance is healthy before it counts as ready
 _CONFIRMED: Final = 2  # looks in a row at which one that was ready is ill before that counts
 _CLOSE: Final = 1.0  # seconds by which a slice's word on how long something runs may be off
+_MOVING_LEAST: Final = 15.0  # seconds that data is away at least that moves to another server
+_MOVING_RATE: Final = 5e6  # bytes of a dump that are dumped, restored, compared and read in a second, or more
 _SPARE: Final = 64 << 20  # bytes that stay free
 ROOM: Final = "room"  # the step that fails where there is none
 _ROOM: Final = """\
@@ -43,15 +47,59 @@ def in_order(releases: Collection[Release]) -> tuple[Release, ...]:
     )
 
 
-def interruption(releases: Collection[Release]) -> Mapping[str, str]:
-    """Given the releases that change, return of each component what its users notice."""
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """Data that an upgrade moves to another server: from which to which, and how many bytes its last dump had, if there is one."""
+
+    old: str
+    new: str
+    size: int = 0
+
+    @property
+    def expected(self) -> float:
+        """Return for how many seconds it is away, about."""
+        return _MOVING_LEAST + self.size / _MOVING_RATE
+
+
+def interruption(
+    releases: Collection[Release], moving: Mapping[InstanceName, Moving] = MappingProxyType({})
+) -> Mapping[str, str]:
+    """Given the releases that change, and what of them moves to another server, return of each component what its users notice."""
     found = {}
     for component in dict.fromkeys(release.component for release in releases):
         ours = [release for release in releases if release.component == component]
         longest = max(out_of_work(release) for release in ours)
         away = f"stops and starts again, within {longest:.0f} s"
         found[component] = away if len(ours) == 1 else f"one of {len(ours)} at a time {away}"
+        if moves := next((moving[one.instance] for one in ours if one.instance in moving), None):
+            needy = needing(component, releases)
+            stopped = f", and {' and '.join(needy)} stopped" if needy else ""
+            found[component] = (
+                f"serves nobody while all of its data goes from {moves.old} to {moves.new} and is compared, "
+                f"about {moves.expected:.0f} s by the size of its last backup{stopped}; {moves.old} stays, stopped"
+            )
     return found
+
+
+def moves(before: Release, after: Release) -> bool:
+    """Return whether the databases of an instance are in another server after it."""
+    return bool(cluster.cluster_of(before)) and cluster.cluster_of(before) != cluster.cluster_of(after)
+
+
+def stays_behind(before: Collection[Release], moved: Collection[InstanceName]) -> bool:
+    """Given the releases before an upgrade and what moved since, return whether all of the data of before is still where it was."""
+    holding = [one for one in before if one.data or one.dumps]
+    return bool(moved) and all(
+        one.instance in moved and not one.data and all(dump.postgres for dump in one.dumps) for one in holding
+    )
+
+
+def needing(component: str, releases: Collection[Release]) -> tuple[str, ...]:
+    """Return the components that need one, and those that need them, each once."""
+    found = {component}
+    for _ in releases:
+        found |= {one.component for one in releases if set(one.needs) & found}
+    return tuple(dict.fromkeys(one.component for one in releases if one.component in found - {component}))
 
 
 def out_of_work(release: Release) -> float:
@@ -72,18 +120,23 @@ def stops_all(releases: Collection[Release]) -> str:
     return next((name for name in strict if strict.count(name) > 1), "")
 
 
-def room(release: Release) -> Step | None:
-    """Given a release, return the step that fails where its software has no room beside what is there; nothing is changed before."""
+def room(release: Release) -> tuple[Step, ...]:
+    """Given a release, return the steps that fail where its software, or its data, has no room beside what is there; nothing is changed before."""
+    another = cluster.room(release)
+    beside = (another,) if another else ()
     if not (found := trees(release)):
-        return None
+        return beside
     check = check_script(_ROOM, releases=f"{found[0].home}/releases", spare=str(_SPARE))
-    return Step(ROOM, check, apply_script(_NO_ROOM), None, timeout=30.0, check_timeout=60.0)
+    return (Step(ROOM, check, apply_script(_NO_ROOM), None, timeout=30.0, check_timeout=60.0), *beside)
 
 
 def is_to_blame(outcome: Outcome, report: Report | None) -> bool:
-    """Given how a switch ended, return whether the version failed, and not its slice, which had no room or did not answer."""
+    """Given how a switch ended, return whether the version failed, and not its slice, which had no room or did not answer.
+
+    Data that could not be moved to another server is no fault of the version either: it is where it was.
+    """
     failures = report.failures if report else ()
-    return outcome == "failed" and not any(one.step == ROOM for one in failures)
+    return outcome == "failed" and not any(one.step in {ROOM, cluster.ROOM, cluster.MOVE} for one in failures)
 
 
 def keeps_data(playbook: Playbook, store: str) -> bool:

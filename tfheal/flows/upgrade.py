@@ -18,11 +18,13 @@ from tfheal.flows.fleet import Limits
 from tfheal.flows.gateway import drained
 from tfheal.flows.look import Look, Scope, judged, look
 from tfheal.flows.releases import make_secrets
-from tfheal.flows.upgrade_back import Course, came_to, ended, failed, in_the_traffic, taken_back
+from tfheal.flows.upgrade_back import Course, came_to, ended, failed, in_the_traffic, lost, taken_back
 from tfheal.flows.upgrade_checks import Wish, backed_up, begun_before, permitted, planned, soak_of
+from tfheal.flows.upgrade_moved import based_anew, held_back
 from tfheal.flows.upgrade_still import stilled
 from tfheal.flows.versions import Switch, at_version, deployed_of, releases_of, switched
 from tfheal.model.facts import Known, SliceFacts
+from tfheal.model.playbook import WayBack
 from tfheal.model.ports import Ports
 from tfheal.model.record import Expected
 from tfheal.model.release import Release
@@ -72,31 +74,50 @@ def upgrade(workspace: Workspace, app: str, wish: Wish, ports: Ports, limits: Li
     return replace(plan, upgrade=end, outcomes=course.outcomes, seconds=ports.clock.monotonic() - started)
 
 
-def rollback(workspace: Workspace, app: str, ports: Ports, limits: Limits) -> Upgraded:
-    """Given an app, take its last upgrade back, as far as the playbook says that this is safe; raise Refused if it is not."""
+def rollback(workspace: Workspace, app: str, ports: Ports, limits: Limits, *, lose: bool = False) -> Upgraded:
+    """Given an app, take its last upgrade back, as far as the playbook says that this is safe; raise Refused if it is not.
+
+    Where its data moved to another server that of before takes over again, unless what was written since would be lost; `lose`: it may be.
+    """
     last = ports.upgrades.last(app)
     if last is None or last.state in {"rolled-back", "unchanged"}:
         raise Refused("there is no upgrade to take back", where=app)
     _still_there(last, ports)
     strictest = rule(last.new, last.old, workspace.folder(app).playbook)
-    if strictest != "safe":
-        hint = f"tfheal restore {app} --snapshot {last.backup} has the data of before" if last.backup else ""
-        raise Refused(f"from {last.new} to {last.old} {REFUSALS[strictest]}", where=app, hint=hint)
+    course = _way_back(workspace, last, strictest, ports, limits)
+    if lose and not course.moved:
+        raise UsageError(
+            "nothing of it would be lost", why="no data moved to another server", hint="leave out --lose-changes"
+        )
     run = ports.journal.begin_run(f"rollback {app}", ports.clock.now())
     started = ports.clock.monotonic()
     await_backups(app, ports)
     with ports.leases.hold(app, "rollback", run.id):
-        there = at_version(workspace, app, last.old)
-        items = {item.release.instance: item for item in deployed_of(app, ports)}
-        old = {release.instance: release for release in releases_of(there, app, ports)}
-        before = {name: _former(item, old[name]) for name, item in items.items() if name in old}
-        now = tuple(item.release for item in items.values())
-        course = Course(workspace, ports, limits, run.id, last, before, now, 0.0)
+        course.run, course.lose = run.id, lose
+        if not lose and (why := lost(course)):
+            ports.journal.end_run(run.id, int(Refused.exit), ports.clock.now())
+            hint = f"tfheal rollback {app} --lose-changes goes back without that"
+            raise Refused("it would lose data", where=app, why=why, hint=hint)
         end = taken_back(course, "the operator took it back")
         in_the_traffic(course)
-    result = Upgraded(end, strictest, tuple(before), course.outcomes, seconds=ports.clock.monotonic() - started)
+        if told := based_anew(course):
+            ports.reporter.say(f"{app}  {told}")
+    result = Upgraded(end, strictest, tuple(course.before), course.outcomes, seconds=ports.clock.monotonic() - started)
     ports.journal.end_run(run.id, int(result.exit), ports.clock.now())
     return result
+
+
+def _way_back(workspace: Workspace, last: Upgrade, strictest: WayBack, ports: Ports, limits: Limits) -> Course:
+    """Return the course of an upgrade that a person takes back; raise Refused where its rule forbids it, and no data of before is there."""
+    app = last.app
+    items = {item.release.instance: item for item in deployed_of(app, ports)}
+    old = {one.instance: one for one in releases_of(at_version(workspace, app, last.old), app, ports)}
+    before = {name: _former(item, old[name]) for name, item in items.items() if name in old}
+    course = Course(workspace, ports, limits, "", last, before, tuple(item.release for item in items.values()), 0.0)
+    if strictest == "safe" or (strictest == "needs-restore" and core.stays_behind(tuple(old.values()), course.moved)):
+        return course
+    hint = f"tfheal restore {app} --snapshot {last.backup} has the data of before" if last.backup else ""
+    raise Refused(f"from {last.new} to {last.old} {REFUSALS[strictest]}", where=app, hint=hint)
 
 
 def _refused(workspace: Workspace, plan: Upgraded, wish: Wish, ports: Ports, limits: Limits) -> str:
@@ -150,7 +171,8 @@ def _gone(course: Course) -> Upgrade:
                 raise
             course.outcomes[release.instance], course.blamed = str(error), False
             return failed(course, f"{release.instance}: {error}", served=False)
-    return ended(course, "done", came_to(course, course.upgrade.new))
+    told = (came_to(course, course.upgrade.new), based_anew(course))
+    return ended(course, "done", "; ".join(filter(None, told)))
 
 
 def _one(course: Course, release: Release) -> Upgrade | None:
@@ -175,10 +197,10 @@ def _one(course: Course, release: Release) -> Upgrade | None:
 
 def _switched(course: Course, item: Expected, release: Release) -> Done:
     """Switch an instance to its release of the new version, where there is room for it beside the old one."""
-    room = core.room(release)
     why = f"upgrade from {course.upgrade.old} to {course.upgrade.new}"
-    switch = Switch(item, release, "deploy", why, first=(room,) if room else ())
-    done = switched(course.workspace, switch, course.run, course.ports)
+    switch = Switch(item, release, "deploy", why, first=core.room(release))
+    with held_back(course, release):
+        done = switched(course.workspace, switch, course.run, course.ports)
     if done.outcome == "done":
         standing.lift(release.instance, release.id, course.ports)
     return done

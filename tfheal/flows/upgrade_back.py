@@ -6,13 +6,15 @@ from typing import Final
 
 from tfheal.base.errors import TfhealError
 from tfheal.core import upgrade as core
+from tfheal.core.resources import Step, cluster
 from tfheal.core.standing import REFUSALS, rule
 from tfheal.flows import restore as restores
 from tfheal.flows import standing
-from tfheal.flows.act import Done
+from tfheal.flows.act import Done, Work, act
 from tfheal.flows.calls import call
 from tfheal.flows.fleet import Limits
 from tfheal.flows.gateway import Out, drained, put_back
+from tfheal.flows.releases import secret_values
 from tfheal.flows.repository import lease_of
 from tfheal.flows.versions import Switch, at_version, deployed_of, stores_follow, switched
 from tfheal.model.ports import Ports
@@ -38,6 +40,15 @@ class Course:
     soak: float
     outcomes: dict[InstanceName, str] = field(default_factory=dict)
     blamed: bool = True  # what failed is the version's own fault: it is held
+    lose: bool = False  # what was written since in another server may be lost by going back
+
+    @property
+    def moved(self) -> frozenset[InstanceName]:
+        """Return the instances whose databases are in another server after it than before."""
+        after = {release.instance: release for release in self.after}
+        return frozenset(
+            name for name, one in self.before.items() if name in after and core.moves(one.release, after[name])
+        )
 
     def out(self, release: Release, *, must: bool) -> Out:
         """Return for how long an instance may be out of the traffic of its gateway, and that its requests wait if it is the last."""
@@ -53,7 +64,8 @@ def failed(course: Course, why: str, *, served: bool) -> Upgrade:
     app = course.upgrade.app
     strictest = rule(course.upgrade.new, course.upgrade.old, course.workspace.folder(app).playbook)
     touched = any(how == "done" for how in course.outcomes.values())
-    if strictest == "safe":
+    stays = core.stays_behind([one.release for one in course.before.values()], course.moved)
+    if strictest == "safe" or (strictest == "needs-restore" and stays):
         return taken_back(course, why)
     if strictest == "needs-restore" and course.upgrade.backup and not (served or touched):
         return taken_back(course, why, restores=True)
@@ -65,6 +77,8 @@ def taken_back(course: Course, why: str, *, restores: bool = False) -> Upgrade:
     ports = course.ports
     now = {item.release.instance: item for item in deployed_of(course.upgrade.app, ports)}
     there = {release.instance: now[release.instance].release.id for release in course.after if release.instance in now}
+    if not (course.lose or restores) and (gone := lost(course)):
+        return frozen(course, f"{why}; {gone}")
     for name in core.to_take_back({one: item.release.id for one, item in course.before.items()}, there):
         ports.reporter.say(f"{name}  back to {course.before[name].release.version}: {why}")
         out = course.out(course.before[name].release, must=False)
@@ -85,6 +99,32 @@ def in_the_traffic(course: Course) -> None:
     for release in course.after:
         owner = course.out(release, must=False).owner
         put_back(course.workspace, release.instance, owner, course.ports)
+
+
+def lost(course: Course) -> str:
+    """Return what would be lost if the servers of before took over again; nothing where none was written to since."""
+    told = []
+    for item in deployed_of(course.upgrade.app, course.ports):
+        name = item.release.instance
+        if name in course.moved:
+            done = acted(course, item, (cluster.lost(course.before[name].release),), held=True)
+            told += [f"{name}: {done.detail.partition(': ')[2] or done.detail}"] if done.outcome != "done" else []
+    return "; ".join(told)
+
+
+def acted(course: Course, item: Expected, steps: tuple[Step, ...], *, held: bool) -> Done:
+    """Do something to an instance that is no switch of its release; whether it lives then is not asked of one that is `held` back."""
+    work = Work(
+        verb="restart",
+        release=item.release,
+        steps=steps,
+        secrets=secret_values(item.release, course.ports),
+        why=f"the upgrade from {course.upgrade.old} to {course.upgrade.new}, or back, works on its data",
+        run=course.run,
+        generation=item.deployed.generation,
+        held_back=held,
+    )
+    return act(work, course.workspace.inventory.slice(item.release.slice), course.ports)
 
 
 def came_to(course: Course, version: str) -> str:
@@ -116,8 +156,16 @@ def _put_back(course: Course, item: Expected, before: Expected, why: str, *, liv
     if course.blamed:
         standing.hold(item.deployed, why[:300], course.ports)
     told = f"the upgrade to {course.upgrade.new} is taken back"
+    # What a restore brings back is not lost by it.
+    over = cluster.step(before.release, lose=True) if course.lose or not lives else None
     switch = Switch(
-        item, before.release, "rollback", told, lives=lives, holds=item.deployed.release if course.blamed else None
+        item,
+        before.release,
+        "rollback",
+        told,
+        first=(over,) if over else (),
+        lives=lives,
+        holds=item.deployed.release if course.blamed else None,
     )
     return switched(course.workspace, switch, course.run, course.ports)
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from tfheal.base.errors import Refused
 from tfheal.base.moments import rfc3339
 from tfheal.core import upgrade as core
+from tfheal.core.backup.recovery import is_base
+from tfheal.core.resources.cluster import cluster_of
 from tfheal.core.standing import rule
 from tfheal.core.windows import next_start, window_open
 from tfheal.flows import standing
@@ -16,12 +18,13 @@ from tfheal.flows.observe import Asked, observed
 from tfheal.flows.pauses import check
 from tfheal.flows.place import is_pending
 from tfheal.flows.releases import by_slice, secret_values
+from tfheal.flows.repository import stored
 from tfheal.flows.verify import verify
 from tfheal.flows.versions import at_version, deployed_of, releases_of
 from tfheal.model.backup import STORE
 from tfheal.model.facts import Known, SliceFacts
 from tfheal.model.ports import Ports
-from tfheal.model.release import Release
+from tfheal.model.release import InstanceName, Release
 from tfheal.model.upgrade import Upgrade, Upgraded
 from tfheal.model.workspace import Workspace
 
@@ -63,13 +66,27 @@ def planned(workspace: Workspace, app: str, wish: Wish, begun: Upgrade | None, p
     old = begun.old if begun else next((item.deployed.version for item in items), wish.to)
     there = begun is None and not changed
     made = Upgrade("", app, old, wish.to, "unchanged" if there else "planned", ports.clock.now())
+    moving = {
+        one.instance: core.Moving(cluster_of(before), cluster_of(one), _size(workspace, one.instance, ports))
+        for one in changed
+        if core.moves(before := now[one.instance].release, one)
+    }
     return Upgraded(
         begun or made if not wish.plan else made,
         rule(old, wish.to, playbook),
         tuple(one.instance for one in changed),
-        interruption=core.interruption(changed),
+        interruption=core.interruption(changed, moving),
         backs_up=wish.backup and begun is None and core.keeps_data(playbook, STORE),
     )
+
+
+def _size(workspace: Workspace, instance: InstanceName, ports: Ports) -> int:
+    """Return how many bytes the dumps of an instance had in its last good backup, 0 if there is none."""
+    good = [one for one in stored(workspace, instance.app, ports) if one.state == "good"]
+    last = max(good, key=lambda one: one.started, default=None)
+    parts = last.parts if last else ()
+    ours = (one for one in parts if one.slice == instance.slice and one.what.startswith(f"{instance.component}/"))
+    return sum(one.bytes for one in ours if not is_base(one.what))
 
 
 def permitted(workspace: Workspace, plan: Upgraded, wish: Wish, ports: Ports, limits: Limits) -> None:
@@ -115,19 +132,19 @@ def permitted(workspace: Workspace, plan: Upgraded, wish: Wish, ports: Ports, li
 
 def _has_room(workspace: Workspace, releases: list[Release], ports: Ports, limits: Limits) -> None:
     """Raise Refused where a slice has no room for its release beside what is there; what could not be asked, the switch asks again."""
-    rooms = {one.instance: step for one in releases if (step := core.room(one))}
+    rooms = {one.instance: found for one in releases if (found := core.room(one))}
     questions = {
-        name: tuple(Asked(one, (rooms[one.instance],), secret_values(one, ports, planning=True)) for one in ours)
+        name: tuple(Asked(one, rooms[one.instance], secret_values(one, ports, planning=True)) for one in ours)
         for name, ours in by_slice(one for one in releases if one.instance in rooms).items()
     }
     seen = observed([workspace.inventory.slice(name) for name in questions], questions, ports, limits)
     for name in rooms:
-        found = seen[name.slice]
-        resources = found.instances[name.on_slice].resources if isinstance(found, SliceFacts) else None
+        there = seen[name.slice]
+        resources = there.instances[name.on_slice].resources if isinstance(there, SliceFacts) else None
         for fact in resources.value if isinstance(resources, Known) else ():
             if fact.state == "differs":
                 hint = "free some: nothing was changed"
-                raise Refused("there is no room for another release", where=str(name), why=fact.detail, hint=hint)
+                raise Refused("it cannot be put beside what is there", where=str(name), why=fact.detail, hint=hint)
 
 
 def backed_up(workspace: Workspace, plan: Upgraded, ports: Ports, limits: Limits) -> str:

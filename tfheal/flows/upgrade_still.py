@@ -4,11 +4,9 @@ from dataclasses import replace
 
 from tfheal.core import remedies
 from tfheal.core import upgrade as core
-from tfheal.core.resources import Step
-from tfheal.flows.act import Done, Work, act
 from tfheal.flows.backup import backup
 from tfheal.flows.releases import secret_values
-from tfheal.flows.upgrade_back import Course
+from tfheal.flows.upgrade_back import Course, acted
 from tfheal.model.record import Expected
 
 
@@ -20,11 +18,11 @@ def stilled(course: Course, item: Expected) -> str:
     if not course.upgrade.backup:
         return ""
     course.ports.reporter.say(f"{item.release.instance}  is stopped, and what was written until then is backed up")
-    done = _acted(course, item, (core.stopped(item.release),), held=True)
+    done = acted(course, item, (core.stopped(item.release),), held=True)
     why = "" if done.outcome == "done" else done.detail
     if not (why := why or _backed_up(course)):
         return ""
-    _acted(course, item, remedies.restart(item.release, secret_values(item.release, course.ports)), held=False)
+    acted(course, item, remedies.restart(item.release, secret_values(item.release, course.ports)), held=False)
     return f"there is no backup of it at rest: {why}"
 
 
@@ -38,17 +36,3 @@ def _backed_up(course: Course) -> str:
     course.upgrade = replace(course.upgrade, backup=made.backup.id)
     course.ports.upgrades.put(course.upgrade)
     return ""
-
-
-def _acted(course: Course, item: Expected, steps: tuple[Step, ...], *, held: bool) -> Done:
-    work = Work(
-        verb="restart",
-        release=item.release,
-        steps=steps,
-        secrets=secret_values(item.release, course.ports),
-        why=f"the upgrade to {course.upgrade.new} migrates its data",
-        run=course.run,
-        generation=item.deployed.generation,
-        held_back=held,
-    )
-    return act(work, course.workspace.inventory.slice(item.release.slice), course.ports)

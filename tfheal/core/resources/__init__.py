@@ -5,6 +5,7 @@ from typing import assert_never
 
 from tfheal.core.resources import (
     archive,
+    cluster,
     command,
     container,
     directory,
@@ -44,10 +45,13 @@ def steps(release: Release, secrets: Mapping[tuple[str, int], str]) -> tuple[Ste
     """Given a release and the values of its secrets by name and version, return its steps in the order of the release.
 
     The service unit carries out the restarts that earlier steps made due, so it belongs behind what it depends on;
-    its data is brought to its version right before; the part that the local reflex has in it comes last.
+    its data is brought to its version right before, and to its cluster before its databases are; the part that the local reflex has in it comes last.
     Raise UsageError for a value that cannot be made into a step.
     """
     own = tuple(_step(resource, release, secrets) for resource in release.resources)
+    if moves := cluster.step(release):
+        first = next(index for index, one in enumerate(release.resources) if isinstance(one, Postgres))
+        own = (*own[:first], moves, *own[first:])
     if release.migrate:
         own = (*own[:-1], migrate.step(release, release.migrate, secrets), own[-1])
     return (*own, reflex.step(release, release.reflex, secrets)) if release.reflex else own

@@ -77,6 +77,11 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def plain_script(body: str, **values: str) -> str:
+    """Given the constant body of what runs by itself and the values it works on, return the whole text; it judges each failure itself."""
+    return _OPENING + _assigned(values) + body
+
+
 def yes(*, said: bool) -> str:
     """Given a boolean, return the word that the bodies compare with."""
     return "yes" if said else "no"
