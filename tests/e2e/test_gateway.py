@@ -154,7 +154,7 @@ def test_no_request_is_lost_while_the_gateway_changes(edge: RunningLab) -> None:
     visitor = Visitor(edge.address("s3"), keeps=False)
     assert visitor.said("other.example")[0] == 404
     with Load(edge.address("s3")) as load:
-        edge.on("s3", f"sed -i s/leastconn/first/ {CONFIG}")
+        edge.on("s3", f"sed -i s/roundrobin/first/ {CONFIG}")
         assert findings(document(edge, "status", "edge", check=3)) == {"drift"}
         spec.write_text(f"{EDGE}settings: {{patience: 50}}\n")
         edge.run("deploy", "edge")
@@ -163,7 +163,7 @@ def test_no_request_is_lost_while_the_gateway_changes(edge: RunningLab) -> None:
         assert "haproxy.cfg was not replaced" in refused.stdout.replace("\n", " ")
         assert "::::" in refused.stdout, "HAProxy's own words say why"
     assert (load.failed, load.answered > 100) == ([], True)
-    assert edge.on("s3", f"grep -c -e 'timeout server 50s' -e leastconn {CONFIG}") == "2\n"
+    assert edge.on("s3", f"grep -c -e 'timeout server 50s' -e roundrobin {CONFIG}") == "2\n"
     assert edge.on("s3", PROCESS) == before, "it was reloaded, and never restarted"
     edge.on("s1", "systemctl stop tfheal-page-web")
     assert {visitor.said() for _ in range(50)} == {(200, "a page\n", "")}

@@ -56,7 +56,7 @@ def test_each_route_has_its_servers(made: Made) -> None:
     assert "use_backend site if { var(txn.host) -m str site.example }" in config
     assert config[config.index("backend site") :] == [
         "backend site",
-        "balance leastconn",
+        "balance roundrobin",
         "http-check send meth GET uri /-/alive ver HTTP/1.1 hdr Host site.example",
         "server s1 [fd00::1]:8099",
         "server s3 s3.example:8099",

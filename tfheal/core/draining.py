@@ -8,7 +8,7 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tfheal.base import sh, untrusted
@@ -21,6 +21,7 @@ from tfheal.model.release import InstanceName
 CAP: Final = 1 << 20
 _NOT_SERVERS: Final = frozenset({"FRONTEND", "BACKEND"})
 _END: Final = re.compile(rb"(?:(last)|(drained) (\d{1,9})|(anothers|ready|refused|failed) 0 ([A-Za-z0-9+/=]*))")
+_PROCESS: Final = re.compile(r"process (\d{1,9})")
 _NOTE: Final = re.compile(r"([0-9A-Za-z._-]{1,200}) (\d{1,12}) ([0-9A-Za-z+/=]{0,2000})")
 # Of `show stat` the second word is the server, the fifth what it has under way, the eighteenth its state.
 _ASK: Final = """\
@@ -101,6 +102,7 @@ for note in "$drains"/*.*; do
   [ -e "$note" ] || continue
   say "note ${note##*/} $(sed -n 1p "$note") $(sed -n 2p "$note" | head -c 900 | base64 -w 0)"
 done
+say "process $(ask 'show info' | sed -n 's/^Pid: //p')"
 say "stat $(ask 'show stat' | base64 -w 0)"
 say end
 """
@@ -164,7 +166,7 @@ def ended(reply: bytes, gateway: InstanceName, marker: str) -> Drain:
 def backends(reply: bytes, gateway: InstanceName, routed: Mapping[str, str], marker: str) -> tuple[Backend, ...]:
     """Given the reply of a gateway and the routed component of each app, return what it leads to; raise BadReply or Refused."""
     notes: dict[str, tuple[int, str]] = {}
-    table, whole = "", False
+    table, process, whole = "", 0, False
     for rest in framed(reply, marker):
         line = untrusted.line(rest, CAP)
         if line.startswith(("refused ", "failed ")):
@@ -174,10 +176,12 @@ def backends(reply: bytes, gateway: InstanceName, routed: Mapping[str, str], mar
         elif line.startswith("note ") and (match := _NOTE.fullmatch(line.removeprefix("note "))):
             owner = untrusted.line(sh.unencoded(match[3].encode()) or b"", 200)
             notes[match[1]] = (int(match[2]), owner)
+        elif match := _PROCESS.fullmatch(line):
+            process = int(match[1])
         whole = whole or line == "end"
     if not whole:
         raise BadReply("the gateway did not say all", where=str(gateway))
-    return tuple(_rows(table, gateway, routed, notes))
+    return tuple(replace(row, process=process) for row in _rows(table, gateway, routed, notes))
 
 
 def _rows(
@@ -197,6 +201,9 @@ def _rows(
             sum(_number(row.get(key)) for key in ("econ", "eresp")),
             owner,
             until,
+            _number(row.get("uweight")),
+            sum(_number(row.get(f"hrsp_{kind}")) for kind in ("1xx", "2xx", "3xx", "4xx", "5xx", "other")),
+            _number(row.get("hrsp_5xx")),
         )
 
 

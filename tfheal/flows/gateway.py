@@ -116,7 +116,7 @@ def seen(
     }
 
     def ask(target: Slice) -> dict[InstanceName, tuple[Backend, ...]]:
-        return {name: _asked(workspace, name, routed, ports) for name in gateways if name.slice == target.name}
+        return {name: asked(workspace, name, routed, ports) for name in gateways if name.slice == target.name}
 
     slices = dict.fromkeys(name.slice for name in gateways)
     answers = ask_all([workspace.inventory.slice(name) for name in slices], ask, limits)
@@ -143,7 +143,8 @@ def _gateways(workspace: Workspace) -> list[str]:
     return [app for app, spec in workspace.apps.items() if spec.playbook == GATEWAY]
 
 
-def _asked(workspace: Workspace, gateway: InstanceName, routed: Mapping[str, str], ports: Ports) -> tuple[Backend, ...]:
+def asked(workspace: Workspace, gateway: InstanceName, routed: Mapping[str, str], ports: Ports) -> tuple[Backend, ...]:
+    """Given a gateway and the routed component of each app that matters, return what it leads to of them; raise what its slice does."""
     marker = ports.marker()
     reply = _trip(workspace, gateway, draining.status(gateway, marker), 0.0, ports, acts=False)
     return draining.backends(reply, gateway, routed, marker)

@@ -11,28 +11,25 @@ from tfheal.base.errors import Refused, TfhealError, UsageError
 from tfheal.core import upgrade as core
 from tfheal.core.mistakes import nearest
 from tfheal.core.standing import REFUSALS, rule
+from tfheal.core.traffic import Rate
 from tfheal.flows import notices, standing
 from tfheal.flows.act import Done
 from tfheal.flows.at_rest import await_backups
 from tfheal.flows.fleet import Limits
 from tfheal.flows.gateway import drained
-from tfheal.flows.look import Look, Scope, judged, look
 from tfheal.flows.releases import make_secrets
 from tfheal.flows.upgrade_back import Course, came_to, ended, failed, in_the_traffic, lost, taken_back
 from tfheal.flows.upgrade_checks import Wish, backed_up, begun_before, permitted, planned, soak_of
 from tfheal.flows.upgrade_moved import based_anew, held_back
 from tfheal.flows.upgrade_still import stilled
+from tfheal.flows.upgrade_watch import proven, usual, watched
 from tfheal.flows.versions import Switch, at_version, deployed_of, releases_of, switched
-from tfheal.model.facts import Known, SliceFacts
 from tfheal.model.playbook import WayBack
 from tfheal.model.ports import Ports
 from tfheal.model.record import Expected
 from tfheal.model.release import Release
 from tfheal.model.upgrade import Upgrade, Upgraded
 from tfheal.model.workspace import Workspace
-
-_PATIENCE = 30.0  # seconds after its start time-out in which an instance has to be ready
-_LOOKS = 5.0  # seconds between two looks at one that soaks, at most
 
 
 def upgrade(workspace: Workspace, app: str, wish: Wish, ports: Ports, limits: Limits) -> Upgraded:
@@ -65,6 +62,7 @@ def upgrade(workspace: Workspace, app: str, wish: Wish, ports: Ports, limits: Li
     ):
         ports.upgrades.put(record)
         course = _course(workspace, record, soak_of(workspace, app, wish), run.id, ports, limits)
+        course.usual = Rate() if begun else usual(workspace, course.after, ports)
         make_secrets(course.workspace, app, ports)
         end = _gone(course)
         if begun:
@@ -159,13 +157,14 @@ def _former(item: Expected, old: Release) -> Expected:
 def _gone(course: Course) -> Upgrade:
     """Bring instance after instance to the new version, and write it down; the first that fails takes all of it back.
 
-    While it is worked on and soaks, an instance gets no requests where a gateway leads to another one that is well.
+    While it is worked on, and for the first part of its soak, it gets no requests where a gateway leads to another one that is well.
     """
     for release in course.after:
         try:
             with drained(course.workspace, release.instance, course.out(release, must=True), course.ports):
-                if end := _one(course, release):
-                    return end
+                end = _one(course, release)
+            if end := end or proven(course, release):
+                return end
         except TfhealError as error:
             if release.instance in course.outcomes:
                 raise
@@ -190,7 +189,7 @@ def _one(course: Course, release: Release) -> Upgrade | None:
             course.outcomes[release.instance] = f"{done.outcome}: {done.detail}"
             course.blamed = core.is_to_blame(done.outcome, done.report)
             return failed(course, f"{release.instance}: {done.detail}", served=False)
-    why, served = _watched(course, release)
+    why, served = watched(course, release)
     course.outcomes[release.instance] = why or "done"
     return failed(course, f"{release.instance}: {why}", served=served) if why else None
 
@@ -204,38 +203,3 @@ def _switched(course: Course, item: Expected, release: Release) -> Done:
     if done.outcome == "done":
         standing.lift(release.instance, release.id, course.ports)
     return done
-
-
-def _watched(course: Course, release: Release) -> tuple[str, bool]:
-    """Look at an instance until it was ready and stayed so for its soak; return what is wrong with it, and whether it served."""
-    ports, app = course.ports, release.app
-    pause, since = min(_LOOKS, max(0.3, course.soak / 10)), course.ports.clock.monotonic()
-    watch = core.Watch()
-    patience = release.start_timeout + _PATIENCE
-    while True:
-        ports.reporter.step(str(release.instance), _stage(course, watch))
-        found = look(course.workspace, Scope((app,), only={release.slice}), ports, course.limits)
-        diagnosis = judged(course.workspace, (app,), found, ports)
-        now = ports.clock.monotonic()
-        watch = watch.seen(diagnosis.instances[release.instance], _up(release, found), now)
-        if watch.has_failed(now - since, patience):
-            told = [f"{one.cause}: {one.detail}" for one in diagnosis.findings if one.instance == release.instance]
-            ill = f"it is {diagnosis.instances[release.instance]}, and did not stay up"
-            return "; ".join(told)[:500] or ill, watch.ready is not None
-        if watch.has_passed(course.soak, now):
-            return "", True
-        ports.clock.sleep(pause)
-
-
-def _stage(course: Course, watch: core.Watch) -> str:
-    """Return in words how far an instance that is watched came."""
-    if watch.ready is None:
-        return "waits until it is ready"
-    left = max(0.0, course.soak - (course.ports.clock.monotonic() - watch.ready))
-    return f"is ready, and has to stay so for {left:.0f} s"
-
-
-def _up(release: Release, found: Look) -> float | None:
-    seen = found.seen.get(release.slice)
-    facts = seen.instances.get(release.instance.on_slice) if isinstance(seen, SliceFacts) else None
-    return facts.unit.value.active_for if facts and isinstance(facts.unit, Known) else None

@@ -8,6 +8,7 @@ from tfheal.base.errors import TfhealError
 from tfheal.core import upgrade as core
 from tfheal.core.resources import Step, cluster
 from tfheal.core.standing import REFUSALS, rule
+from tfheal.core.traffic import Rate
 from tfheal.flows import restore as restores
 from tfheal.flows import standing
 from tfheal.flows.act import Done, Work, act
@@ -41,6 +42,7 @@ class Course:
     outcomes: dict[InstanceName, str] = field(default_factory=dict)
     blamed: bool = True  # what failed is the version's own fault: it is held
     lose: bool = False  # what was written since in another server may be lost by going back
+    usual: Rate = field(default_factory=Rate)  # what gateways counted of the version before
 
     @property
     def moved(self) -> frozenset[InstanceName]:

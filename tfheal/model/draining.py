@@ -27,7 +27,8 @@ class Drain:
 class Backend:
     """One instance as a gateway sees it: its state by HAProxy's own word, what is under way, and what there was so far.
 
-    `owner` drains it until the moment `until`, in seconds since 1970 by the gateway's clock; nobody: 0.
+    `owner` drains it until the moment `until`, in seconds since 1970 by the gateway's clock; nobody: 0. Of 100 parts of a full
+    share it gets `weight`. Its `answers` were counted by the `process`, the `failures` among them were of status 5xx.
     """
 
     gateway: InstanceName
@@ -38,3 +39,7 @@ class Backend:
     errors: int
     owner: str = ""
     until: int = 0
+    weight: int = 0
+    answers: int = 0
+    failures: int = 0
+    process: int = 0

@@ -261,6 +261,13 @@ class Component(Strict):
         return self
 
 
+class CanaryRules(Strict):
+    """How a version is tried on one instance, with a share of the traffic, before the others get it."""
+
+    share: float = Field(default=10.0, ge=1, le=50, description="percent of the requests that it gets")
+    time: Duration = Field(default=600.0, description="for how long it is compared with the others")
+
+
 class UpgradeRules(Strict):
     """When a release is trusted, and whether one may go back from a version to an older one."""
 
@@ -275,6 +282,13 @@ class UpgradeRules(Strict):
     versions: dict[Version, WayBack] = Field(
         default_factory=dict, description="the same for going back from, or past, single versions"
     )
+    errors: float = Field(
+        default=1.0,
+        ge=0,
+        le=100,
+        description="behind a gateway: by how many percent of its requests more a version may fail than the one before",
+    )
+    canary: CanaryRules = Field(default=CanaryRules(), description="what `--strategy canary` does")
 
 
 class Playbook(Strict):

@@ -87,4 +87,6 @@ def _backend(one: Backend) -> dict[str, object]:
         "errors": one.errors,
         "owner": one.owner,
         "until": one.until,
+        "weight": one.weight,
+        "failures": one.failures,
     }
