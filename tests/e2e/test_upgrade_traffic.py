@@ -2,7 +2,9 @@
 
 import contextlib
 import http.client
+import json
 import shutil
+import subprocess
 import threading
 import time
 from collections import Counter
@@ -29,6 +31,7 @@ place: {{web: [s1, s2]}}
 heal: {{reflex: off}}
 """
 CLIENTS = 4
+CANARY = ("upgrade", "shaky", "--strategy", "canary", "--again")
 
 
 @pytest.fixture(scope="module")
@@ -120,3 +123,124 @@ def test_what_is_healthy_and_fails_its_users_is_taken_back(shaky: RunningLab) ->
     assert {status for (_, status) in load.said} == {200, 500}, load.said
     at_rest(shaky, "1")
     assert "is held" in document(shaky, "upgrade", "shaky", "--to", "3", check=6)["error"]["what"]
+
+
+def begun(lab: RunningLab, *words: str) -> subprocess.Popen[str]:
+    """Begin an upgrade, and return once its canary has its share of the traffic."""
+    process = subprocess.Popen(lab.command(*CANARY, *words), cwd=lab.workspace, stdout=subprocess.PIPE, text=True)
+    until = time.monotonic() + 90
+    while time.monotonic() < until:
+        first = backends(lab)["s1"]
+        if first["weight"] != 100 and first["state"].startswith("UP") and process.poll() is None:
+            return process
+        time.sleep(0.3)
+    process.kill()
+    raise AssertionError(process.communicate())
+
+
+def ended(process: subprocess.Popen[str], code: int) -> dict[str, Any]:
+    """Return what an upgrade said that was begun with --json, and demand its exit code."""
+    said = json.loads(process.communicate(timeout=120)[0])
+    assert said["exit"] == process.returncode == code, said
+    return dict(said)
+
+
+@pytest.mark.long
+def test_a_canary_that_does_well_is_followed(shaky: RunningLab) -> None:
+    """It gets the share that was asked for, and no more; then the other follows, and each has a full share."""
+    at_rest(shaky, "1")
+    plan = document(shaky, *CANARY, "--to", "2", "--plan", check=3)
+    assert (plan["strategy"], plan["share"], plan["trial"], plan["refused"]) == ("canary", 20, 8, "")
+    with Load(shaky) as load:
+        process = begun(shaky, "--to", "2", "--share", "10", "--time", "16s", "--json")
+        time.sleep(3)
+        before = Counter(load.said)
+        time.sleep(5)
+        there = Counter(load.said) - before
+        done = ended(process, 0)
+    assert 0.05 < there["version 2", 200] / there.total() < 0.15, there
+    assert (done["state"], {one["outcome"] for one in done["instances"]}) == ("done", {"done"})
+    assert {status for (_, status) in load.said} == {200}, load.said
+    at_rest(shaky, "2")
+    document(shaky, "rollback", "shaky")
+    at_rest(shaky, "1")
+
+
+@pytest.mark.long
+def test_a_canary_that_fails_its_users_is_taken_back(shaky: RunningLab) -> None:
+    """By its errors alone, with nobody there; those that it failed are a few of its share."""
+    at_rest(shaky, "1")
+    with Load(shaky) as load:
+        done = document(shaky, *CANARY, "--to", "3", "--share", "30", "--time", "20s", check=5)
+    assert (done["state"], "of its requests failed" in done["detail"]) == ("rolled-back", True), done
+    assert [one["instance"] for one in done["instances"]] == ["shaky/web@s1"]
+    failed = sum(count for (_, status), count in load.said.items() if status != 200)
+    assert 0 < failed < load.said.total() / 50, load.said
+    at_rest(shaky, "1")
+
+
+def sore(lab: RunningLab, requests: int, pairs: int) -> None:
+    """Ask one after the other, and some pairs for what version 4 fails: in turns one of each pair meets it."""
+    connection = http.client.HTTPConnection(lab.address("s3"), 80, timeout=10)
+    with contextlib.closing(connection):
+        for number in range(requests // 2):
+            path = "/sore" if number < pairs else "/"
+            for _ in range(2):
+                ask(connection, path)
+
+
+@pytest.mark.long
+def test_a_canary_that_proves_nothing_asks(shaky: RunningLab) -> None:
+    """Three failures of some hundred may be chance: a human is called (7), who goes on, or takes it back."""
+    at_rest(shaky, "1")
+    pages = shaky.workspace / "pages.jsonl"
+    called = pages.read_text().count("upgrade-undecided") if pages.exists() else 0
+    process = begun(shaky, "--to", "4", "--share", "50", "--time", "20s", "--json")
+    time.sleep(11)  # until it started slowly
+    sore(shaky, 300, 3)
+    done = ended(process, 7)
+    assert (done["state"], "neither better nor worse is proven: 3 of " in done["detail"]) == ("undecided", True), done
+    assert pages.read_text().count("upgrade-undecided") == called + 1
+    document(shaky, "upgrade", "shaky", "--to", "2", check=6)
+    assert "version 4" in shaky.on("s1", "curl -s http://127.0.0.1:8093/health"), "it stays until somebody says"
+    assert "version 1" in shaky.on("s2", "curl -s http://127.0.0.1:8093/health")
+    assert document(shaky, "upgrade", "shaky", "--to", "4", "--go-on")["state"] == "done"
+    at_rest(shaky, "4")
+    document(shaky, "rollback", "shaky")
+    at_rest(shaky, "1")
+    document(shaky, "upgrade", "shaky", "--to", "4", "--go-on", check=2)
+
+
+@pytest.mark.long
+def test_a_canary_whose_run_is_killed_gets_its_full_share_again(shaky: RunningLab) -> None:
+    """By whoever goes on or takes it back; and where nobody does, by a timer of the gateway."""
+    at_rest(shaky, "1")
+    process = begun(shaky, "--to", "2", "--time", "60s")
+    process.kill()
+    process.wait()
+    assert backends(shaky)["s1"]["weight"] == 25, "20 percent beside one other"
+    assert "tfheal-weight-shaky-s1.timer" in shaky.on("s3", "systemctl list-timers --no-legend")
+    document(shaky, "rollback", "shaky")
+    at_rest(shaky, "1")
+    process = begun(shaky, "--to", "2", "--time", "60s")
+    process.kill()
+    process.wait()
+    shaky.on("s3", "systemctl start tfheal-weight-shaky-s1.service")  # what its timer does when its time is over
+    assert backends(shaky)["s1"]["weight"] == 100
+    done = document(shaky, "upgrade", "shaky", "--to", "2", "--time", "4s")
+    assert (done["state"], done["strategy"]) == ("done", "rolling"), "it went on as a canary, and the other followed"
+    at_rest(shaky, "2")
+    document(shaky, "rollback", "shaky")
+
+
+@pytest.mark.long
+def test_what_can_have_no_canary_is_refused(shaky: RunningLab) -> None:
+    """Without a gateway, or with one instance, no share can be given: nothing is changed."""
+    (spec := shaky.workspace / "apps/shaky.yaml").write_text(SPEC.replace("route: {gateway: edge}\n", ""))
+    try:
+        refused = document(shaky, *CANARY, "--to", "2", check=6)["error"]
+    finally:
+        spec.write_text(SPEC)
+    assert (refused["what"], "no gateway leads to it" in refused["why"]) == ("it can have no canary", True)
+    document(shaky, *CANARY, "--to", "2", "--strategy", "blue-green", check=2)
+    at_rest(shaky, "1")

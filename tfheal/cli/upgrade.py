@@ -1,10 +1,23 @@
 """Commands that bring an app to another version, and back."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tfheal.cli.options import Folder, Json, Quiet, seconds_of
+
+if TYPE_CHECKING:
+    from tfheal.model.upgrade import Strategy
+
+
+def strategy_of(written: str | None) -> "Strategy | None":
+    """Given how an upgrade is to go on, return that; raise UsageError for what is no way."""
+    from tfheal.base.errors import UsageError
+
+    match written:
+        case None | "rolling" | "canary":
+            return written
+    raise UsageError(f"--strategy {written} is none", hint="it is rolling or canary")
 
 
 def upgrade(
@@ -21,6 +34,25 @@ def upgrade(
         str | None,
         typer.Option("--soak", metavar="TIME", help="How long each instance has to stay well; none: the playbook's."),
     ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option("--strategy", metavar="HOW", help="rolling: one after the other; canary: one with a share first."),
+    ] = None,
+    share: Annotated[
+        float | None,
+        typer.Option(
+            "--share",
+            metavar="PERCENT",
+            min=1,
+            max=50,
+            help="Of the requests for a canary; none: as the playbook says.",
+        ),
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option("--time", metavar="TIME", help="How long a canary is compared; none: as the playbook says."),
+    ] = None,
+    go_on: Annotated[bool, typer.Option("--go-on", help="A canary that proved nothing is good: go on.")] = False,
     json: Json = False,
     quiet: Quiet = False,
     workspace: Folder = None,
@@ -33,7 +65,8 @@ def upgrade(
     from tfheal.render.upgrade import upgrade_document, upgrade_words
 
     with wiring.wired(workspace, quiet=quiet or json) as hands:
-        wish = Wish(to, plan, again, backup, seconds_of(soak, "--soak") if soak else None)
+        seconds = {key: seconds_of(value, f"--{key}") for key, value in (("soak", soak), ("time", time)) if value}
+        wish = Wish(to, plan, again, backup, strategy=strategy_of(strategy), share=share, go_on=go_on, **seconds)
         done = flow.upgrade(hands.workspace, named(hands.workspace, app), wish, hands.ports, hands.limits)
         code = int(done.exit)
         output.give("upgrade", upgrade_document(done), lambda _: upgrade_words(done), as_json=json, code=code)

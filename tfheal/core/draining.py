@@ -123,20 +123,21 @@ def drained(point: Point, owner: str, times: tuple[float, float], marker: str, *
     """
     longest, patience = (max(1, round(one)) for one in times)
     values = f"longest={longest} patience={patience} waits={'yes' if waits else 'no'}\n"
-    return _script(point, owner, marker, values + _ONE + _DRAIN)
+    return script(point, owner, marker, values + _ONE + _DRAIN)
 
 
 def undrained(point: Point, owner: str, patience: float, marker: str) -> str:
     """Given a point, whose drain it is (nobody's: anybody's) and how long to wait until it is well, return the script."""
-    return _script(point, owner, marker, f"patience={max(1, round(patience))}\n{_ONE}{_UNDRAIN}")
+    return script(point, owner, marker, f"patience={max(1, round(patience))}\n{_ONE}{_UNDRAIN}")
 
 
 def status(gateway: InstanceName, marker: str) -> str:
     """Given a gateway, return the script that tells of all that it leads to."""
-    return _script(Point(gateway, gateway), "", marker, _STATUS)
+    return script(Point(gateway, gateway), "", marker, _STATUS)
 
 
-def _script(point: Point, owner: str, marker: str, body: str) -> str:
+def script(point: Point, owner: str, marker: str, body: str) -> str:
+    """Given a point, for whom and what is to be done there in sh, return the script that does it, whole or not at all."""
     stem = paths.unit(point.gateway.app, point.gateway.component).removesuffix(".service")
     values = (
         f"marker={marker}\nsocket=/run/{stem}/admin.sock drains={paths.RUN}/drains/{stem}\n"

@@ -33,12 +33,13 @@ class JournalUpgrades:
                 started=written(upgrade.started),
                 backup=upgrade.backup,
                 detail=untrusted.text(upgrade.detail),
+                strategy=upgrade.strategy,
             )
 
     def last(self, app: str) -> Upgrade | None:
         """Return the last upgrade of an app, None if there was none."""
         for row in self._database.rows("last_upgrade", app=app):
-            words = {key: row[key] for key in ("id", "app", "old", "new", "state", "backup", "detail")}
+            words = {key: row[key] for key in ("id", "app", "old", "new", "state", "backup", "detail", "strategy")}
             return Upgrade(started=moment(row["started"]), **words)
         return None
 

@@ -23,7 +23,7 @@ from tfheal.model.upgrade import Upgraded
 from tfheal.model.window import Waiting
 from tfheal.model.workspace import Workspace
 
-_OPEN: Final = frozenset({"running", "frozen"})
+_OPEN: Final = frozenset({"running", "frozen", "undecided"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def _due(workspace: Workspace, ports: Ports) -> Iterator[Due]:
             continue
         last = ports.upgrades.last(app)
         if last is not None and last.state in _OPEN:
-            # What was killed is gone on with, in the window or not; a frozen one waits for the human who was called.
+            # What was killed is gone on with, in the window or not; what is frozen or undecided waits for the human who was called.
             if last.state == "running" and is_alike(last.new, last.old, spec.auto_upgrade):
                 yield Due(app, last.new)
             continue

@@ -75,14 +75,14 @@ def drain(workspace: Workspace, point: Point, out: Out, ports: Ports) -> Drain:
     ports.reporter.step(str(point.instance), f"is drained at {point.gateway}")
     marker = ports.marker()
     script = draining.drained(point, out.owner, (out.longest, out.patience), marker, waits=out.waits)
-    return draining.ended(_trip(workspace, point.gateway, script, out.patience, ports), point.gateway, marker)
+    return draining.ended(trip(workspace, point.gateway, script, out.patience, ports), point.gateway, marker)
 
 
 def undrain(workspace: Workspace, point: Point, owner: str, ports: Ports) -> Drain:
     """Given an instance at a gateway, put it back, by `owner` only where that drained it; return whether it is well there."""
     marker = ports.marker()
     script = draining.undrained(point, owner, _BACK, marker)
-    return draining.ended(_trip(workspace, point.gateway, script, _BACK, ports), point.gateway, marker)
+    return draining.ended(trip(workspace, point.gateway, script, _BACK, ports), point.gateway, marker)
 
 
 def points(workspace: Workspace, instance: InstanceName, ports: Ports) -> tuple[Point, ...]:
@@ -146,7 +146,7 @@ def _gateways(workspace: Workspace) -> list[str]:
 def asked(workspace: Workspace, gateway: InstanceName, routed: Mapping[str, str], ports: Ports) -> tuple[Backend, ...]:
     """Given a gateway and the routed component of each app that matters, return what it leads to of them; raise what its slice does."""
     marker = ports.marker()
-    reply = _trip(workspace, gateway, draining.status(gateway, marker), 0.0, ports, acts=False)
+    reply = trip(workspace, gateway, draining.status(gateway, marker), 0.0, ports, acts=False)
     return draining.backends(reply, gateway, routed, marker)
 
 
@@ -160,9 +160,10 @@ def _back(workspace: Workspace, point: Point, owner: str, ports: Ports) -> None:
         ports.reporter.say(f"{point.instance}  is put back by a timer of its gateway: {error}")
 
 
-def _trip(
+def trip(
     workspace: Workspace, gateway: InstanceName, script: str, waits: float, ports: Ports, *, acts: bool = True
 ) -> bytes:
+    """Run a script on the slice of a gateway, that `waits` for so many seconds, and return its reply; refused where that `acts` on a paused one."""
     if acts:
         check(gateway.app, gateway.slice, ports)
     order = Exec(script, timeout=waits + _SLACK if acts else _ASKED, cap=draining.CAP, beats=False)

@@ -19,7 +19,8 @@ from tfheal.flows.fleet import Limits
 from tfheal.flows.gateway import drained
 from tfheal.flows.releases import make_secrets
 from tfheal.flows.upgrade_back import Course, came_to, ended, failed, in_the_traffic, lost, taken_back
-from tfheal.flows.upgrade_checks import Wish, backed_up, begun_before, permitted, planned, soak_of
+from tfheal.flows.upgrade_canary import canary_of, compared, let_in
+from tfheal.flows.upgrade_checks import Wish, backed_up, begun_before, going_on, permitted, planned, soak_of, trial_of
 from tfheal.flows.upgrade_moved import based_anew, held_back
 from tfheal.flows.upgrade_still import stilled
 from tfheal.flows.upgrade_watch import proven, usual, watched
@@ -42,7 +43,7 @@ def upgrade(workspace: Workspace, app: str, wish: Wish, ports: Ports, limits: Li
     versions = workspace.folder(app).playbook.versions
     if wish.to not in versions:
         raise UsageError(f"{app} has no version {wish.to}", hint=nearest(wish.to, versions, "its playbook lists"))
-    begun = begun_before(app, wish.to, ports)
+    begun = begun_before(app, wish, ports)
     plan = planned(workspace, app, wish, begun, ports)
     if plan.upgrade.state == "unchanged":
         return plan
@@ -53,7 +54,7 @@ def upgrade(workspace: Workspace, app: str, wish: Wish, ports: Ports, limits: Li
     run = ports.journal.begin_run(f"upgrade {app}", ports.clock.now())
     started = ports.clock.monotonic()
     await_backups(app, ports)
-    record = begun or replace(
+    record = going_on(begun, wish) or replace(
         plan.upgrade, id=run.id, state="running", backup=backed_up(workspace, plan, ports, limits)
     )
     with (
@@ -62,8 +63,11 @@ def upgrade(workspace: Workspace, app: str, wish: Wish, ports: Ports, limits: Li
     ):
         ports.upgrades.put(record)
         course = _course(workspace, record, soak_of(workspace, app, wish), run.id, ports, limits)
+        course.canary = trial_of(workspace, app, wish)
         course.usual = Rate() if begun else usual(workspace, course.after, ports)
         make_secrets(course.workspace, app, ports)
+        if wish.go_on:
+            in_the_traffic(course)
         end = _gone(course)
         if begun:
             in_the_traffic(course)
@@ -159,11 +163,13 @@ def _gone(course: Course) -> Upgrade:
 
     While it is worked on, and for the first part of its soak, it gets no requests where a gateway leads to another one that is well.
     """
+    first = canary_of(course)
     for release in course.after:
+        canary = first if first and first.release == release else None
         try:
             with drained(course.workspace, release.instance, course.out(release, must=True), course.ports):
-                end = _one(course, release)
-            if end := end or proven(course, release):
+                end = _one(course, release) or (let_in(course, canary) if canary else None)
+            if end := end or (compared(course, canary) if canary else proven(course, release)):
                 return end
         except TfhealError as error:
             if release.instance in course.outcomes:

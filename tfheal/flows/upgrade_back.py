@@ -17,7 +17,9 @@ from tfheal.flows.fleet import Limits
 from tfheal.flows.gateway import Out, drained, put_back
 from tfheal.flows.releases import secret_values
 from tfheal.flows.repository import lease_of
+from tfheal.flows.traffic import even
 from tfheal.flows.versions import Switch, at_version, deployed_of, stores_follow, switched
+from tfheal.model.playbook import CanaryRules
 from tfheal.model.ports import Ports
 from tfheal.model.record import Expected
 from tfheal.model.release import InstanceName, Release
@@ -42,6 +44,7 @@ class Course:
     outcomes: dict[InstanceName, str] = field(default_factory=dict)
     blamed: bool = True  # what failed is the version's own fault: it is held
     lose: bool = False  # what was written since in another server may be lost by going back
+    canary: CanaryRules = field(default_factory=CanaryRules)
     usual: Rate = field(default_factory=Rate)  # what gateways counted of the version before
 
     @property
@@ -55,7 +58,12 @@ class Course:
     def out(self, release: Release, *, must: bool) -> Out:
         """Return for how long an instance may be out of the traffic of its gateway, and that its requests wait if it is the last."""
         longest = core.out_of_work(release) + self.soak + _WORK
-        return Out(f"upgrade {self.upgrade.app}", longest, waits=True, must=must)
+        return Out(self.owner, longest, waits=True, must=must)
+
+    @property
+    def owner(self) -> str:
+        """Return whose what it does at a gateway is: of any run that goes on with it."""
+        return f"upgrade {self.upgrade.app}"
 
 
 def failed(course: Course, why: str, *, served: bool) -> Upgrade:
@@ -97,10 +105,11 @@ def taken_back(course: Course, why: str, *, restores: bool = False) -> Upgrade:
 
 
 def in_the_traffic(course: Course) -> None:
-    """Put back what a run that was killed took out of the traffic of its gateway."""
+    """Put back what a run that was killed took out of the traffic of its gateway, with its full share, if no human is asked about that."""
     for release in course.after:
-        owner = course.out(release, must=False).owner
-        put_back(course.workspace, release.instance, owner, course.ports)
+        put_back(course.workspace, release.instance, course.owner, course.ports)
+        if course.upgrade.state != "undecided":
+            even(course.workspace, release.instance, course.owner, course.ports)
 
 
 def lost(course: Course) -> str:
@@ -188,5 +197,6 @@ def frozen(course: Course, why: str) -> Upgrade:
 def ended(course: Course, state: UpgradeState, why: str) -> Upgrade:
     """Write down how an upgrade ended, and return it."""
     upgrade = replace(course.upgrade, state=state, detail=why)
+    course.upgrade = upgrade
     course.ports.upgrades.put(upgrade)
     return upgrade

@@ -1,8 +1,8 @@
 """What is looked at before an upgrade changes anything: whether it can be meant, what it would be, what stands in its way."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tfheal.base.errors import Refused
+from tfheal.base.errors import Refused, UsageError
 from tfheal.base.moments import rfc3339
 from tfheal.core import upgrade as core
 from tfheal.core.backup.recovery import is_base
@@ -10,6 +10,7 @@ from tfheal.core.resources.cluster import cluster_of
 from tfheal.core.standing import rule
 from tfheal.core.windows import next_start, window_open
 from tfheal.flows import standing
+from tfheal.flows import upgrade_canary as canary
 from tfheal.flows.backup import backup
 from tfheal.flows.charters import heeded
 from tfheal.flows.fleet import Limits
@@ -23,9 +24,10 @@ from tfheal.flows.verify import verify
 from tfheal.flows.versions import at_version, deployed_of, releases_of
 from tfheal.model.backup import STORE
 from tfheal.model.facts import Known, SliceFacts
+from tfheal.model.playbook import CanaryRules
 from tfheal.model.ports import Ports
 from tfheal.model.release import InstanceName, Release
-from tfheal.model.upgrade import Upgrade, Upgraded
+from tfheal.model.upgrade import Strategy, Upgrade, Upgraded
 from tfheal.model.workspace import Workspace
 
 _EACH = 60.0  # seconds that an instance is expected to take besides its soak
@@ -33,24 +35,42 @@ _EACH = 60.0  # seconds that an instance is expected to take besides its soak
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the operator asked for; `soak` in seconds in place of the playbook's, `backup` False: without one before."""
+    """What the operator asked for; `soak` in seconds in place of the playbook's, `backup` False: without one before.
+
+    `share` in percent and `time` in seconds of a canary in place of the playbook's; `go_on`: one that proved nothing is good.
+    """
 
     to: str
     plan: bool = False
     again: bool = False
     backup: bool = True
     soak: float | None = None
+    strategy: Strategy | None = None
+    share: float | None = None
+    time: float | None = None
+    go_on: bool = False
 
 
-def begun_before(app: str, to: str, ports: Ports) -> Upgrade | None:
-    """Return the upgrade that another run did not bring to its end; raise Refused if it was to another version."""
+def begun_before(app: str, wish: Wish, ports: Ports) -> Upgrade | None:
+    """Return the upgrade that another run did not bring to its end; raise Refused if it was to another version.
+
+    Raise UsageError where it is to go on with a canary, and there is none.
+    """
     last = ports.upgrades.last(app)
-    if last is None or last.state not in {"running", "frozen"}:
-        return None
-    if last.new != to:
-        hint = f"tfheal upgrade {app} --to {last.new} goes on, tfheal rollback {app} takes it back"
-        raise Refused(f"its upgrade to {last.new} did not come to its end", where=app, hint=hint)
-    return last
+    begun = None if last is None or last.state not in {"running", "frozen", "undecided"} else last
+    if wish.go_on and (begun is None or begun.strategy != "canary"):
+        raise UsageError(f"no canary of {app} waits for a word", hint="--go-on is for one that proved nothing")
+    if begun is not None and begun.new != wish.to:
+        hint = f"tfheal upgrade {app} --to {begun.new} goes on, tfheal rollback {app} takes it back"
+        raise Refused(f"its upgrade to {begun.new} did not come to its end", where=app, hint=hint)
+    return begun
+
+
+def going_on(begun: Upgrade | None, wish: Wish) -> Upgrade | None:
+    """Given an upgrade that was begun, if one was, return it as it goes on: a canary that a human calls good is one no more."""
+    if begun is None or begun.strategy != "canary":
+        return begun
+    return replace(begun, state="running", strategy="rolling" if wish.go_on else "canary")
 
 
 def planned(workspace: Workspace, app: str, wish: Wish, begun: Upgrade | None, ports: Ports) -> Upgraded:
@@ -71,12 +91,16 @@ def planned(workspace: Workspace, app: str, wish: Wish, begun: Upgrade | None, p
         for one in changed
         if core.moves(before := now[one.instance].release, one)
     }
+    made = replace(made, strategy=wish.strategy or (begun.strategy if begun else "rolling"))
+    trial = trial_of(workspace, app, wish)
     return Upgraded(
         begun or made if not wish.plan else made,
         rule(old, wish.to, playbook),
         tuple(one.instance for one in changed),
         interruption=core.interruption(changed, moving),
         backs_up=wish.backup and begun is None and core.keeps_data(playbook, STORE),
+        share=trial.share if made.strategy == "canary" else 0.0,
+        trial=trial.time if made.strategy == "canary" else 0.0,
     )
 
 
@@ -127,6 +151,8 @@ def permitted(workspace: Workspace, plan: Upgraded, wish: Wish, ports: Ports, li
     if component := core.stops_all(there):
         why = f"{component} runs on several slices, and its data is migrated while all of it is stopped"
         raise Refused("its migration cannot be rolled", where=app, why=why, hint="place it on one slice for that")
+    if plan.upgrade.strategy == "canary":
+        canary.permitted(workspace, core.in_order(there), ports)
     _has_room(workspace, [one for one in there if one.instance in plan.order], ports, limits)
 
 
@@ -163,7 +189,15 @@ def backed_up(workspace: Workspace, plan: Upgraded, ports: Ports, limits: Limits
 
 def takes_of(workspace: Workspace, app: str, wish: Wish, instances: int) -> float:
     """Return how many seconds an upgrade of so many instances is expected to take."""
-    return instances * (_EACH + soak_of(workspace, app, wish))
+    trial = trial_of(workspace, app, wish).time if wish.strategy == "canary" else 0.0
+    return instances * (_EACH + soak_of(workspace, app, wish)) + trial
+
+
+def trial_of(workspace: Workspace, app: str, wish: Wish) -> CanaryRules:
+    """Return which share a canary has, and for how long."""
+    rules = workspace.folder(app).playbook.upgrade.canary
+    asked = {"share": wish.share, "time": wish.time}
+    return rules.model_copy(update={key: value for key, value in asked.items() if value is not None})
 
 
 def soak_of(workspace: Workspace, app: str, wish: Wish) -> float:

@@ -9,7 +9,8 @@ from tfheal.base.exits import Exit
 from tfheal.model.playbook import WayBack
 from tfheal.model.release import InstanceName
 
-UpgradeState = Literal["planned", "unchanged", "running", "done", "rolled-back", "frozen"]
+Strategy = Literal["rolling", "canary"]
+UpgradeState = Literal["planned", "unchanged", "running", "done", "rolled-back", "frozen", "undecided"]
 _EXITS: Final[Mapping[UpgradeState, Exit]] = {
     "planned": Exit.FINDINGS,
     "unchanged": Exit.OK,
@@ -17,12 +18,16 @@ _EXITS: Final[Mapping[UpgradeState, Exit]] = {
     "done": Exit.OK,
     "rolled-back": Exit.FAILED,
     "frozen": Exit.HUMAN,
+    "undecided": Exit.HUMAN,
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """One upgrade of an app; `backup` is the one that was made before it, if any, `detail` why it did not come to be."""
+    """One upgrade of an app; `backup` is the one that was made before it, if any, `detail` why it did not come to be.
+
+    `strategy` is how it goes on: a canary that came through is followed by the others one after the other, `rolling`.
+    """
 
     id: str
     app: str
@@ -32,13 +37,15 @@ class Upgrade:
     started: datetime
     backup: str = ""
     detail: str = ""
+    strategy: Strategy = "rolling"
 
 
 @dataclass(frozen=True, slots=True)
 class Upgraded:
     """What became of an upgrade, or would: the instances in their order, how each ended, and what is to be expected.
 
-    `interruption` says of each component for how long it serves nobody; `refused` is what stands in the way of a plan.
+    `interruption` says of each component for how long it serves nobody; `refused` is what stands in the way of a plan. A canary
+    gets `share` percent of the requests, for `trial` seconds.
     """
 
     upgrade: Upgrade
@@ -49,10 +56,12 @@ class Upgraded:
     backs_up: bool = False
     refused: str = ""
     seconds: float = 0.0
+    share: float = 0.0
+    trial: float = 0.0
 
     @property
     def exit(self) -> Exit:
-        """Return the exit code: one that was taken back has failed, a frozen one needs a human."""
+        """Return the exit code: one that was taken back has failed, a frozen one, and one whose canary proved nothing, need a human."""
         return Exit.REFUSED if self.refused else _EXITS[self.upgrade.state]
 
 

@@ -14,6 +14,8 @@ def upgrade_words(done: Upgraded) -> str:
         lines = [head, *([f"  refused as it stands: {done.refused}"] if done.refused else [])]
         lines += ["  first a backup, which is verified" if done.backs_up else "  no backup is made before"]
         lines += [f"  {name}" for name in done.order]
+        if one.strategy == "canary":
+            lines += [f"  the first behind its gateway has {done.share:g} % of the requests for {span(done.trial)}"]
         lines += [f"  {component}: {words}" for component, words in done.interruption.items()]
         way = {
             "safe": "it takes itself back",
@@ -36,6 +38,9 @@ def upgrade_document(done: Upgraded) -> dict[str, object]:
         "from": one.old,
         "to": one.new,
         "state": one.state,
+        "strategy": one.strategy,
+        "share": done.share,
+        "trial": done.trial,
         "rollback": done.rule,
         "backup": one.backup or {"unknown": "none was made"},
         "backs_up": done.backs_up,

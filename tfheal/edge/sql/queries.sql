@@ -264,9 +264,10 @@ ON CONFLICT (app) DO UPDATE SET
 SELECT * FROM copied WHERE app = :app;
 
 -- name: put_upgrade
-INSERT INTO upgrade (id, app, old, new, state, started, backup, detail)
-VALUES (:id, :app, :old, :new, :state, :started, :backup, :detail)
-ON CONFLICT (id) DO UPDATE SET state = excluded.state, backup = excluded.backup, detail = excluded.detail;
+INSERT INTO upgrade (id, app, old, new, state, started, backup, detail, strategy)
+VALUES (:id, :app, :old, :new, :state, :started, :backup, :detail, :strategy)
+ON CONFLICT (id) DO UPDATE SET
+    state = excluded.state, backup = excluded.backup, detail = excluded.detail, strategy = excluded.strategy;
 
 -- name: last_upgrade
 SELECT * FROM upgrade WHERE app = :app ORDER BY number DESC LIMIT 1;
