@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tfheal.core.cadence import is_alike, next_version
+from tfheal.core.cadence import is_alike, is_newer, next_version
 from tfheal.model.app import AutoUpgrade
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -64,3 +64,12 @@ def test_what_was_begun_by_hand_is_none_of_the_ticks_when_it_is_not_of_the_chann
     assert is_alike("7.2", "7.0", wish)
     assert not is_alike("8.0", "7.0", wish)
     assert not is_alike("7.2", "7.0", AutoUpgrade())
+
+
+@pytest.mark.parametrize(
+    ("version", "current", "newer"),
+    [("1.10", "1.9", True), ("1.9", "1.10", False), ("1.0", "1", False), ("2", "1.9", True), ("2rc1", "1", False)],
+)
+def test_a_version_is_newer_as_people_count(version: str, current: str, *, newer: bool) -> None:
+    """And nothing that is not made of numbers alone."""
+    assert is_newer(version, current) is newer

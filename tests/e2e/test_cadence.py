@@ -104,3 +104,23 @@ def test_an_upgrade_waits_for_its_window(hours: RunningLab) -> None:
     assert "upgrade" not in told["parts"]
     assert [(one["app"], one["what"]) for one in told["waiting"]] == [("hours", "upgrade")]
     assert hours.on("s2", SERVED) == "version 1.0\n"
+
+
+@pytest.mark.long
+def test_a_tick_keeps_to_the_rings(hours: RunningLab) -> None:
+    """The app of the canary ring goes first; the other waits until that has come through."""
+    first = hours.workspace / "apps/minutes.yaml"
+    first.write_text(SPEC.replace("app: hours", "app: minutes").replace("[s2]", "[s3]") + "ring: canary\n")
+    try:
+        hours.run("deploy", "minutes")
+        document(hours, "tick")
+        hours.on("s2", "sleep 1")
+        done = document(hours, "tick")["parts"]["upgrade"]
+        assert (done["upgrade"]["app"], done["upgrade"]["state"]) == ("minutes", "done"), done
+        assert "minutes is of an earlier ring" in done["refused"]["hours"]
+        assert hours.on("s2", SERVED) == "version 1.0\n"
+        done = document(hours, "tick")["parts"]["upgrade"]
+        assert (done["upgrade"]["app"], done["upgrade"]["state"]) == ("hours", "done"), done
+    finally:
+        hours.run("remove", "minutes", "--data", "--yes", check=None)
+        first.unlink()

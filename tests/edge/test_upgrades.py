@@ -1,5 +1,6 @@
 """Upgrades in the journal, the version in a spec, and when data was last right."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from tfheal.base.errors import UsageError
 from tfheal.edge.journal import SqliteJournal
 from tfheal.edge.upgrades import JournalUpgrades, SpecFiles
 from tfheal.model.release import InstanceName
-from tfheal.model.upgrade import Upgrade
+from tfheal.model.upgrade import Rollout, Upgrade
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 
@@ -19,10 +20,23 @@ def test_the_last_upgrade_is_known_as_it_ended(tmp_path: Path) -> None:
     journal = SqliteJournal(tmp_path / "journal.db")
     kept = JournalUpgrades(journal)
     first = Upgrade("1", "notes", "1.0", "2.0", "running", NOW, "b1")
-    ended = Upgrade("1", "notes", "1.0", "2.0", "rolled-back", NOW, "b1", "it did not start")
+    ended = Upgrade("1", "notes", "1.0", "2.0", "rolled-back", NOW, "b1", "it did not start", "canary")
     kept.put(first)
     kept.put(ended)
     assert (kept.last("notes"), kept.last("other")) == (ended, None)
+    journal.close()
+
+
+def test_the_last_rollout_of_a_playbook_is_known_as_it_ended(tmp_path: Path) -> None:
+    """With its waves, how each app ended, and until when it pauses."""
+    journal = SqliteJournal(tmp_path / "journal.db")
+    kept = JournalUpgrades(journal)
+    first = Rollout("1", "notes", "2.0", "running", NOW, (("a",), ("b", "c")))
+    rests = replace(first, outcomes={"a": "done"}, rests=NOW + timedelta(minutes=1))
+    ended = replace(rests, state="stopped", outcomes={"a": "done", "b": "rolled-back"}, rests=None, detail="b did not")
+    for one in (first, rests, ended):
+        kept.put_rollout(one)
+        assert (kept.last_rollout("notes"), kept.last_rollout("other")) == (one, None)
     journal.close()
 
 

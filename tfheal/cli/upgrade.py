@@ -1,28 +1,28 @@
-"""Commands that bring an app to another version, and back."""
+"""Commands that bring an app to another version, and back; or many apps, in waves."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tfheal.cli.options import Folder, Json, Quiet, seconds_of
+from tfheal.cli.options import Except, Folder, Json, Quiet, seconds_of
 
 if TYPE_CHECKING:
+    from tfheal.cli.wiring import Wired
+    from tfheal.flows.rollout import Manner
+    from tfheal.flows.upgrade_checks import Wish
     from tfheal.model.upgrade import Strategy
 
 
-def strategy_of(written: str | None) -> "Strategy | None":
-    """Given how an upgrade is to go on, return that; raise UsageError for what is no way."""
-    from tfheal.base.errors import UsageError
-
-    match written:
-        case None | "rolling" | "canary":
-            return written
-    raise UsageError(f"--strategy {written} is none", hint="it is rolling or canary")
-
-
 def upgrade(
-    app: Annotated[str, typer.Argument(metavar="APP", help="The app.")],
-    to: Annotated[str, typer.Option("--to", metavar="VERSION", help="A version that its playbook lists.")],
+    apps: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SELECTOR]...",
+            help="One app, or several: names, owner:NAME, slice:NAME, label:KEY=VALUE, playbook:NAME; * matches any part.",
+            show_default=False,
+        ),
+    ] = None,
+    to: Annotated[str, typer.Option("--to", metavar="VERSION", help="A version that its playbook lists.")] = "",
     plan: Annotated[
         bool, typer.Option("--plan", help="Only say what would be done; exit 3 if anything would.")
     ] = False,
@@ -41,35 +41,102 @@ def upgrade(
     share: Annotated[
         float | None,
         typer.Option(
-            "--share",
-            metavar="PERCENT",
-            min=1,
-            max=50,
-            help="Of the requests for a canary; none: as the playbook says.",
+            "--share", metavar="PERCENT", min=1, max=50, help="Of the requests, for a canary; none: the playbook's."
         ),
     ] = None,
     time: Annotated[
-        str | None,
-        typer.Option("--time", metavar="TIME", help="How long a canary is compared; none: as the playbook says."),
+        str | None, typer.Option("--time", metavar="TIME", help="How long a canary is compared; none: the playbook's.")
     ] = None,
     go_on: Annotated[bool, typer.Option("--go-on", help="A canary that proved nothing is good: go on.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All apps whose playbook lists the version.")] = False,
+    excluded: Except = None,
+    waves: Annotated[
+        str | None,
+        typer.Option(
+            "--waves", metavar="SIZES", help="Apps in each wave, as 1,10%,rest; none: by the ring of each app."
+        ),
+    ] = None,
+    pause: Annotated[
+        str | None, typer.Option("--pause", metavar="TIME", help="Between two waves; none: no pause.")
+    ] = None,
+    max_failures: Annotated[
+        str,
+        typer.Option(
+            "--max-failures", metavar="N", help="Apps, or percent of them, that may fail; with more it stops."
+        ),
+    ] = "0",
+    max_unavailable: Annotated[
+        str,
+        typer.Option("--max-unavailable", metavar="N", help="Apps, or percent of them, worked on or unwell at a time."),
+    ] = "1",
     json: Json = False,
     quiet: Quiet = False,
     workspace: Folder = None,
 ) -> int:
-    """Bring an app to another version, one instance after the other; what fails is taken back."""
-    from tfheal.cli import output, wiring
+    """Bring an app to another version, one instance after the other, or many apps in waves; what fails is taken back."""
+    from tfheal.cli import wiring
+    from tfheal.flows.rollout import Manner
+    from tfheal.flows.upgrade_checks import Wish
+
+    _meant(apps, to, every=every)
+    seconds = {key: seconds_of(value, f"--{key}") for key, value in (("soak", soak), ("time", time)) if value}
+    wish = Wish(to, plan, again, backup, strategy=strategy_of(strategy), share=share, go_on=go_on, **seconds)
+    manner = Manner(
+        tuple(waves.split(",")) if waves else (),
+        seconds_of(pause, "--pause") if pause else 0.0,
+        max_failures,
+        max_unavailable,
+    )
+    with wiring.wired(workspace, quiet=quiet or json) as hands:
+        one = not (every or waves or excluded) and apps is not None and len(apps) == 1
+        if one and apps and ":" not in apps[0] and "*" not in apps[0]:
+            return _one(hands, apps[0], wish, as_json=json)
+        return _many(hands, (tuple(apps or ()), tuple(excluded or ())), wish, manner, as_json=json)
+
+
+def _meant(apps: list[str] | None, to: str, *, every: bool) -> None:
+    from tfheal.base.errors import UsageError
+
+    if not to:
+        raise UsageError("to which version is not said", hint="--to VERSION; tfheal status shows what is deployed")
+    if bool(apps) == every:
+        raise UsageError("say which apps", hint="by name or selector, or --all for all of them; not both")
+
+
+def strategy_of(written: str | None) -> "Strategy | None":
+    """Given how an upgrade is to go on, return that; raise UsageError for what is no way."""
+    from tfheal.base.errors import UsageError
+
+    match written:
+        case None | "rolling" | "canary":
+            return written
+    raise UsageError(f"--strategy {written} is none", hint="it is rolling or canary")
+
+
+def _one(hands: "Wired", app: str, wish: "Wish", *, as_json: bool) -> int:
+    from tfheal.cli import output
     from tfheal.core.select import named
     from tfheal.flows import upgrade as flow
-    from tfheal.flows.upgrade_checks import Wish
     from tfheal.render.upgrade import upgrade_document, upgrade_words
 
-    with wiring.wired(workspace, quiet=quiet or json) as hands:
-        seconds = {key: seconds_of(value, f"--{key}") for key, value in (("soak", soak), ("time", time)) if value}
-        wish = Wish(to, plan, again, backup, strategy=strategy_of(strategy), share=share, go_on=go_on, **seconds)
-        done = flow.upgrade(hands.workspace, named(hands.workspace, app), wish, hands.ports, hands.limits)
-        code = int(done.exit)
-        output.give("upgrade", upgrade_document(done), lambda _: upgrade_words(done), as_json=json, code=code)
+    done = flow.upgrade(hands.workspace, named(hands.workspace, app), wish, hands.ports, hands.limits)
+    code = int(done.exit)
+    output.give("upgrade", upgrade_document(done), lambda _: upgrade_words(done), as_json=as_json, code=code)
+    return code
+
+
+def _many(
+    hands: "Wired", meant: tuple[tuple[str, ...], tuple[str, ...]], wish: "Wish", manner: "Manner", *, as_json: bool
+) -> int:
+    from tfheal.cli import output
+    from tfheal.core.select import selected
+    from tfheal.flows.rollout import rollout
+    from tfheal.render.upgrade import rollout_document, rollout_words
+
+    apps = selected(hands.workspace, *meant)
+    done = rollout(hands.workspace, apps, wish, manner, hands.ports, hands.limits)
+    code = int(done.exit)
+    output.give("upgrade", rollout_document(done), lambda _: rollout_words(done), as_json=as_json, code=code)
     return code
 
 

@@ -34,6 +34,12 @@ def next_version(
     return max(newer, key=lambda version: fit[version], default=None)
 
 
+def is_newer(version: str, current: str) -> bool:
+    """Return whether a version comes after another, as people count; what is not made of numbers alone comes after none."""
+    ours, theirs = _numbers(current), _numbers(version)
+    return ours is not None and theirs is not None and theirs > ours
+
+
 def is_alike(version: str, current: str, wish: AutoUpgrade) -> bool:
     """Return whether a version is in the channel of an app that is at `current`; a number that is not written is 0."""
     ours, theirs, alike = _numbers(current), _numbers(version), _ALIKE.get(wish.channel)

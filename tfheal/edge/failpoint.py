@@ -37,6 +37,7 @@ _READS: Final = frozenset(
         "pinned",
         "consistent",
         "last",
+        "last_rollout",
     ]
 )
 

@@ -1,5 +1,6 @@
 """Upgrades in the journal's file, and the version of an app in its spec."""
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,8 +10,8 @@ from tfheal.base import untrusted
 from tfheal.base.errors import UsageError
 from tfheal.edge.disk import replace_file
 from tfheal.edge.journal import SqliteJournal
-from tfheal.edge.rows import moment, written
-from tfheal.model.upgrade import Upgrade
+from tfheal.edge.rows import moment, moment_or_none, written, written_or_none
+from tfheal.model.upgrade import Rollout, Upgrade
 
 
 class JournalUpgrades:
@@ -41,6 +42,38 @@ class JournalUpgrades:
         for row in self._database.rows("last_upgrade", app=app):
             words = {key: row[key] for key in ("id", "app", "old", "new", "state", "backup", "detail", "strategy")}
             return Upgrade(started=moment(row["started"]), **words)
+        return None
+
+    def put_rollout(self, rollout: Rollout) -> None:
+        """Add an upgrade of many apps, or replace what is known of the one with its id."""
+        with self._database.atomic():
+            self._database.change(
+                "put_rollout",
+                id=rollout.id,
+                playbook=rollout.playbook,
+                version=rollout.version,
+                state=rollout.state,
+                started=written(rollout.started),
+                waves=json.dumps(rollout.waves),
+                outcomes=json.dumps(dict(rollout.outcomes)),
+                rests=written_or_none(rollout.rests),
+                detail=untrusted.text(rollout.detail),
+            )
+
+    def last_rollout(self, playbook: str) -> Rollout | None:
+        """Return the last upgrade of many apps of a playbook, None if there was none."""
+        for row in self._database.rows("last_rollout", playbook=playbook):
+            return Rollout(
+                id=row["id"],
+                playbook=row["playbook"],
+                version=row["version"],
+                state=row["state"],
+                started=moment(row["started"]),
+                waves=tuple(tuple(wave) for wave in json.loads(row["waves"])),
+                outcomes=json.loads(row["outcomes"]),
+                rests=moment_or_none(row["rests"]),
+                detail=row["detail"],
+            )
         return None
 
     def note_listed(self, playbook: str, versions: Mapping[str, str], now: datetime) -> None:

@@ -1,7 +1,8 @@
 """Upgrades that `tfheal tick` makes by itself: which app is due for which version, and what waits for a window.
 
 One app a tick, so that healing comes round in between, and so that the first app shows what a version is worth: what one
-app had to take back is tried by itself on no app of that playbook again.
+app had to take back is tried by itself on no app of that playbook again. The apps of a later ring wait until those of the
+earlier ones have come through.
 """
 
 import hashlib
@@ -12,7 +13,8 @@ from datetime import datetime
 from typing import Final
 
 from tfheal.base.errors import ActionFailed, Refused
-from tfheal.core.cadence import is_alike, next_version
+from tfheal.core.cadence import is_alike, is_newer, next_version
+from tfheal.core.waves import RINGS
 from tfheal.core.windows import next_start
 from tfheal.flows.fleet import Limits
 from tfheal.flows.upgrade import upgrade
@@ -28,11 +30,15 @@ _OPEN: Final = frozenset({"running", "frozen", "undecided"})
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """An app that is due for a version, and till when that waits for its window; None: it may begin now."""
+    """An app that is due for a version, and till when that waits for its window; None: it may begin now.
+
+    `after` is an app of an earlier ring that has to come through first.
+    """
 
     app: str
     version: str
     until: datetime | None = None
+    after: str = ""
 
 
 def note(workspace: Workspace, ports: Ports) -> None:
@@ -64,6 +70,9 @@ def upgraded(
     for one in apps:
         if limits.over:
             break
+        if one.after:
+            refused[one.app] = f"to {one.version}: {one.after} is of an earlier ring, and comes first"
+            continue
         try:
             return upgrade(workspace, one.app, Wish(one.version), ports, whole), refused
         except Refused as refusal:
@@ -90,7 +99,22 @@ def _due(workspace: Workspace, ports: Ports) -> Iterator[Due]:
         version = next_version(still, items[0].deployed.version, spec.auto_upgrade, bad, now)
         if version:
             start = next_start(workspace.window(app), now, takes_of(workspace, app, Wish(version), len(items)))
-            yield Due(app, version, start if start and start > now else None)
+            yield Due(app, version, start if start and start > now else None, _earlier(workspace, app, version, ports))
+
+
+def _earlier(workspace: Workspace, app: str, version: str, ports: Ports) -> str:
+    """Return an app of an earlier ring that goes to a version by itself too and has not come through yet, if there is one."""
+    ours = workspace.apps[app]
+    for name, spec in workspace.apps.items():
+        if spec.playbook != ours.playbook or RINGS.index(spec.ring) >= RINGS.index(ours.ring):
+            continue
+        there = {item.deployed.version for item in deployed_of(name, ports)}
+        last = ports.upgrades.last(name)
+        if last is not None and last.state in _OPEN and is_alike(last.new, last.old, spec.auto_upgrade):
+            return name
+        if any(is_newer(version, one) and is_alike(version, one, spec.auto_upgrade) for one in there):
+            return name
+    return ""
 
 
 def _versions(workspace: Workspace, app: str) -> set[str]:

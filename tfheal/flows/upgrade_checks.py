@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from tfheal.base.errors import Refused, UsageError
+from tfheal.base.errors import Refused, Unreachable, UsageError
 from tfheal.base.moments import rfc3339
 from tfheal.core import upgrade as core
 from tfheal.core.backup.recovery import is_base
@@ -14,7 +14,7 @@ from tfheal.flows import upgrade_canary as canary
 from tfheal.flows.backup import backup
 from tfheal.flows.charters import heeded
 from tfheal.flows.fleet import Limits
-from tfheal.flows.look import Scope, judged, look
+from tfheal.flows.look import Look, Scope, judged, look
 from tfheal.flows.observe import Asked, observed
 from tfheal.flows.pauses import check
 from tfheal.flows.place import is_pending
@@ -133,16 +133,7 @@ def permitted(workspace: Workspace, plan: Upgraded, wish: Wish, ports: Ports, li
     found = look(workspace, Scope((app,)), ports, limits)
     for item in found.meant:
         check(app, item.release.slice, ports)
-    if ill := {
-        name: one for name, one in judged(workspace, (app,), found, ports).instances.items() if one != "healthy"
-    }:
-        told = ", ".join(f"{name} is {health}" for name, health in ill.items())
-        raise Refused(
-            "it is not well",
-            where=app,
-            why=told,
-            hint="tfheal heal first: what fails then would be blamed on the upgrade",
-        )
+    _is_well(workspace, app, found, ports)
     heeded(workspace, (name.slice for name in plan.order), "upgrade", ports, limits)
     there = releases_of(at_version(workspace, app, wish.to), app, ports)
     for release in () if wish.again else there:
@@ -154,6 +145,22 @@ def permitted(workspace: Workspace, plan: Upgraded, wish: Wish, ports: Ports, li
     if plan.upgrade.strategy == "canary":
         canary.permitted(workspace, core.in_order(there), ports)
     _has_room(workspace, [one for one in there if one.instance in plan.order], ports, limits)
+
+
+def _is_well(workspace: Workspace, app: str, found: Look, ports: Ports) -> None:
+    """Raise Refused where an app is not well, and Unreachable where all that is not known to be well could not be asked."""
+    if ill := {
+        name: one for name, one in judged(workspace, (app,), found, ports).instances.items() if one != "healthy"
+    }:
+        told = ", ".join(f"{name} is {health}" for name, health in ill.items())
+        if set(ill.values()) == {"unknown"}:
+            raise Unreachable("it could not be asked", where=app, why=told, hint="tfheal status says why")
+        raise Refused(
+            "it is not well",
+            where=app,
+            why=told,
+            hint="tfheal heal first: what fails then would be blamed on the upgrade",
+        )
 
 
 def _has_room(workspace: Workspace, releases: list[Release], ports: Ports, limits: Limits) -> None:

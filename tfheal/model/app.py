@@ -60,6 +60,9 @@ class AutoUpgrade(Strict):
     )
 
 
+Ring = Literal["canary", "early", "rest"]
+
+
 class AppRoute(Strict):
     """Through which gateway an app is reached by its host name."""
 
@@ -86,6 +89,9 @@ class AppSpec(Strict):
     backup: AppBackup | None = Field(default=None, description="where backups of its data go, and how often")
     patch: AppPatch = AppPatch()
     auto_upgrade: AutoUpgrade = AutoUpgrade()
+    ring: Ring = Field(
+        default="rest", description="in which wave of an upgrade over many apps it is: those of `canary` go first"
+    )
     window: Window | None = Field(
         default=None, description="when planned work may be done; none: that of tfheal.toml, else at any time"
     )

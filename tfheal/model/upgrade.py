@@ -11,6 +11,7 @@ from tfheal.model.release import InstanceName
 
 Strategy = Literal["rolling", "canary"]
 UpgradeState = Literal["planned", "unchanged", "running", "done", "rolled-back", "frozen", "undecided"]
+RolloutState = Literal["planned", "running", "stopped", "done"]
 _EXITS: Final[Mapping[UpgradeState, Exit]] = {
     "planned": Exit.FINDINGS,
     "unchanged": Exit.OK,
@@ -65,6 +66,24 @@ class Upgraded:
         return Exit.REFUSED if self.refused else _EXITS[self.upgrade.state]
 
 
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """One upgrade of many apps: its waves, how each app ended so far (a state of an upgrade, `refused`, `unreachable` or `failed`).
+
+    Until the moment `rests` it pauses between two waves; `detail` is why it stopped.
+    """
+
+    id: str
+    playbook: str
+    version: str
+    state: RolloutState
+    started: datetime
+    waves: tuple[tuple[str, ...], ...]
+    outcomes: Mapping[str, str] = field(default_factory=dict)
+    rests: datetime | None = None
+    detail: str = ""
+
+
 class Upgrades(Protocol):
     """The upgrades that were begun, so that one that was killed is finished or taken back."""
 
@@ -73,6 +92,12 @@ class Upgrades(Protocol):
 
     def last(self, app: str) -> Upgrade | None:
         """Return the last upgrade of an app, None if there was none."""
+
+    def put_rollout(self, rollout: Rollout) -> None:
+        """Add an upgrade of many apps, or replace what is known of the one with its id."""
+
+    def last_rollout(self, playbook: str) -> Rollout | None:
+        """Return the last upgrade of many apps of a playbook, None if there was none."""
 
     def note_listed(self, playbook: str, versions: Mapping[str, str], now: datetime) -> None:
         """Record since when a playbook lists its versions, each with the digest of its lock; what it lists no more is forgotten."""

@@ -1,6 +1,10 @@
 """Upgrades in words, and as scripts read them."""
 
+from tfheal.base.errors import TfhealError
+from tfheal.base.moments import rfc3339
+from tfheal.model.rollout import RolledOut
 from tfheal.model.upgrade import Upgraded
+from tfheal.render.errors import error_document
 from tfheal.render.words import span
 
 
@@ -52,3 +56,48 @@ def upgrade_document(done: Upgraded) -> dict[str, object]:
         "refused": done.refused,
         "detail": one.detail,
     }
+
+
+def rollout_words(done: RolledOut) -> str:
+    """Given what became of an upgrade of many apps, or would, return it for a person."""
+    one, lines = done.rollout, [f"{done.rollout.playbook} to {done.rollout.version}: {done.rollout.state}"]
+    for number, wave in enumerate(one.waves, start=1):
+        lines += [f"wave {number}", *(f"  {_of_wave(app, done)}" for app in wave)]
+    return "\n".join([*lines, one.detail] if one.detail else lines)
+
+
+def _of_wave(app: str, done: RolledOut) -> str:
+    went = done.went.get(app)
+    if went is None:
+        return f"{app}: {done.rollout.outcomes.get(app, 'not begun')}"
+    if isinstance(went, TfhealError):
+        return f"{app}: {went}"
+    one, state = went.upgrade, went.upgrade.state
+    why = went.refused or one.detail
+    if state == "unchanged":
+        return f"{app}: is at {one.new} already"
+    return f"{app}: from {one.old}, {state if state != 'planned' or not went.refused else 'refused'}{f': {why}' if why else ''}"
+
+
+def rollout_document(done: RolledOut) -> dict[str, object]:
+    """Given what became of an upgrade of many apps, or would, return it as scripts read it: a list of what each app alone would give."""
+    one = done.rollout
+    return {
+        "playbook": one.playbook,
+        "to": one.version,
+        "state": one.state,
+        "waves": [list(wave) for wave in one.waves],
+        "rests": rfc3339(one.rests) if one.rests else False,
+        "detail": one.detail,
+        "upgrades": [_of_app(app, done) for wave in one.waves for app in wave],
+    }
+
+
+def _of_app(app: str, done: RolledOut) -> dict[str, object]:
+    went = done.went.get(app)
+    if went is None:
+        return {"app": app, "state": done.rollout.outcomes.get(app, "waiting"), "to": done.rollout.version}
+    if isinstance(went, TfhealError):
+        state = {6: "refused", 4: "unreachable"}.get(int(went.exit), "failed")
+        return {"app": app, "state": state, "to": done.rollout.version, **error_document(went)}
+    return {"exit": int(went.exit), **upgrade_document(went)}

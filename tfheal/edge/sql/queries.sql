@@ -272,6 +272,16 @@ ON CONFLICT (id) DO UPDATE SET
 -- name: last_upgrade
 SELECT * FROM upgrade WHERE app = :app ORDER BY number DESC LIMIT 1;
 
+-- name: put_rollout
+INSERT INTO rollout (id, playbook, version, state, started, waves, outcomes, rests, detail)
+VALUES (:id, :playbook, :version, :state, :started, :waves, :outcomes, :rests, :detail)
+ON CONFLICT (id) DO UPDATE SET
+    state = excluded.state, waves = excluded.waves, outcomes = excluded.outcomes, rests = excluded.rests,
+    detail = excluded.detail;
+
+-- name: last_rollout
+SELECT * FROM rollout WHERE playbook = :playbook ORDER BY number DESC LIMIT 1;
+
 -- name: put_listed
 INSERT INTO listed (playbook, version, lock, since) VALUES (:playbook, :version, :lock, :since)
 ON CONFLICT (playbook, version) DO UPDATE SET lock = excluded.lock, since = excluded.since;
