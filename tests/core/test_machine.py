@@ -61,7 +61,7 @@ def test_this_machine_tells_its_figures(shell: tuple[str, ...]) -> None:
 
 def test_every_figure_is_read() -> None:
     """Of several disks the fullest counts, of what is free the share that can be used."""
-    seen = read(TOLD, Answer(0, b"reboot\nsecurity 7\n", 0.1))
+    seen = read(TOLD, Answer(0, b"reboot\nsecurity 7\ndebsecan\ncve CVE-2024-3094\ncve $(id)\n", 0.1))
     assert value(seen.cpus) == 4
     assert value(seen.load) == 0.25
     assert (value(seen.memory_total), value(seen.memory_used)) == (4096, 1024)
@@ -70,6 +70,7 @@ def test_every_figure_is_read() -> None:
     assert value(seen.age) == 86_400
     assert value(seen.failed_units) == ("one.service", "two@x.service")
     assert value(seen.security_updates) == 7
+    assert value(seen.security_cves) == ("CVE-2024-3094",)
     assert (value(seen.reboot), value(seen.patch_unfinished)) == (True, False)
     assert value(seen.hands_off_since) is None
     assert value(seen.identity) == "s1 abc"

@@ -13,6 +13,7 @@ from tfheal.core.patching import (
     barred,
     booted,
     chosen,
+    fetch,
     follow,
     gated,
     over,
@@ -46,6 +47,7 @@ MARKER = "0123456789abcdef"
         (Wish(), (URGENT, FRESH, PLAIN)),
         (Wish(security=True), (URGENT, FRESH)),
         (Wish(again=True), (URGENT, FRESH, PLAIN, BAD)),
+        (Wish(bad=frozenset({("curl", "2"), ("vim", "1")})), (URGENT, PLAIN)),
     ],
 )
 def test_what_is_held_or_was_taken_back_is_left_alone(wish: Wish, found: tuple[Patch, ...]) -> None:
@@ -77,7 +79,8 @@ def test_no_app_has_two_slices_in_a_wave() -> None:
     """Slices without apps, and of different apps, go together."""
     apps = {"a1": ("a",), "a2": ("a", "b"), "b1": ("b",), "c1": ("c",), "none": ()}
     assert waves(apps) == (("a1", "b1", "c1", "none"), ("a2",))
-    assert waves({}) == ()
+    assert waves(apps, alone_first=True) == (("a1",), ("a2", "c1", "none"), ("b1",))
+    assert waves({}) == waves({}, alone_first=True) == ()
 
 
 @pytest.mark.parametrize(
@@ -158,7 +161,7 @@ def test_the_scripts_are_sh() -> None:
     """Each parses, the one that a unit runs too."""
     order = PatchOrder("me", "run", (URGENT, Patch("it's", "1", "2", 0)), ("shop",), ("tfheal-shop-web.service",))
     scripts = (upgrade(order, MARKER), take_back(order, MARKER), over(order, MARKER), reboot(order, 120.0, MARKER))
-    for script in (*scripts, follow(MARKER), booted(MARKER)):
+    for script in (*scripts, follow(MARKER), booted(MARKER), fetch(MARKER)):
         subprocess.run(["sh", "-n"], input=script.encode(), check=True)
         for word in script.split():
             if len(word) > 1_000:
@@ -187,6 +190,13 @@ def test_what_never_goes_back_is_a_pattern_of_grep_too() -> None:
 def test_the_code_says_how_it_went(outcomes: list[PatchOutcome], code: int) -> None:
     """What was taken back was tried and failed; what stays broken needs a human."""
     assert PatchRun(tuple(Patched("s1", each) for each in outcomes), {}).exit == code
+
+
+def test_what_a_tick_may_not_do_is_no_failure() -> None:
+    """It waits, or is left after one that went wrong, which is what counts."""
+    waits = (Patched("s1", "refused"), Patched("s2", "done", not_rebooted="it booted 3 s ago"))
+    assert PatchRun(waits, {}).exit_by_itself == 0
+    assert PatchRun((*waits, Patched("s3", "taken-back"), Patched("s4", "skipped")), {}).exit_by_itself == 5
 
 
 def test_a_reboot_that_was_asked_for_and_not_done_is_refused() -> None:

@@ -41,10 +41,13 @@ def window(days: str, start: str, hours: float, zone: str) -> Window:
         ("sun", "02:00", 1, "America/New_York", "2026-03-08T00:00", "2026-03-08T07:00", "2026-03-08T08:00"),
         ("sun", "02:10", 1, "Australia/Lord_Howe", "2026-10-03T00:00", "2026-10-03T15:30", "2026-10-03T16:30"),
         ("fri", "05:00", 2, "Pacific/Apia", "2011-12-30T00:00", "2011-12-30T10:00", "2011-12-30T12:00"),
+        # also where the gap begins the day
+        ("sun", "00:30", 1, "America/Sao_Paulo", "2018-11-03T12:00", "2018-11-04T03:00", "2018-11-04T04:00"),
         # of a start that comes twice the first counts
         ("sun", "02:30", 3, "Europe/Brussels", "2026-10-24T12:00", "2026-10-25T00:30", "2026-10-25T03:30"),
         ("sun", "01:30", 1, "America/New_York", "2026-11-01T00:00", "2026-11-01T05:30", "2026-11-01T06:30"),
         ("sun", "01:45", 1, "Australia/Lord_Howe", "2026-04-04T00:00", "2026-04-04T14:45", "2026-04-04T15:45"),
+        ("sun", "00:30", 1, "America/Havana", "2026-10-31T12:00", "2026-11-01T04:30", "2026-11-01T05:30"),
         # what it lasts is time that passes, over a jump too
         ("sat", "23:00", 6, "Europe/Brussels", "2026-03-28T00:00", "2026-03-28T22:00", "2026-03-29T04:00"),
         ("sat", "23:00", 6, "Europe/Brussels", "2026-10-24T00:00", "2026-10-24T21:00", "2026-10-25T03:00"),

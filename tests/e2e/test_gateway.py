@@ -242,3 +242,32 @@ def test_requests_wait_for_the_only_instance(edge: RunningLab) -> None:
         assert (states(edge)["s1"][1], is_well(edge, "s1")) == ("", True), "who goes on puts it back"
     assert len(load.failed) <= 2 * CLIENTS
     assert not any("being worked on" in one for one in load.failed), load.failed
+
+
+@pytest.mark.long
+def test_a_tick_reboots_two_machines_of_an_app_one_after_the_other(edge: RunningLab) -> None:
+    """An update asks both to: each is drained, away, back and well before the other is touched, and nobody notices."""
+    settings = edge.workspace / "tfheal.toml"
+    patch = '[patch]\nauto = "security"\nreboot = "auto"\nreboot_every = "120s"\nreboot_patience = "60s"\n'
+    before = settings.read_text()
+    settings.write_text(before + patch)
+    boots = {name: edge.on(name, "cat /proc/sys/kernel/random/boot_id") for name in ("s1", "s2")}
+    for name in boots:
+        edge.on(name, "mkdir -p /etc/tfheal; echo 'allow = [\"reboot\"]' >/etc/tfheal/charter.toml")
+        edge.on(name, "touch /run/reboot-required; while [ $(ps -o etimes= -p 1) -lt 121 ]; do sleep 1; done")
+    try:
+        with Load(edge.address("s3")) as load:
+            done = document(edge, "tick")["parts"]["patch"]["slices"]
+    finally:
+        settings.write_text(before)
+        for name in boots:
+            edge.on(name, "rm -rf /etc/tfheal/charter.toml")
+    assert [(one["slice"], one["outcome"], one["rebooted"]) for one in done] == [
+        ("s1", "done", True),
+        ("s2", "done", True),
+    ]
+    assert all(edge.on(name, "cat /proc/sys/kernel/random/boot_id") != boot for name, boot in boots.items())
+    rebooted = [one for one in document(edge, "history", "page")["actions"] if one["what"] == "reboot"]
+    assert rebooted[0]["ended"] <= rebooted[1]["started"]
+    assert load.answered > 100
+    assert load.failed == []

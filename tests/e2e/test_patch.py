@@ -7,103 +7,24 @@ from collections.abc import Iterator
 
 import pytest
 from documents import document, findings
+from patches import APP, OFFER, VERSIONS, also, offering, tell, told
 from running_lab import RunningLab
 
 pytestmark = pytest.mark.lab
-CONTACT = 'contact = "it@lab.example"'
-APP = "tfheal-files-web.service"
-# Packages of our own, each with a newer version: most from a suite of security updates, one from another suite.
-REPOSITORIES = rf"""
-set -e
-mkdir -p /root/patches && cd /root/patches
-package() {{  # NAME VERSION FOLDER; what is in `build` goes into it
-  mkdir -p "$3" build/DEBIAN
-  printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: nobody <x@example.test>\nDescription: x\n' "$1" "$2" >build/DEBIAN/control
-  dpkg-deb -b build "$3/$1_$2_all.deb" >/dev/null
-  rm -rf build
-}}
-script() {{  # NAME, its commands on stdin
-  mkdir -p build/DEBIAN; {{ echo '#!/bin/sh'; cat; }} >build/DEBIAN/$1; chmod 755 build/DEBIAN/$1
-}}
-repository() {{  # FOLDER SUITE
-  cd "$1"
-  for deb in *.deb; do
-    dpkg-deb -f "$deb"
-    printf 'Filename: ./%s\nSize: %s\nSHA256: %s\n\n' "$deb" "$(stat -c %s "$deb")" "$(sha256sum "$deb" | cut -d ' ' -f 1)"
-  done >Packages
-  printf 'Origin: Tests\nLabel: Tests\nSuite: %s\nVersion: 13\nDate: %s\nSHA256:\n %s %s Packages\n' "$2" "$(date -uR)" \
-    "$(sha256sum Packages | cut -d ' ' -f 1)" "$(stat -c %s Packages)" >Release
-  cd ..
-}}
-one() {{  # VERSION FOLDER: it has a configuration
-  mkdir -p build/etc build/DEBIAN; echo "as of $1" >build/etc/tfheal-one.conf; echo /etc/tfheal-one.conf >build/DEBIAN/conffiles
-  package tfheal-one "$1" "$2"
-}}
-for name in tfheal-two tfheal-security tfheal-stops tfheal-breaks; do package $name 1.0 old; done
-one 1.0 old
-dpkg -i old/*.deb >/dev/null
-echo ours >>/etc/tfheal-one.conf
-one 1.1 secure; package tfheal-two 1.1 secure; package tfheal-security 1.1 plain
-echo 'systemctl stop {APP}' | script postinst; package tfheal-stops 1.1 secure
-mkdir -p build/etc/systemd/system/{APP}.d
-printf '[Service]\nExecStartPre=/bin/false\n' >build/etc/systemd/system/{APP}.d/broken.conf
-echo 'systemctl daemon-reload; systemctl restart --no-block {APP}' | script postinst; package tfheal-breaks 1.1 late
-cp old/tfheal-breaks* late
-echo '[ ! -e /root/patches/wait ] || {{ touch /root/patches/there; sleep 60; }}' | script postinst; package tfheal-security 1.2 slow
-repository slow tests-security; repository secure tests-security; repository plain tests-updates; repository late tests-security
-offer() {{
-  for name in "$@"; do echo "deb [trusted=yes] file:/root/patches/$name ./"; done >/etc/apt/sources.list.d/tests.list
-  apt-get update -qq -o Dir::Etc::sourcelist=/etc/apt/sources.list.d/tests.list -o Dir::Etc::sourceparts=/dev/null -o APT::Get::List-Cleanup=0
-}}
-apt-mark hold tfheal-two >/dev/null
-apt-mark auto tfheal-one >/dev/null
-[ -d /root/lists ] || {{ mv /var/lib/apt/lists /root/lists; mkdir -p /var/lib/apt/lists/partial; }}
-offer secure plain
-"""
-GONE = f"""
-apt-mark unhold tfheal-two >/dev/null
-dpkg -P tfheal-one tfheal-two tfheal-security tfheal-stops tfheal-breaks >/dev/null
-rm -rf /root/patches /etc/apt/sources.list.d/tests.list /run/tfheal/updates-pending* /var/lib/tfheal/patch.d /etc/tfheal/charter.toml
-rm -rf /var/lib/apt/lists; mv /root/lists /var/lib/apt/lists
-systemctl daemon-reload; systemctl restart {APP}
-"""
-OFFER = """
-echo "deb [trusted=yes] file:/root/patches/{0} ./" >/etc/apt/sources.list.d/tests.list
-apt-get update -qq -o Dir::Etc::sourcelist=/etc/apt/sources.list.d/tests.list -o Dir::Etc::sourceparts=/dev/null -o APT::Get::List-Cleanup=0
-"""
-VERSIONS = "dpkg-query -W -f '${Version} ' tfheal-breaks tfheal-one tfheal-security tfheal-stops tfheal-two"
+CATALOGUE = {
+    "title": "CISA Catalog",
+    "count": 1,
+    "vulnerabilities": [{"cveID": "CVE-2026-1001", "vendorProject": "Tests"}],
+}
+# As debsecan writes it: what was found, in which package, and whether its suite has a fix.
+FOUND = "VERSION 1\\n%s\\nCVE-2026-1001,tfheal-two,F\\nCVE-2026-1002,tfheal-stops,F\\nCVE-2026-1001,tfheal-breaks, \\n"
 
 
 @pytest.fixture
 def patched(shop: RunningLab) -> Iterator[RunningLab]:
     """Offer updates of our own to a slice, and take all of that away after the test."""
-    shop.on("s1", REPOSITORIES)
-    settings = shop.workspace / "tfheal.toml"
-    before = settings.read_text()
-    owners = (shop.workspace / "inventory.toml").read_text()
-    settings.write_text(f'{before}[notices]\ncommand = ["./tell"]\n[patch]\npatience = "4s"\nreboot_every = "120s"\n')
-    (shop.workspace / "inventory.toml").write_text(owners.replace("[owners.lab]", f"[owners.lab]\n{CONTACT}"))
-    tell(shop, "cat >>told.jsonl; echo >>told.jsonl")
-    yield shop
-    (shop.workspace / "told.jsonl").unlink(missing_ok=True)
-    (shop.workspace / "inventory.toml").write_text(owners)
-    settings.write_text(before)
-    shop.on("s1", GONE)
-
-
-def tell(lab: RunningLab, script: str) -> None:
-    """Have owners told by a script of sh."""
-    (lab.workspace / "tell").write_text(f"#!/bin/sh\n{script}\n")
-    (lab.workspace / "tell").chmod(0o755)
-
-
-def told(lab: RunningLab) -> list[tuple[str, str, str | None]]:
-    """Return what the owner was told since this was asked last: of what, when, and how it ended."""
-    file = lab.workspace / "told.jsonl"
-    lines = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    file.unlink(missing_ok=True)
-    assert {line["to"] for line in lines} <= {"it@lab.example"}
-    return [(line["work"], line["stage"], line["outcome"]) for line in lines]
+    with offering(shop, "s1") as lab:
+        yield lab
 
 
 def test_updates_are_told_by_where_they_come_from(patched: RunningLab) -> None:
@@ -127,6 +48,25 @@ def test_updates_are_told_by_where_they_come_from(patched: RunningLab) -> None:
     assert facts["security_updates"] == len(ages) == 3
     assert facts["security_age"] >= ages["tfheal-one"]
     assert patched.on("s1", VERSIONS) == "1.0 1.0 1.0 1.0 1.0 "
+    (patched.workspace / "kev.json").write_text(json.dumps(CATALOGUE))
+    (unranked,) = document(patched, "patch", "slice:s1", "--plan", "--kev", "kev.json", check=3)["slices"]
+    assert {"neither data of debsecan nor a changelog of an update is there"} == {
+        one["exploited"]["unknown"] for one in unranked["pending"]
+    }
+    patched.on("s1", f"mkdir -p /var/lib/debsecan; printf '{FOUND}' $(date +%s) >/var/lib/debsecan/history")
+    (ranked,) = document(patched, "patch", "slice:s1", "--plan", "--kev", "kev.json", check=3)["slices"]
+    assert [(one["package"], one["exploited"], one["fixes"]) for one in ranked["pending"]] == [
+        ("tfheal-two", ["CVE-2026-1001"], True),
+        ("tfheal-stops", [], True),
+        ("tfheal-one", [], False),
+        ("tfheal-security", [], False),
+    ]
+    assert ranked["exposed"] == {"tfheal-breaks": ["CVE-2026-1001"]}
+    also(patched, 'kev = "kev.json"')
+    assert "known-exploited" in findings(document(patched, "status", check=None))
+    shown = " ".join(patched.run("patch", "slice:s1", "--plan", check=3).stdout.split())
+    assert "1 known to be exploited, data of debsecan" in shown
+    assert "it is no catalogue" in patched.run("patch", "slice:s1", "--plan", "--kev", "page", check=2).stderr
     assert "held" in patched.run("patch", "slice:s1", "--plan", check=3).stdout
     assert "--yes" in patched.run("patch", "slice:s1", check=2).stderr
     assert "slice:*" in patched.run("patch", check=2).stderr
@@ -181,11 +121,10 @@ def test_a_patch_leaves_the_apps_well_or_is_taken_back(patched: RunningLab) -> N
 
 def test_a_reboot_is_done_where_all_allow_it_and_once(patched: RunningLab) -> None:
     """The provider and the owner have to say so; the slice comes back, its apps are looked at, and it is left alone then."""
-    settings = patched.workspace / "tfheal.toml"
     patched.on("s1", "touch /run/reboot-required; mkdir -p /etc/tfheal; rm -rf /etc/apt/sources.list.d/tests.list")
     ask = ("patch", "slice:s1", "--security", "--reboot", "--yes")
     assert "`reboot` of `patch`" in patched.run(*ask, check=6).stdout
-    settings.write_text(f'{settings.read_text()}reboot = "by-hand"\n')
+    also(patched, 'reboot = "by-hand"')
     assert "the owner's charter does not allow reboot" in patched.run(*ask, check=6).stdout
     patched.on("s1", "echo 'allow = [\"reboot\"]' >/etc/tfheal/charter.toml")
     tell(patched, "echo the mail is full >&2; exit 1")

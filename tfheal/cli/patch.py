@@ -21,6 +21,13 @@ def patch(
         bool, typer.Option("--reboot", help="Then reboot the slices that ask for it, where that is allowed.")
     ] = False,
     again: Annotated[bool, typer.Option("--again", help="Also what was taken back before.")] = False,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Fetch the package lists there before.")] = False,
+    kev: Annotated[
+        str | None,
+        typer.Option(
+            "--kev", metavar="FILE", help="CISA's catalogue of known exploited vulnerabilities: these come first."
+        ),
+    ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Answer the question with yes.")] = False,
     json: Json = False,
     workspace: Folder = None,
@@ -30,12 +37,16 @@ def patch(
     from tfheal.cli import wiring
     from tfheal.core.patching import Wish
     from tfheal.core.select import selected, slices_of
+    from tfheal.flows import patch as flow
 
     if not (plan or selectors):
         raise UsageError("which slices?", hint='"slice:*" is all of them; --plan shows what is pending')
     with wiring.wired(workspace, quiet=plan or json) as hands:
+        hands = wiring.with_catalogue(hands, kev)  # noqa: PLW2901 (the same hands, and one more)
         names = selected(hands.workspace, selectors or (), excluded or ())
         slices = slices_of(hands.workspace, names, selectors or (() if excluded else ("slice:*",)))
+        if fetch:
+            flow.fetch(hands.workspace, slices, hands.ports, hands.limits)
         if plan:
             return _planned(hands, slices, security=security, json=json)
         return _patched(hands, slices, Wish(security, now, again, reboot), yes=yes, json=json)

@@ -158,6 +158,7 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
         hidden=partial(hidden, workspace, journal, vault),
         marker=lambda: secrets.token_hex(16),
         key_pair=new_key_pair,
+        exploited=partial(_exploited, workspace, progress),
         writer=f"{workspace.provider.name or 'provider'} on {socket.gethostname()}",
     )
     try:
@@ -179,6 +180,29 @@ def _around(workspace: "Workspace", root: Path) -> dict[str, Any]:
     route = workspace.provider.notices
     notices = OwnerNotices(route, root) if route else None
     return {"notifier": notifier, "notices": notices, "uplink": TcpUplink(), "provisioners": LocalProvisioners(root)}
+
+
+def _exploited(workspace: "Workspace", progress: "Reports") -> frozenset[str] | None:
+    """Return what the catalogue of tfheal.toml lists; one that cannot be read is told, and stops nothing."""
+    from tfheal.base.errors import TfhealError
+    from tfheal.edge.kev import known_exploited
+
+    named = workspace.provider.patch.kev
+    try:
+        return known_exploited(Path(workspace.root) / named) if named else None
+    except TfhealError as error:
+        progress.say(f"`kev` of [patch] is not used: {error}")
+        return None
+
+
+def with_catalogue(hands: Wired, kev: str | None) -> Wired:
+    """Given the path of a catalogue of known exploited vulnerabilities, or None, have the hands use it; raise UsageError if it is none."""
+    from tfheal.edge.kev import known_exploited
+
+    if kev is None:
+        return hands
+    known = known_exploited(Path(kev).expanduser().resolve())
+    return replace(hands, ports=replace(hands.ports, exploited=lambda: known))
 
 
 def _publisher(workspace: "Workspace", name: str, ports: "Ports") -> "Publisher":

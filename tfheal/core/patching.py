@@ -149,7 +149,8 @@ mend
 [ -z "${failed-}" ] || fail 'the packages could not be taken back'
 finished
 """
-# Its age is that of PID 1, which tells of every reboot, whoever ordered it. It ends with the machine, or it failed.
+# Its age is that of PID 1, which tells of every reboot, whoever ordered it. It ends with the machine, or it failed. What
+# was installed before it stayed well, and is not taken back for what the reboot brings.
 _REBOOT: Final = """\
 told begun
 read -r up _ </proc/uptime
@@ -157,12 +158,23 @@ read -r stat </proc/1/stat; set -- ${stat##*) }; shift 19
 up=$((${up%.*} - $1 / $(getconf CLK_TCK)))
 [ "$up" -ge "$every" ] || fail "it booted $up s ago"
 [ -e unfinished ] || { units >running.new && mv running.new running; } || fail 'what runs could not be noted'
-touch unfinished && sync || fail 'nothing can be written'
+rm -rf secured planned && touch unfinished && sync || fail 'nothing can be written'
 told changing
 sleep 1
 systemctl reboot || fail 'systemd does not reboot it'
 sleep 180
 fail 'it does not go down'
+"""
+_STOPPED: Final = f"""\
+if [ -e {paths.HANDS_OFF} ]; then say "refused paused $(packed "since $(date -u -r {paths.HANDS_OFF} +%Y-%m-%dT%H:%M:%SZ)")"; return; fi
+"""
+_FETCH: Final = """\
+export DEBIAN_FRONTEND=noninteractive
+if words=$(timeout 240 apt-get -q -o DPkg::Lock::Timeout=60 -o APT::Update::Error-Mode=any update 2>&1 </dev/null); then
+  say 'told ended'
+else
+  say "told failed $(printf '%s\n' "$words" | tail -n 4 | base64 -w 0)"
+fi
 """
 _FOLLOW: Final = f"""\
 sent=0
@@ -194,6 +206,7 @@ class Wish:
     again: bool = False
     reboot: bool = False
     auto: bool = False  # nobody asked for it just now
+    bad: frozenset[tuple[str, str]] = frozenset()  # packages and versions that broke an app elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +225,10 @@ def chosen(pending: Pending, wish: Wish) -> tuple[Patch, ...]:
     return tuple(
         one
         for one in pending.patches
-        if not one.held and (one.security or not wish.security) and (wish.again or not one.taken_back)
+        if not one.held
+        and (one.security or not wish.security)
+        and (wish.again or not one.taken_back)
+        and (one.package, one.offered) not in wish.bad
     )
 
 
@@ -230,17 +246,23 @@ def gated(
     return tuple(one for one in patches if urgent and one.security), max((one for one in starts if one), default=None)
 
 
-def waves(apps: Mapping[str, tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
-    """Given slices and the apps on each, return them in waves: no app has two of its slices in one."""
+def waves(apps: Mapping[str, tuple[str, ...]], *, alone_first: bool = False) -> tuple[tuple[str, ...], ...]:
+    """Given slices and the apps on each, return them in waves: no app has two of its slices in one.
+
+    With `alone_first` the first goes by itself, and shows what an update is worth.
+    """
+    first = tuple(apps)[:1] if alone_first else ()
     found: list[tuple[list[str], set[str]]] = []
     for name, here in apps.items():
+        if name in first:
+            continue
         wave = next((one for one in found if not one[1] & set(here)), None)
         if wave is None:
             wave = ([], set())
             found.append(wave)
         wave[0].append(name)
         wave[1].update(here)
-    return tuple(tuple(names) for names, _ in found)
+    return (*((first,) if first else ()), *(tuple(names) for names, _ in found))
 
 
 def upgrade(order: PatchOrder, marker: str) -> str:
@@ -253,6 +275,11 @@ def upgrade(order: PatchOrder, marker: str) -> str:
 def take_back(order: PatchOrder, marker: str) -> str:
     """Given the order of a patch that broke something, return the script that takes it back, and notes it as such."""
     return _begun(order, f"never={sh.quote(NEVER_BACK)}\n{_TAKE_BACK}", "take back the patch", marker)
+
+
+def fetch(marker: str) -> str:
+    """Return the script that fetches the package lists, unless the owner or a pause is against it."""
+    return called_once(f"{_said(marker)}{_STOPPED}{pauses.guard(pauses.WHOLE_SLICE)}{_FETCH}say end\n", marker)
 
 
 def reboot(order: PatchOrder, every: float, marker: str) -> str:
@@ -354,7 +381,7 @@ def _begun(order: PatchOrder, body: str, verb: str, marker: str) -> str:
     written = json.dumps(entry | {"packages": packages}, separators=(",", ":"))[1:-1]
     return called_once(
         _said(marker)
-        + f'if [ -e {paths.HANDS_OFF} ]; then say "refused paused $(packed "since $(date -u -r {paths.HANDS_OFF} +%Y-%m-%dT%H:%M:%SZ)")"; return; fi\n'
+        + _STOPPED
         + "".join(pauses.guard(app) for app in order.apps or (pauses.WHOLE_SLICE,))
         + f"if systemctl is-active --quiet {UNIT}; then say 'refused busy '; return; fi\n"
         + f"journal={paths.SLICE_JOURNAL}\nentry={sh.quote(written)}\n{RECORD}"

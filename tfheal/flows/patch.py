@@ -1,16 +1,19 @@
 """`tfheal patch`: which updates are pending, asked of every slice at once; and their installation, never on two slices of an app."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tfheal.base.errors import Refused, TfhealError
+from tfheal.base.errors import ActionFailed, Refused, TfhealError
+from tfheal.base.exits import Exit
+from tfheal.core.exploited import ranked, urgency
 from tfheal.core.patching import Wish, chosen, waves
-from tfheal.core.probe import patches
+from tfheal.core.probe import patches, vulnerabilities
 from tfheal.core.probe.script import answers, composed
 from tfheal.flows.act import act_everywhere
 from tfheal.flows.fleet import Limits, ask_all
 from tfheal.flows.hidden import hushed
 from tfheal.flows.patch_acts import PatchJob
+from tfheal.flows.patch_lists import fetched
 from tfheal.flows.patch_slice import patch_slice
 from tfheal.flows.releases import in_use, placed
 from tfheal.model.facts import Fact, Known, Unknown
@@ -35,11 +38,21 @@ class PatchOptions:
 def planned(workspace: Workspace, slices: Iterable[str], ports: Ports, limits: Limits) -> PatchPlan:
     """Given names of slices, return what is pending on each."""
     targets = [workspace.inventory.slice(name) for name in workspace.inventory.slices if name in set(slices)]
-    hidden = ports.hidden([target.name for target in targets])
+    hidden, known = ports.hidden([target.name for target in targets]), ports.exploited()
     found: dict[str, Fact[Pending]] = {}
-    for name, reply in ask_all(targets, lambda one: _ask(one, hidden[one.name], ports), limits).items():
+    for name, reply in ask_all(targets, lambda one: _ask(one, hidden[one.name], known, ports), limits).items():
         found[name] = Unknown(str(hushed(reply, hidden[name]))) if isinstance(reply, TfhealError) else reply
-    return PatchPlan(found, {name: _apps(workspace, name, ports) for name in found})
+    return PatchPlan(found, {name: apps_on(workspace, name, ports) for name in found})
+
+
+def fetch(workspace: Workspace, slices: Iterable[str], ports: Ports, limits: Limits) -> None:
+    """Given names of slices, fetch their package lists; raise ActionFailed where that does not succeed."""
+    run = ports.journal.begin_run("patch --fetch", ports.clock.now()).id
+    failed = fetched(workspace, slices, run, ports, limits)
+    ports.journal.end_run(run, int(Exit.FAILED if failed else Exit.OK), ports.clock.now())
+    if failed:
+        names = ", ".join(failed)
+        raise ActionFailed("the package lists could not be fetched", where=names, why=next(iter(failed.values())))
 
 
 def patch(
@@ -47,14 +60,18 @@ def patch(
 ) -> tuple[PatchPlan, PatchRun]:
     """Given names of slices, install what is pending there, in waves; after one that goes wrong the others are left alone."""
     plan = planned(workspace, slices, ports, limits)
-    due = {name: plan.apps[name] for name, found in plan.slices.items() if _is_due(found, options.wish)}
+    wish = options.wish
+    if wish.auto:  # what broke an app on any of them is not tried by itself on another
+        wish = replace(wish, bad=plan.taken_back)
+    asked = sorted(plan.slices, key=lambda name: urgency(plan.slices[name]))
+    due = {name: plan.apps[name] for name in asked if _is_due(plan.slices[name], wish)}
     if due:
         options.agree(plan)
     run = ports.journal.begin_run("patch", ports.clock.now()).id
-    job = PatchJob(workspace, ports, limits, run, options.wish)
+    job = PatchJob(workspace, ports, limits, run, wish)
     done = {name: _without(name, found) for name, found in plan.slices.items() if name not in due}
     stopped = ""
-    for wave in waves(due):
+    for wave in waves(due, alone_first=wish.auto):
         if stopped or limits.over:
             why = f"{stopped} went wrong first" if stopped else "the deadline of the run had passed"
             done |= {name: Patched(name, "skipped", why) for name in wave}
@@ -93,14 +110,20 @@ def _without(name: str, found: Fact[Pending]) -> Patched:
     return Patched(name, "unknown", found.reason) if isinstance(found, Unknown) else Patched(name, "idle")
 
 
-def _apps(workspace: Workspace, slice_name: str, ports: Ports) -> tuple[str, ...]:
+def apps_on(workspace: Workspace, slice_name: str, ports: Ports) -> tuple[str, ...]:
     """Return the apps of the workspace that are on a slice, or are to be."""
     there = {item.instance for item in in_use(ports.journal.deployed())} | {*placed(workspace, workspace.apps)}
     return tuple(sorted({one.app for one in there if one.slice == slice_name and one.app in workspace.apps}))
 
 
-def _ask(target: Slice, hidden: tuple[str, ...], ports: Ports) -> Fact[Pending]:
+def _ask(target: Slice, hidden: tuple[str, ...], known: frozenset[str] | None, ports: Ports) -> Fact[Pending]:
     marker = ports.marker()
-    script = composed((patches.QUESTION,), marker, _BUDGET)
+    questions = (patches.QUESTION,) if known is None else (patches.QUESTION, vulnerabilities.QUESTION)
+    script = composed(questions, marker, _BUDGET)
     reply = ports.transport.run(target, Exec(script, timeout=2 * _BUDGET, cap=_CAP))
-    return patches.pending(answers(reply.stdout, (patches.QUESTION,), marker, hidden)[patches.QUESTION.key])
+    said = answers(reply.stdout, questions, marker, hidden)
+    found = patches.pending(said[patches.QUESTION.key])
+    if known is None or isinstance(found, Unknown):
+        return found
+    told = vulnerabilities.vulnerabilities(said[vulnerabilities.QUESTION.key])
+    return Known(ranked(found.value, known, told))

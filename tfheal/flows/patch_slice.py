@@ -79,6 +79,8 @@ def _whole(case: PatchCase, pending: Pending) -> Patched:
     """Install what is to be installed, and reboot the slice then if that is needed and wanted."""
     done = Patched(case.target.name, "idle")
     if case.order.patches or pending.unfinished:
+        if not (pending.unfinished and not case.job.wish.auto) and (wrong := ill(case)):
+            raise Refused(f"{wrong} before it was begun", where=case.target.name, hint="tfheal heal first")
         with notified(case.job.workspace, _work(case), case.job.run, case.job.ports) as ended:
             done = _story(case, resumed=pending.unfinished)
             ended(done.outcome, done.detail)
@@ -97,8 +99,6 @@ def _work(case: PatchCase) -> Work:
 def _story(case: PatchCase, *, resumed: bool) -> Patched:
     """Install, look at every app there again, and go back if that is needed; what was interrupted is ended first."""
     name = case.target.name
-    if not (resumed and not case.job.wish.auto) and (wrong := ill(case)):
-        raise Refused(f"{wrong} before it was begun", where=name, hint="tfheal heal first")
     told = acted(case, patching.upgrade, "patch" if not resumed else "end a patch that was interrupted")
     if not told.begun:
         raise Refused("another run is at work there", where=name, why=told.refused)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from tfheal.core.backup.ages import with_changes
 from tfheal.core.diagnose import dated
 from tfheal.core.stores import keeper
-from tfheal.flows import copying, names, passage, store_gone
+from tfheal.flows import copying, names, passage, patch_cadence, store_gone
 from tfheal.flows import verify as verification
 from tfheal.flows.backup import ages_of, lateness
 from tfheal.flows.drill import findings as drill_findings
@@ -20,7 +20,7 @@ from tfheal.flows.releases import wanted
 from tfheal.flows.standing import held, note
 from tfheal.flows.windows import waiting
 from tfheal.model.backup import Ages
-from tfheal.model.facts import SliceFacts
+from tfheal.model.facts import Known, SliceFacts, Unknown
 from tfheal.model.findings import Diagnosis, Finding
 from tfheal.model.ports import Ports
 from tfheal.model.release import InstanceName
@@ -54,7 +54,9 @@ def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], p
     findings += tuple(one for app in backups for one in store_gone.findings(workspace, app, diagnosis.findings, ports))
     findings += tuple(finding for app in apps for finding in names.findings(workspace, app, ports))
     findings += tuple(passage.findings(workspace, apps, _known(found, diagnosis), ports, limits))
-    findings += tuple(_waiting(workspace, one) for one in waiting(workspace, ports) if one.app in apps)
+    waits = (*waiting(workspace, ports), *patch_cadence.waiting(workspace, found.seen, ports))
+    findings += tuple(_waiting(workspace, one) for one in waits if one.app in apps)
+    findings += tuple(_exploited(found, ports))
     diagnosis = replace(diagnosis, findings=dated(findings, ports.journal.incidents(open_only=True), since))
     healed = {
         action.instance: action.started for action in ports.journal.actions() if action.instance and action.healed
@@ -85,6 +87,17 @@ def _late(workspace: Workspace, app: str, ports: Ports) -> Finding | None:
         return None
     name = keeper(workspace, app)
     return Finding("backup-late", "warning", name.slice, why, name)
+
+
+def _exploited(found: Look, ports: Ports) -> Iterator[Finding]:
+    """Yield the information that security updates wait which are about vulnerabilities that are known to be exploited."""
+    known = ports.exploited()
+    for name, seen in found.seen.items() if known else ():
+        cves = seen.machine.security_cves if isinstance(seen, SliceFacts) else Unknown("not asked")
+        if isinstance(cves, Known) and (there := sorted((known or frozenset()).intersection(cves.value))):
+            words = f"{', '.join(there[:10])}{' and more' if len(there) > 10 else ''}"  # noqa: PLR2004
+            detail = f"updates wait for {len(there)} vulnerabilities that are known to be exploited: {words}"
+            yield Finding("known-exploited", "info", name, detail)
 
 
 def _waiting(workspace: Workspace, waiting: Waiting) -> Finding:

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from tfheal.base.errors import Refused, TfhealError
 from tfheal.base.exits import Exit, winning
 from tfheal.flows import backup as backups
-from tfheal.flows import cadence, replay
+from tfheal.flows import cadence, patch_cadence, replay
 from tfheal.flows import drill as drills
 from tfheal.flows import prune as pruning
 from tfheal.flows import verify as verification
 from tfheal.flows.fleet import Limits
 from tfheal.flows.heal import HealOptions, heal
-from tfheal.model.facts import SliceFacts
+from tfheal.model.facts import Observation, SliceFacts
 from tfheal.model.ports import Pinger, Ports
 from tfheal.model.results import Healing
 from tfheal.model.tick import Part, Signal, Tick
@@ -25,7 +25,8 @@ LEASE = "the tick"  # no app has this name
 
 def due(workspace: Workspace, ports: Ports, limits: Limits) -> dict[str, Callable[[], Part]]:
     """Return what is due now, by name, in the order in which it is done. Whatever else is to run by itself joins here."""
-    jobs = {"heal": lambda: _healed(workspace, ports, limits)}
+    seen: dict[str, Observation] = {}  # by healing, for what goes by it
+    jobs = {"heal": lambda: _healed(workspace, ports, limits, seen)}
     if backups.due(workspace, ports):
         jobs["backup"] = lambda: _backed_up(workspace, ports, limits)
     if replay.to_send(workspace, ports):
@@ -36,6 +37,8 @@ def due(workspace: Workspace, ports: Ports, limits: Limits) -> dict[str, Callabl
         jobs["prune"] = lambda: _pruned(workspace, ports)
     if verification.due(workspace, ports):
         jobs["verify"] = lambda: _verified(workspace, ports)
+    if patch_cadence.declared(workspace):
+        jobs["patch"] = lambda: _patched(workspace, seen, ports, limits)
     cadence.note(workspace, ports)
     if versions := cadence.due(workspace, ports):
         jobs["upgrade"] = lambda: _upgraded(workspace, versions, ports, limits)
@@ -74,9 +77,10 @@ def _ping(pinger: Pinger, signal: Signal, summary: str, unsent: list[str]) -> No
         unsent.append(str(error))
 
 
-def _healed(workspace: Workspace, ports: Ports, limits: Limits) -> Part:
+def _healed(workspace: Workspace, ports: Ports, limits: Limits, seen: dict[str, Observation]) -> Part:
     options = HealOptions(plan_only=False, agree=lambda _plan: True)
     healing = heal(workspace, tuple(workspace.apps), ports, limits, options)
+    seen.update(healing.seen)
     asked = any(isinstance(facts, SliceFacts) for facts in healing.seen.values())
     return Part(
         exit=healing.exit,
@@ -140,6 +144,27 @@ def _verified(workspace: Workspace, ports: Ports) -> Part:
     ]
     told += [f"{one.app}: what is stored was not read" for one in done if one.verification is None]
     return Part(winning(one.exit for one in done), "\n".join(told), acted=True)
+
+
+def _patched(workspace: Workspace, seen: Mapping[str, Observation], ports: Ports, limits: Limits) -> Part:
+    """Install security updates; what stands in the way of what nobody asked for now is no failure, and is told."""
+    unfetched = patch_cadence.fetch(workspace, seen, ports, limits)
+    done = patch_cadence.patched(workspace, seen, ports, limits)
+    told = [f"{name}: its package lists were not fetched" for name in unfetched]
+    late = Exit.FAILED if unfetched else Exit.OK
+    if done is None:
+        return Part(late, "\n".join(told) or "no security update waits", acted=bool(unfetched))
+    refused = {one.slice: one.detail for one in done.slices if one.outcome == "refused"}
+    refused |= {one.slice: f"not rebooted: {one.not_rebooted}" for one in done.slices if one.not_rebooted}
+    told += [f"{one.slice}: patch {one.outcome}" for one in done.slices if one.outcome != "idle"]
+    acted = any(one.outcome not in {"idle", "refused", "skipped"} for one in done.slices)
+    return Part(
+        winning((late, done.exit_by_itself)),
+        "\n".join(told),
+        acted=acted or bool(unfetched),
+        patched=done,
+        refused=refused,
+    )
 
 
 def _upgraded(workspace: Workspace, due: tuple[cadence.Due, ...], ports: Ports, limits: Limits) -> Part:

@@ -51,6 +51,7 @@ class Machine:
     security_age: Fact[int] = Unknown("not asked")
     reboot: Fact[bool] = Unknown("not asked")
     patch_unfinished: Fact[bool] = Unknown("not asked")
+    security_cves: Fact[tuple[str, ...]] = Unknown("not asked")
 
 
 @dataclass(frozen=True, slots=True)

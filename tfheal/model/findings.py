@@ -42,6 +42,7 @@ Cause = Literal[
     "packages-locked",
     "reboot-required",
     "patch-unfinished",
+    "known-exploited",
     "backup-late",
     "copy-late",
     "drill-late",

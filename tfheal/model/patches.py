@@ -13,6 +13,7 @@ NEVER_BACK: Final = (
     "libc6.*|libc-.*|locales|libstdc\\+\\+6|libgcc-s1|linux-.*|systemd|udev|dpkg|apt|postgresql-[0-9].*|mariadb-server.*|"
     "mysql-server.*|redis-server|valkey-server"
 )
+_NOT_ASKED: Final = Unknown("no catalogue of known exploited vulnerabilities is given")
 _NOT_SAID: Final = Unknown("the slice did not say")
 SERVERS: Final = "postgresql-[0-9]+|mariadb-server.*|mysql-server.*|redis-server|valkey-server"
 PatchOutcome = Literal["done", "idle", "failed", "refused", "taken-back", "broken", "unknown", "skipped"]
@@ -23,6 +24,7 @@ class Patch:
     """One package with an update: its version, the one that is offered, since how many seconds, and what is known of it.
 
     It is `secured` where the installed version can be had again; `taken_back` where the offered one was, as it broke an app.
+    `exploited`: which of the vulnerabilities that it is about are known to be exploited; `fixes`: debsecan knows of a fix.
     """
 
     package: str
@@ -33,6 +35,8 @@ class Patch:
     security: bool = True
     secured: bool = False
     taken_back: bool = False
+    exploited: Fact[tuple[str, ...]] = _NOT_ASKED
+    fixes: bool = False
 
     @property
     def interrupts(self) -> bool:
@@ -46,11 +50,25 @@ class Patch:
 
 
 @dataclass(frozen=True, slots=True)
+class Vulnerabilities:
+    """What a slice knows of the vulnerabilities of its packages, by their names.
+
+    `open` in what is installed, and which have a fix (`fixed`), by debsecan's data, which is so many seconds old; `closed`
+    by an update, by the changelog in its file, where that is there.
+    """
+
+    open: Mapping[str, frozenset[str]]
+    fixed: frozenset[str]
+    closed: Mapping[str, frozenset[str]]
+    age: Fact[int]
+
+
+@dataclass(frozen=True, slots=True)
 class Pending:
     """What is pending on a slice by its package lists, which are so many seconds old, and whether it wants a reboot.
 
     `unfinished`: a patch there never came to its end. `charter`: what the owner wrote of what is permitted. `up`: for how
-    many seconds it has been.
+    many seconds it has been. `exposed`: packages with known exploited vulnerabilities and no update. `told`: by what.
     """
 
     patches: tuple[Patch, ...]
@@ -59,6 +77,8 @@ class Pending:
     unfinished: bool = False
     charter: str = ""
     up: Fact[int] = _NOT_SAID
+    exposed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    told: Fact[Vulnerabilities] = _NOT_ASKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +92,12 @@ class PatchPlan:
     def exit(self) -> Exit:
         """Return the exit code: patches are changes of a plan, and what could not be asked is unknown."""
         return winning(_code(found) for found in self.slices.values())
+
+    @property
+    def taken_back(self) -> frozenset[tuple[str, str]]:
+        """Return the packages and versions that broke an app anywhere among these slices."""
+        known = [found.value.patches for found in self.slices.values() if isinstance(found, Known)]
+        return frozenset((one.package, one.offered) for patches in known for one in patches if one.taken_back)
 
     @property
     def of_security(self) -> "PatchPlan":
@@ -131,6 +157,12 @@ class PatchRun:
 
     slices: tuple[Patched, ...]
     apps: Mapping[str, tuple[str, ...]]
+
+    @property
+    def exit_by_itself(self) -> Exit:
+        """Return the exit code of a run that nobody asked for: what may not be done now is left, and that is all right."""
+        tried = (replace(one, not_rebooted="") for one in self.slices if one.outcome not in {"refused", "skipped"})
+        return PatchRun(tuple(tried), self.apps).exit
 
     @property
     def exit(self) -> Exit:

@@ -389,6 +389,7 @@ class Ports:
     reporter: Reporter
     upgrades: Upgrades
     specs: AppSpecs
+    exploited: Callable[[], frozenset[str] | None]  # ids of vulnerabilities; None: no catalogue is given
     hidden: Callable[[Collection[str]], Mapping[str, tuple[str, ...]]]  # of slices: the secrets that they may say
     marker: Callable[[], str]
     key_pair: Callable[[], KeyPair]

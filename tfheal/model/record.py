@@ -25,6 +25,7 @@ Verb = Literal[
     "patch",
     "reboot",
     "notice",
+    "fetch",
 ]
 Place = Mapping[str, tuple[str, ...]]
 Outcome = Literal["done", "failed", "refused", "undone", "unknown"]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from tfheal.base.exits import Exit, winning
+from tfheal.model.patches import PatchRun
 from tfheal.model.results import Healing
 from tfheal.model.upgrade import Upgraded
 
@@ -22,6 +23,7 @@ class Part:
     idle: bool = False
     healing: Healing | None = None
     upgraded: Upgraded | None = None
+    patched: PatchRun | None = None
     refused: Mapping[str, str] = field(
         default_factory=dict
     )  # by app or slice: what stood in the way; it may quote a slice

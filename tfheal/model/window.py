@@ -57,7 +57,7 @@ class Waiting:
     """What of an app is due and waits for its window: till when, which is when the window opens or it waited long enough."""
 
     app: str
-    what: Literal["drill", "prune", "upgrade"]
+    what: Literal["drill", "prune", "upgrade", "patch"]
     until: datetime
 
     @property

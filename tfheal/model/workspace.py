@@ -157,6 +157,13 @@ class PatchPolicy(Strict):
         description="who may reboot a machine that an update asks to, if its owner allows that: nobody, "
         "`tfheal patch --reboot`, or `tfheal tick` too",
     )
+    lists: Duration = Field(
+        default=86_400.0, ge=60, description="how often `tfheal tick` fetches package lists where it installs updates"
+    )
+    kev: str = Field(
+        default="",
+        description="a file with CISA's catalogue of known exploited vulnerabilities, JSON or CSV: these come first",
+    )
     reboot_every: Duration = Field(
         default=3_600.0,
         ge=120,

@@ -15,13 +15,11 @@ def patch_words(plan: PatchPlan) -> RenderableType:
         (name, one) for name, found in plan.slices.items() if isinstance(found, Known) for one in found.value.patches
     ]
     if not rows:
-        return Group(*lines)
+        return Group(*lines, *_exposed(plan))
     made = table("slice", "package", "installed", "offered", "pending for", "security", "")
     for name, one in rows:
-        made.add_row(
-            name, one.package, one.installed, one.offered, span(one.age), "yes" if one.security else "", _trait(one)
-        )
-    return Group(*lines, Text(""), made)
+        made.add_row(name, one.package, one.installed, one.offered, span(one.age), _security(one), _trait(one))
+    return Group(*lines, *_exposed(plan), Text(""), made)
 
 
 def patched_words(run: PatchRun) -> RenderableType:
@@ -41,6 +39,11 @@ def patch_document(plan: PatchPlan, round_trips: int, run: PatchRun | None = Non
     }
 
 
+def run_document(run: PatchRun) -> list[dict[str, object]]:
+    """Given what became of a patch, return that alone as scripts read it."""
+    return [{"slice": one.slice, "apps": list(run.apps[one.slice]), **_done(one)} for one in run.slices]
+
+
 def _line(found: Fact[Pending], apps: tuple[str, ...]) -> str:
     if isinstance(found, Unknown):
         return f"not known: {found.reason}"
@@ -51,9 +54,36 @@ def _line(found: Fact[Pending], apps: tuple[str, ...]) -> str:
         f"{len(pending.patches) - security} others",
         f"package lists {said(pending.lists, span)} old",
     ]
+    if isinstance(pending.told, Known):
+        exploited = sum(isinstance(one.exploited, Known) and bool(one.exploited.value) for one in pending.patches)
+        words += [f"{exploited} known to be exploited", f"data of debsecan {said(pending.told.value.age, _old)}"]
     words += ["a patch was interrupted"] if pending.unfinished else []
     words += ["wants a reboot"] if pending.reboot else []
     return ", ".join([*words, f"under {', '.join(apps)}" if apps else "no apps"])
+
+
+def _old(seconds: int) -> str:
+    return f"{span(seconds)} old"
+
+
+def _security(one: Patch) -> str:
+    """Return whether an update is one of security, and which known exploited vulnerabilities it is about."""
+    exploited = one.exploited.value if isinstance(one.exploited, Known) else ()
+    if exploited:
+        return f"exploited: {', '.join(exploited)}"
+    return ("yes, fixes" if one.fixes else "yes") if one.security else ""
+
+
+def _exposed(plan: PatchPlan) -> list[Text]:
+    """Return lines for packages with known exploited vulnerabilities and without an update."""
+    return [
+        Text(
+            f"{name}: {package} has {', '.join(cves)}, known to be exploited, and no update is pending", style="yellow"
+        )
+        for name, found in plan.slices.items()
+        if isinstance(found, Known)
+        for package, cves in found.value.exposed.items()
+    ]
 
 
 def _trait(one: Patch) -> str:
@@ -113,10 +143,15 @@ def _document(found: Fact[Pending]) -> dict[str, object]:
                 "returns": one.returns,
                 "interrupts": one.interrupts,
                 "taken_back": one.taken_back,
+                "exploited": list(one.exploited.value)
+                if isinstance(one.exploited, Known)
+                else {"unknown": one.exploited.reason},
+                "fixes": one.fixes,
             }
             for one in pending.patches
         ],
         "lists_age": pending.lists.value if isinstance(pending.lists, Known) else {"unknown": pending.lists.reason},
+        "exposed": {name: list(cves) for name, cves in pending.exposed.items()},
         "unfinished": pending.unfinished,
         "reboot": pending.reboot,
     }

@@ -10,6 +10,7 @@ from tfheal.base.moments import rfc3339
 from tfheal.model.tick import Part, Tick
 from tfheal.model.window import Waiting
 from tfheal.render.heal import heal_document, heal_words
+from tfheal.render.patch import patched_words, run_document
 from tfheal.render.upgrade import upgrade_document, upgrade_words
 
 
@@ -52,11 +53,14 @@ def _words(part: Part, width: int) -> RenderableType:
     if part.healing:
         return heal_words(part.healing, width)
     lines = [Text(f"{name}: {why}", style="yellow") for name, why in part.refused.items()]
+    if part.patched:
+        return Group(*lines, patched_words(part.patched))
     return Group(*lines, upgrade_words(part.upgraded) if part.upgraded else Text(part.summary))
 
 
 def _part(part: Part, round_trips: int) -> dict[str, object]:
     told = heal_document(part.healing, round_trips) if part.healing else {"detail": part.summary}
     more: dict[str, object] = {"upgrade": upgrade_document(part.upgraded)} if part.upgraded else {}
+    more |= {"slices": run_document(part.patched)} if part.patched else {}
     more |= {"refused": dict(part.refused)} if part.refused else {}
     return {"exit": int(part.exit), "idle": part.idle, **told, **more}

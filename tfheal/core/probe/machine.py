@@ -56,13 +56,14 @@ fi
 """
 QUESTION: Final = Question("machine", _SCRIPT, timeout=15.0, cap=32_768)
 # It comes last, so that it takes nobody's time.
-UPDATES: Final = Question("updates", patches.COUNT, timeout=25.0, cap=1_024)
+UPDATES: Final = Question("updates", patches.COUNT, timeout=25.0, cap=16_384)
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _DECIMAL: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
 _UNIT: Final = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
 _BOOT: Final = re.compile(r"[0-9a-f-]{36}")
 _MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _LOCKED: Final = re.compile(r"([0-9]{1,10}) +([0-9]{1,10}) +(.{1,40})")
+_CVE: Final = re.compile(r"CVE-[0-9]{4}-[0-9]{4,7}")
 _NOT_SAID: Final = Unknown("the slice did not say")
 _NO_TIME: Final = Unknown("no time was left to ask")
 
@@ -106,6 +107,7 @@ def machine(
         security_age=_security_age(updates),
         reboot=_is_told(updates, "reboot"),
         patch_unfinished=_is_told(updates, "unfinished"),
+        security_cves=_security_cves(updates),
     )
 
 
@@ -175,6 +177,14 @@ def _security_age(answer: Answer | None) -> Fact[int]:
         return _NO_TIME
     said = _by_word(answer.output)
     return _one(said, "oldest", _NUMBER, int) if "oldest" in said else Unknown("none is known to be pending")
+
+
+def _security_cves(answer: Answer | None) -> Fact[tuple[str, ...]]:
+    """Return the vulnerabilities that debsecan found in packages with a security update."""
+    said = {} if answer is None or answer.timed_out else _by_word(answer.output)
+    if "debsecan" not in said:
+        return Unknown("there is no data of debsecan")
+    return Known(tuple(word for word in said.get("cve", []) if _CVE.fullmatch(word)))
 
 
 def _failed_units(said: dict[str, list[str]]) -> Fact[tuple[str, ...]]:

@@ -14,13 +14,14 @@ from tfheal.model import paths
 from tfheal.model.facts import Fact, Known, Unknown
 from tfheal.model.patches import Patch, Pending
 
+SEEN: Final = f"{paths.RUN}/updates-pending"
 # Finding out costs a second of CPU, so it is done once per change of the lists; what did not succeed is not tried again
 # before the next change.
-_SEEN: Final = f"""\
+_PENDING: Final = f"""\
 [ ! -e /run/reboot-required ] || echo "reboot"
 [ ! -e {paths.PATCH}/unfinished ] || echo "unfinished"
 ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 || exit 0
-seen={paths.RUN}/updates-pending
+seen={SEEN}
 now=$(date +%s)
 if [ ! -e $seen.asked ] || [ /var/lib/apt/lists -nt $seen.asked ] || [ /var/lib/dpkg/status -nt $seen.asked ]; then
   mkdir -p {paths.RUN} && echo unknown >$seen.asked
@@ -42,7 +43,7 @@ fi
 read -r state <$seen.asked
 """
 COUNT: Final = f"""\
-{_SEEN}[ "$state" = ok ] || {{ echo "security unknown"; exit 0; }}
+{_PENDING}[ "$state" = ok ] || {{ echo "security unknown"; exit 0; }}
 count=0 oldest=$now
 while read -r _ _ _ since _ kind; do
   [ "$kind" = security ] || continue
@@ -50,13 +51,18 @@ while read -r _ _ _ since _ kind; do
 done <$seen
 echo "security $count"
 [ "$count" = 0 ] || echo "oldest $((now - oldest))"
+[ "$count" = 0 ] || [ ! -r /var/lib/debsecan/history ] || {{
+  echo debsecan
+  awk -F '[ ,:]' 'NR == FNR {{ if (/ security$/) name[$1] = 1; next }} $1 ~ /^CVE-/ && name[$2] {{ print "cve " $1 }}' $seen /var/lib/debsecan/history |
+    sort -u | head -n 300
+}}
 """
 # The installed version can be had again where a list offers it still, its file was kept, or there is what makes one of it.
 _LIST: Final = f"""\
 {charter.LINE}read -r up _ </proc/uptime
 read -r stat </proc/1/stat; set -- ${{stat##*) }}; shift 19
 echo "up $((${{up%.*}} - $1 / $(getconf CLK_TCK)))"
-{_SEEN}echo "state $state"
+{_PENDING}echo "state $state"
 echo "lists $((now - $(stat -c %Y /var/lib/apt/lists)))"
 offered=$(cut -d ' ' -f 1 $seen | xargs -r apt-cache madison 2>/dev/null | tr -d ' ')
 while read -r package old new since hold kind; do
