@@ -268,6 +268,6 @@ def test_a_tick_reboots_two_machines_of_an_app_one_after_the_other(edge: Running
     ]
     assert all(edge.on(name, "cat /proc/sys/kernel/random/boot_id") != boot for name, boot in boots.items())
     rebooted = [one for one in document(edge, "history", "page")["actions"] if one["what"] == "reboot"]
-    assert rebooted[0]["ended"] <= rebooted[1]["started"]
+    assert rebooted[0]["ended"] <= rebooted[1]["time"]
     assert load.answered > 100
     assert load.failed == []

@@ -1,5 +1,7 @@
 """Updates by a tick: where every app says so, in the window, one slice first; and the ways back that each version has."""
 
+import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -155,3 +157,30 @@ printf 'tfheal-stops (1.1) x; urgency=high\n\n  * CVE-2026-1003: closed.\n\n -- 
   gzip >$folder/changelog.gz
 dpkg-deb -b build /var/cache/apt/archives/tfheal-stops_1.1_all.deb >/dev/null; rm -rf build
 """
+
+
+@pytest.mark.long
+def test_a_reboot_whose_run_was_killed_is_looked_after_by_the_next(patched: RunningLab) -> None:
+    """The slice reboots all the same; the next run finds that nobody looked at its apps since, and does."""
+    also(patched, 'reboot = "by-hand"')
+    patched.on("s1", "rm /etc/apt/sources.list.d/tests.list; mkdir -p /etc/tfheal")
+    patched.on("s1", "echo 'allow = [\"reboot\"]' >/etc/tfheal/charter.toml; touch /run/reboot-required")
+    patched.on("s1", "while [ $(ps -o etimes= -p 1) -lt 121 ]; do sleep 1; done")
+    boot = patched.on("s1", BOOT)
+    with subprocess.Popen(patched.command("patch", "slice:s1", "--reboot", "--yes"), stderr=subprocess.PIPE) as running:
+        assert running.stderr is not None
+        while b"is rebooted" not in running.stderr.readline():
+            pass
+        patched.on("s1", "until grep -q changing /var/lib/tfheal/patch.d/report; do sleep 0.1; done", check=None)
+        running.kill()
+    until = time.monotonic() + 60
+    while patched.on("s1", BOOT, check=None) in {"", boot} and time.monotonic() < until:
+        time.sleep(0.5)
+    assert "patch-unfinished" in findings(document(patched, "status", check=None))
+    (done,) = document(patched, "patch", "slice:s1", "--reboot", "--yes")["slices"]
+    assert (done["outcome"], done["rebooted"]) == ("done", False)
+    assert "patch-unfinished" not in findings(document(patched, "status", check=0))
+    assert "reboot" in {one["what"] for one in document(patched, "history", "files")["actions"]}
+
+
+BOOT = "cat /proc/sys/kernel/random/boot_id"
