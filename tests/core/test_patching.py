@@ -7,23 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from tfheal.core.charter import forbids, withholds
-from tfheal.core.patching import (
-    PatchOrder,
-    Wish,
-    barred,
-    booted,
-    chosen,
-    fetch,
-    follow,
-    gated,
-    over,
-    progress,
-    reboot,
-    report,
-    take_back,
-    upgrade,
-    waves,
-)
+from tfheal.core.patch_rules import Wish, barred, chosen, gated, waves
+from tfheal.core.patching import PatchOrder, booted, fetch, follow, over, progress, reboot, report, take_back, upgrade
 from tfheal.model.app import Reboots
 from tfheal.model.facts import Fact, Known, Unknown
 from tfheal.model.patches import NEVER_BACK, Patch, Patched, PatchOutcome, PatchReport, PatchRun, Pending

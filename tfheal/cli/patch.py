@@ -8,7 +8,7 @@ from tfheal.cli.options import Except, Folder, Json, Selectors
 
 if TYPE_CHECKING:
     from tfheal.cli.wiring import Wired
-    from tfheal.core.patching import Wish
+    from tfheal.core.patch_rules import Wish
 
 
 def patch(
@@ -35,7 +35,7 @@ def patch(
     """Install the updates of the packages of slices; every app is checked again, and what breaks one is taken back."""
     from tfheal.base.errors import UsageError
     from tfheal.cli import wiring
-    from tfheal.core.patching import Wish
+    from tfheal.core.patch_rules import Wish
     from tfheal.core.select import selected, slices_of
     from tfheal.flows import patch as flow
 

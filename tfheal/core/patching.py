@@ -1,4 +1,4 @@
-"""Installing updates on a slice: which, in which order over a fleet, the scripts that do it and take it back, their report.
+"""Installing updates on a slice, rebooting it: the scripts that do it and take it back, and their report.
 
 What changes packages runs as a unit of its own, so that no broken connection and no killed tfheal ends dpkg in the middle;
 the trip only follows it. It holds the locks of the apps on the slice, notes what ran before it changes anything, secures the
@@ -7,26 +7,18 @@ installed versions, and starts again what the update stopped. `unfinished` stays
 
 import json
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from tfheal.base import sh, untrusted
 from tfheal.core import pauses
 from tfheal.core.apply import RECORD
-from tfheal.core.charter import forbids, withholds
 from tfheal.core.probe.script import PRELUDE, called_once
-from tfheal.core.windows import next_start
 from tfheal.model import paths
-from tfheal.model.app import Reboots
-from tfheal.model.facts import Unknown
-from tfheal.model.patches import NEVER_BACK, Patch, PatchReport, Pending
-from tfheal.model.window import Window
+from tfheal.model.patches import NEVER_BACK, Patch, PatchReport
 
 UNIT: Final = "tfheal-patch.service"
-EXPECTED: Final = 900.0  # seconds that a patch is taken to last where a window has to hold it
-REBOOTS: Final = 300.0  # and a reboot
 _BUSY: Final = 75  # exit status of `flock` where another has the lock of an app
 _MOST: Final = 100  # lines of one kind that are believed
 _LIBRARY: Final = f"""\
@@ -198,18 +190,6 @@ _REFUSED: Final = re.compile(rb"refused (paused|stopped|busy) ?([A-Za-z0-9+/=]*)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What is asked for: security alone, without waiting for a window, what was taken back before, reboots where needed."""
-
-    security: bool = False
-    now: bool = False
-    again: bool = False
-    reboot: bool = False
-    auto: bool = False  # nobody asked for it just now
-    bad: frozenset[tuple[str, str]] = frozenset()  # packages and versions that broke an app elsewhere
-
-
-@dataclass(frozen=True, slots=True)
 class PatchOrder:
     """Who orders a patch in which run, the updates, and the apps on the slice with the units that are theirs."""
 
@@ -218,51 +198,6 @@ class PatchOrder:
     patches: tuple[Patch, ...]
     apps: tuple[str, ...]
     units: tuple[str, ...]
-
-
-def chosen(pending: Pending, wish: Wish) -> tuple[Patch, ...]:
-    """Given what is pending and what is wished, return what is to be installed: nothing held, nothing that was taken back."""
-    return tuple(
-        one
-        for one in pending.patches
-        if not one.held
-        and (one.security or not wish.security)
-        and (wish.again or not one.taken_back)
-        and (one.package, one.offered) not in wish.bad
-    )
-
-
-def gated(
-    patches: tuple[Patch, ...], windows: Iterable[Window | None], defer: float, now: datetime
-) -> tuple[tuple[Patch, ...], datetime | None]:
-    """Given updates, the windows of the apps and how long security waits, return what may be installed now; till when the rest waits.
-
-    None: nothing waits, or for a window that never fits.
-    """
-    starts = [next_start(window, now, EXPECTED) for window in windows]
-    if all(start == now for start in starts):
-        return patches, None
-    urgent = any(one.security and one.age >= defer for one in patches)
-    return tuple(one for one in patches if urgent and one.security), max((one for one in starts if one), default=None)
-
-
-def waves(apps: Mapping[str, tuple[str, ...]], *, alone_first: bool = False) -> tuple[tuple[str, ...], ...]:
-    """Given slices and the apps on each, return them in waves: no app has two of its slices in one.
-
-    With `alone_first` the first goes by itself, and shows what an update is worth.
-    """
-    first = tuple(apps)[:1] if alone_first else ()
-    found: list[tuple[list[str], set[str]]] = []
-    for name, here in apps.items():
-        if name in first:
-            continue
-        wave = next((one for one in found if not one[1] & set(here)), None)
-        if wave is None:
-            wave = ([], set())
-            found.append(wave)
-        wave[0].append(name)
-        wave[1].update(here)
-    return (*((first,) if first else ()), *(tuple(names) for names, _ in found))
 
 
 def upgrade(order: PatchOrder, marker: str) -> str:
@@ -290,20 +225,6 @@ def reboot(order: PatchOrder, every: float, marker: str) -> str:
 def booted(marker: str) -> str:
     """Return the script that says of which boot a slice is."""
     return called_once(f'{_said(marker)}say "told boot $(cat /proc/sys/kernel/random/boot_id)"\nsay end\n', marker)
-
-
-def barred(pending: Pending, allowed: Iterable[Reboots], every: float, *, auto: bool) -> str:
-    """Given a slice, the words of its apps about reboots and how long it has to be up, return why it is not rebooted."""
-    words = {*allowed}
-    if "never" in words or (auto and "by-hand" in words):
-        return "`reboot` of `patch` in an app spec or tfheal.toml does not allow it"
-    if why := forbids(pending.charter, "reboot") or withholds(pending.charter, "reboot"):
-        return why
-    if isinstance(pending.up, Unknown):
-        return "it did not say since when it is up"
-    if pending.up.value < every:
-        return f"it booted {pending.up.value} s ago, and `reboot_every` is {every:.0f} s"
-    return ""
 
 
 def follow(marker: str) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from tfheal.base.errors import ActionFailed, Refused, TfhealError
 from tfheal.base.exits import Exit
 from tfheal.core.exploited import ranked, urgency
-from tfheal.core.patching import Wish, chosen, waves
+from tfheal.core.patch_rules import Wish, chosen, waves
 from tfheal.core.probe import patches, vulnerabilities
 from tfheal.core.probe.script import answers, composed
 from tfheal.flows.act import act_everywhere

@@ -7,7 +7,8 @@ from typing import Final
 
 from tfheal.base.errors import TfhealError, Unreachable
 from tfheal.core import patching
-from tfheal.core.patching import PatchOrder, Wish
+from tfheal.core.patch_rules import Wish
+from tfheal.core.patching import PatchOrder
 from tfheal.flows.fleet import Limits
 from tfheal.flows.hidden import hushed
 from tfheal.flows.look import Scope, judged, look

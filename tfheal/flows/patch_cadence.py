@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from tfheal.base.exits import Exit
-from tfheal.core.patching import EXPECTED, Wish
+from tfheal.core.patch_rules import EXPECTED, Wish
 from tfheal.core.windows import next_start
 from tfheal.flows.fleet import Limits
 from tfheal.flows.patch import PatchOptions, apps_on, patch

@@ -6,7 +6,8 @@ from tfheal.base.errors import Refused
 from tfheal.base.moments import rfc3339
 from tfheal.core import patching
 from tfheal.core.charter import forbids
-from tfheal.core.patching import PatchOrder, chosen, gated
+from tfheal.core.patch_rules import chosen, gated
+from tfheal.core.patching import PatchOrder
 from tfheal.flows.at_rest import await_backups
 from tfheal.flows.calls import call
 from tfheal.flows.gateway import Out, drained

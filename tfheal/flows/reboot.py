@@ -9,7 +9,7 @@ from typing import Final
 
 from tfheal.base.errors import HostKeyMismatch, TfhealError, Unreachable
 from tfheal.base.moments import rfc3339
-from tfheal.core import patching
+from tfheal.core import patch_rules, patching
 from tfheal.core.windows import next_start
 from tfheal.flows.calls import call
 from tfheal.flows.notices import told as notified
@@ -54,10 +54,10 @@ def _barred(case: PatchCase, pending: Pending) -> str:
     """Return why the slice may not be rebooted now, or nothing."""
     job, apps = case.job, case.order.apps
     words = allowed(job, apps)
-    if why := patching.barred(pending, words, job.workspace.provider.patch.reboot_every, auto=job.wish.auto):
+    if why := patch_rules.barred(pending, words, job.workspace.provider.patch.reboot_every, auto=job.wish.auto):
         return why
     now = job.ports.clock.now()
-    starts = [next_start(job.workspace.window(app), now, patching.REBOOTS) for app in apps]
+    starts = [next_start(job.workspace.window(app), now, patch_rules.REBOOTS) for app in apps]
     if job.wish.now or all(start == now for start in starts):
         return ""
     until = max((one for one in starts if one), default=None)
