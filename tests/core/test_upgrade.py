@@ -8,13 +8,15 @@ from tfheal.core.upgrade import (
     ROOM,
     Moving,
     Watch,
+    at_rest,
+    closed_for,
+    closes,
     in_order,
     interruption,
     is_to_blame,
     moves,
     needing,
     stays_behind,
-    stops_all,
     to_take_back,
 )
 from tfheal.model.findings import Health
@@ -57,7 +59,7 @@ def test_what_is_needed_comes_first_and_one_at_a_time() -> None:
         for component, name in (("web", "s1"), ("web", "s2"), ("db", "s3"))
     ]
     assert [str(one.instance) for one in in_order(made)] == ["notes/db@s3", "notes/web@s1", "notes/web@s2"]
-    told = interruption(made)
+    told = interruption(made, made)
     assert told["web"].startswith("one of 2 at a time")
     assert told["db"].startswith("stops and starts again")
 
@@ -85,15 +87,50 @@ def test_a_version_is_held_for_what_is_its_own_fault(outcome: Outcome, step: str
     assert is_to_blame(outcome, Report((), (), failures=failures)) is blamed
 
 
+def a_series(version: str, *, compatible: bool = False, names: tuple[str, ...] = ("s1", "s2")) -> list[Release]:
+    """Return releases of a database, and of a web component of which the data is migrated, at a version 1.0 or 2.0."""
+    migrate = {
+        "command": "true",
+        "compatible": compatible,
+        "timeout": 60.0,
+        "series": version.split(".", maxsplit=1)[0],
+    }
+    made = [
+        a_release(component="db", slice="s9", version=version),
+        a_release(component="job", slice="s9", needs=["db"]),
+    ]
+    return [*made, *(a_release(slice=name, migrate=migrate, version=version, needs=["db"]) for name in names)]
+
+
 @pytest.mark.parametrize(
-    ("compatible", "slices", "stops"), [(False, ["s1", "s2"], "web"), (False, ["s1"], ""), (True, ["s1", "s2"], "")]
+    ("old", "new", "compatible", "closed"),
+    [
+        ("1.0", "2.0", False, True),
+        ("1.0", "1.1", False, False),
+        ("2.0", "1.0", False, True),
+        ("1.0", "2.0", True, False),
+    ],
 )
-def test_a_migration_that_needs_all_of_it_stopped_is_told(*, compatible: bool, slices: list[str], stops: str) -> None:
-    """One that the version before can work on is rolled; of a component on one slice nothing else runs anyway."""
-    migrate = {"command": "true", "compatible": compatible, "timeout": 60.0}
-    made = [a_release(slice=name, migrate=migrate) for name in slices]
-    assert stops_all(made) == stops
-    assert "150 s" in interruption(made)["web"], "its time-outs, and that of the migration"
+def test_an_app_is_closed_where_its_data_goes_to_another_series(
+    old: str, new: str, *, compatible: bool, closed: bool
+) -> None:
+    """One that the version before can work on is rolled, and so is what needs no migration."""
+    before, after = a_series(old, compatible=compatible), a_series(new, compatible=compatible)
+    assert closes(before, after) is closed
+    without = [one.model_copy(update={"migrate": None}) for one in before]
+    assert closes(without, after) is not compatible, "a version before that knew of no migration"
+
+
+def test_what_nothing_migrates_with_is_stopped() -> None:
+    """All but the database that the migration needs; each migration counts once, the time-outs of all instances."""
+    after = a_series("2.0")
+    assert sorted(str(one) for one in at_rest(after)) == ["notes/job@s9", "notes/web@s1", "notes/web@s2"]
+    assert closed_for(after, 10.0) == 4 * 90.0 + 60.0 + 10.0
+    before = a_series("1.0")
+    assert "all of it is stopped" in interruption(before, after, closed=430.0)["web"]
+    assert "db" not in interruption(before, after, closed=430.0), "nobody reaches it anyway"
+    assert "within 90 s" in interruption(a_series("2.1"), after)["web"], "nothing is migrated"
+    assert "within 150 s" in interruption(before, a_series("2.0", compatible=True))["web"]
 
 
 def a_database(cluster: str, component: str = "db", **changes: object) -> Release:
@@ -110,7 +147,7 @@ def test_data_that_moves_to_another_server_is_told_of() -> None:
     proxy = a_release(component="proxy", needs=["web"])
     assert (moves(before, after), moves(before, before), moves(web, web)) == (True, False, False)
     assert needing("db", (after, web, proxy)) == ("web", "proxy")
-    told = interruption((after, web, proxy), {after.instance: Moving("15/main", "17/main", 100_000_000)})
+    told = interruption((before,), (after, web, proxy), {after.instance: Moving("15/main", "17/main", 100_000_000)})
     assert "from 15/main to 17/main" in told["db"]
     assert "about 35 s" in told["db"]
     assert "web and proxy stopped" in told["db"]

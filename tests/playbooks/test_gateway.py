@@ -61,6 +61,11 @@ def test_each_route_has_its_servers(made: Made) -> None:
         "server s1 [fd00::1]:8099",
         "server s3 s3.example:8099",
         "",
+        "# What people read while all of site is stopped. Nothing is sent to its server: whether that is up is the switch.",
+        "backend maintenance.site",
+        'http-request return status 503 content-type "text/html; charset=utf-8" file /opt/tfheal/edge/gateway/config/unavailable.html hdr Retry-After 30 hdr Cache-Control no-store hdr X-Maintenance yes',
+        "server switch 127.0.0.1:9 no-check disabled",
+        "",
         "# the end",
     ]
     assert not [line for line in config if "files" in line]

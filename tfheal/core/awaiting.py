@@ -29,7 +29,7 @@ def held_back(release: Release, steps: tuple[Step, ...]) -> tuple[Step, ...]:
 
     What is not there yet is not migrated: that is done once it is.
     """
-    return (_marked(release), *(one for one in steps if one.id != MIGRATE), *_stopped(release))
+    return (_marked(release), *(one for one in steps if one.id != MIGRATE), *stopped(release))
 
 
 def quiet(release: Release) -> Release:
@@ -57,7 +57,8 @@ def _marked(release: Release) -> Step:
     return Step(THERE, f"[ -e {kept} ]", f"{found}: >{kept}", None, timeout=30)
 
 
-def _stopped(release: Release) -> tuple[Step, ...]:
+def stopped(release: Release) -> tuple[Step, ...]:
+    """Given a release, return the step that stops its service, which then stays stopped; a database runs on."""
     if release.unit is None or release.unit.startswith("postgresql"):
         return ()
     unit = sh.quote(release.unit)

@@ -192,7 +192,7 @@ def _rows(
         app, server = row.get("pxname") or "", row.get("svname") or ""
         if app not in routed or server in _NOT_SERVERS:
             continue
-        until, owner = notes.get(f"{app}.{server}", (0, ""))
+        until, owner = notes.get(f"{app}.{server}") or notes.get(f"{app}..maintenance", (0, ""))
         yield Backend(
             gateway,
             InstanceName(app, routed[app], server),

@@ -9,8 +9,10 @@ from tfheal.base import sh
 from tfheal.core.apply import Report
 from tfheal.core.order import stages
 from tfheal.core.resources import cluster
+from tfheal.core.resources.migrate import series
 from tfheal.core.resources.software import trees
 from tfheal.core.resources.step import Step, apply_script, check_script
+from tfheal.core.resources.tree import beside as tree_beside
 from tfheal.core.stores import holds_data
 from tfheal.model.findings import Health
 from tfheal.model.playbook import Playbook
@@ -62,13 +64,29 @@ class Moving:
 
 
 def interruption(
-    releases: Collection[Release], moving: Mapping[InstanceName, Moving] = MappingProxyType({})
+    before: Collection[Release],
+    releases: Collection[Release],
+    moving: Mapping[InstanceName, Moving] = MappingProxyType({}),
+    *,
+    closed: float | None = None,
 ) -> Mapping[str, str]:
-    """Given the releases that change, and what of them moves to another server, return of each component what its users notice."""
+    """Given the releases before and those that change, and what of them moves to another server, return of each component what its users notice.
+
+    Where the app is `closed` for its data, for so many seconds at most, that is all that they notice.
+    """
     found = {}
+    was = {release.instance: series(release) for release in before}
+    resting = at_rest(releases) if closed is not None else frozenset()
     for component in dict.fromkeys(release.component for release in releases):
         ours = [release for release in releases if release.component == component]
-        longest = max(out_of_work(release) for release in ours)
+        if closed is not None:
+            if any(release.instance in resting for release in ours):
+                found[component] = (
+                    f"all of it is stopped while the data is migrated, within {closed:.0f} s; "
+                    "its gateways, if it has any, answer with 503 and Retry-After until it is proven"
+                )
+            continue
+        longest = max(out_of_work(one, migrates=series(one) != was.get(one.instance)) for one in ours)
         away = f"stops and starts again, within {longest:.0f} s"
         found[component] = away if len(ours) == 1 else f"one of {len(ours)} at a time {away}"
         if moves := next((moving[one.instance] for one in ours if one.instance in moving), None):
@@ -102,9 +120,10 @@ def needing(component: str, releases: Collection[Release]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one.component for one in releases if one.component in found - {component}))
 
 
-def out_of_work(release: Release) -> float:
+def out_of_work(release: Release, *, migrates: bool = True) -> float:
     """Given a release, return for how many seconds its instance serves nobody at most, while it is switched."""
-    return release.stop_timeout + release.start_timeout + (release.migrate.timeout if release.migrate else 0.0)
+    longest = release.stop_timeout + release.start_timeout
+    return longest + (release.migrate.timeout if release.migrate and migrates else 0.0)
 
 
 def stopped(release: Release) -> Step:
@@ -114,10 +133,36 @@ def stopped(release: Release) -> Step:
     return Step("stopped", check, f"systemctl stop -- {unit}", None, timeout=release.stop_timeout + 30)
 
 
-def stops_all(releases: Collection[Release]) -> str:
-    """Given the releases that change, return a component of which all would have to be stopped at once, which is not done."""
-    strict = [release.component for release in releases if release.migrate and not release.migrate.compatible]
-    return next((name for name in strict if strict.count(name) > 1), "")
+def closes(before: Collection[Release], after: Collection[Release]) -> bool:
+    """Given the releases before and after, return whether data is migrated that those before could not work on."""
+    was = {release.instance: series(release) for release in before}
+    return any(
+        release.migrate is not None and not release.migrate.compatible and series(release) != was.get(release.instance)
+        for release in after
+    )
+
+
+def migrates(before: Release, after: Release) -> bool:
+    """Given two releases of an instance, return whether data is migrated on the way from the one to the other."""
+    return after.migrate is not None and series(before) != series(after)
+
+
+def at_rest(releases: Collection[Release]) -> frozenset[InstanceName]:
+    """Given all releases of an app whose data is migrated, return what is stopped for that: all that nothing migrates with."""
+    needs = {release.component: release.needs for release in releases}
+    kept: set[str] = set()
+    found = [need for release in releases if release.migrate for need in release.needs]
+    while found:
+        if (name := found.pop()) not in kept:
+            kept.add(name)
+            found += needs.get(name, ())
+    return frozenset(release.instance for release in releases if release.unit and release.component not in kept)
+
+
+def closed_for(releases: Collection[Release], soak: float) -> float:
+    """Given the releases that an app comes to while it is closed, return for how many seconds that is at most, by its time-outs."""
+    migrations = {release.component: release.migrate.timeout for release in releases if release.migrate}
+    return sum(out_of_work(release, migrates=False) for release in releases) + sum(migrations.values()) + soak
 
 
 def room(release: Release) -> tuple[Step, ...]:
@@ -128,6 +173,12 @@ def room(release: Release) -> tuple[Step, ...]:
         return beside
     check = check_script(_ROOM, releases=f"{found[0].home}/releases", spare=str(_SPARE))
     return (Step(ROOM, check, apply_script(_NO_ROOM), None, timeout=30.0, check_timeout=60.0), *beside)
+
+
+def beside(release: Release) -> tuple[Step, ...]:
+    """Given a release, return the steps that build its software beside what is in use; the first fails where there is no room."""
+    found = trees(release)
+    return (*room(release), *(tree_beside(tree) for tree in found)) if found else ()
 
 
 def is_to_blame(outcome: Outcome, report: Report | None) -> bool:

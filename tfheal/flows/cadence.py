@@ -21,11 +21,11 @@ from tfheal.flows.upgrade import upgrade
 from tfheal.flows.upgrade_checks import Wish, takes_of
 from tfheal.flows.versions import deployed_of
 from tfheal.model.ports import Ports
-from tfheal.model.upgrade import Upgraded
+from tfheal.model.upgrade import UNDER_WAY, Upgraded
 from tfheal.model.window import Waiting
 from tfheal.model.workspace import Workspace
 
-_OPEN: Final = frozenset({"running", "frozen", "undecided"})
+_OPEN: Final = UNDER_WAY | {"frozen", "undecided"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def _due(workspace: Workspace, ports: Ports) -> Iterator[Due]:
         last = ports.upgrades.last(app)
         if last is not None and last.state in _OPEN:
             # What was killed is gone on with, in the window or not; what is frozen or undecided waits for the human who was called.
-            if last.state == "running" and is_alike(last.new, last.old, spec.auto_upgrade):
+            if last.state in UNDER_WAY and is_alike(last.new, last.old, spec.auto_upgrade):
                 yield Due(app, last.new)
             continue
         items = deployed_of(app, ports)

@@ -21,6 +21,7 @@ from tfheal.flows.releases import make_secrets
 from tfheal.flows.upgrade_back import Course, came_to, ended, failed, in_the_traffic, lost, taken_back
 from tfheal.flows.upgrade_canary import canary_of, compared, let_in
 from tfheal.flows.upgrade_checks import Wish, backed_up, begun_before, going_on, permitted, planned, soak_of, trial_of
+from tfheal.flows.upgrade_closed import back, gone_closed
 from tfheal.flows.upgrade_moved import based_anew, held_back
 from tfheal.flows.upgrade_still import stilled
 from tfheal.flows.upgrade_watch import proven, usual, watched
@@ -68,12 +69,15 @@ def upgrade(workspace: Workspace, app: str, wish: Wish, ports: Ports, limits: Li
         make_secrets(course.workspace, app, ports)
         if wish.go_on:
             in_the_traffic(course)
-        end = _gone(course)
+        was = [item.release for item in course.before.values()]
+        closes = core.closes(was, course.after) and record.state != "opened"
+        end = gone_closed(course) if closes else _gone(course)
         if begun:
             in_the_traffic(course)
         told(end.state, end.detail)
     ports.journal.end_run(run.id, int(replace(plan, upgrade=end).exit), ports.clock.now())
-    return replace(plan, upgrade=end, outcomes=course.outcomes, seconds=ports.clock.monotonic() - started)
+    seconds = ports.clock.monotonic() - started
+    return replace(plan, upgrade=end, outcomes=course.outcomes, seconds=seconds, away=course.away)
 
 
 def rollback(workspace: Workspace, app: str, ports: Ports, limits: Limits, *, lose: bool = False) -> Upgraded:
@@ -86,7 +90,12 @@ def rollback(workspace: Workspace, app: str, ports: Ports, limits: Limits, *, lo
         raise Refused("there is no upgrade to take back", where=app)
     _still_there(last, ports)
     strictest = rule(last.new, last.old, workspace.folder(app).playbook)
-    course = _way_back(workspace, last, strictest, ports, limits)
+    closed = last.state in {"migrating", "returning"}
+    course = (
+        _course(workspace, last, 0.0, "", ports, limits)
+        if closed
+        else _way_back(workspace, last, strictest, ports, limits)
+    )
     if lose and not course.moved:
         raise UsageError(
             "nothing of it would be lost", why="no data moved to another server", hint="leave out --lose-changes"
@@ -100,7 +109,7 @@ def rollback(workspace: Workspace, app: str, ports: Ports, limits: Limits, *, lo
             ports.journal.end_run(run.id, int(Refused.exit), ports.clock.now())
             hint = f"tfheal rollback {app} --lose-changes goes back without that"
             raise Refused("it would lose data", where=app, why=why, hint=hint)
-        end = taken_back(course, "the operator took it back")
+        end = (back if closed else taken_back)(course, "the operator took it back")
         in_the_traffic(course)
         if told := based_anew(course):
             ports.reporter.say(f"{app}  {told}")
@@ -187,7 +196,8 @@ def _one(course: Course, release: Release) -> Upgrade | None:
     course.outcomes[release.instance] = "begun"
     if (item.release.id, item.deployed.phase) != (release.id, "deployed"):
         ports.reporter.say(f"{release.instance}  from {item.deployed.version} to {release.version}")
-        if release.migrate and item.deployed.version == course.upgrade.old and (why := stilled(course, item)):
+        first = item.deployed.version == course.upgrade.old and core.migrates(item.release, release)
+        if first and (why := stilled(course, item)):
             course.outcomes[release.instance], course.blamed = why, False
             return taken_back(course, f"{release.instance}: {why}")
         done = _switched(course, item, release)

@@ -14,7 +14,8 @@ from tfheal.flows import standing
 from tfheal.flows.act import Done, Work, act
 from tfheal.flows.calls import call
 from tfheal.flows.fleet import Limits
-from tfheal.flows.gateway import Out, drained, put_back
+from tfheal.flows.gateway import Out, drained
+from tfheal.flows.gateway import put_back as undrained
 from tfheal.flows.releases import secret_values
 from tfheal.flows.repository import lease_of
 from tfheal.flows.traffic import even
@@ -26,7 +27,7 @@ from tfheal.model.release import InstanceName, Release
 from tfheal.model.upgrade import Upgrade, UpgradeState
 from tfheal.model.workspace import Workspace
 
-_WORK: Final = 900.0  # seconds that software may take to be put there, and to be looked at
+WORK: Final = 900.0  # seconds that software may take to be put there, and to be looked at
 
 
 @dataclass(slots=True)
@@ -46,6 +47,8 @@ class Course:
     lose: bool = False  # what was written since in another server may be lost by going back
     canary: CanaryRules = field(default_factory=CanaryRules)
     usual: Rate = field(default_factory=Rate)  # what gateways counted of the version before
+    closed: float | None = None  # since when all of the app is stopped, on the monotonic clock
+    away: float | None = None  # for how long it was, once it is back
 
     @property
     def moved(self) -> frozenset[InstanceName]:
@@ -57,7 +60,7 @@ class Course:
 
     def out(self, release: Release, *, must: bool) -> Out:
         """Return for how long an instance may be out of the traffic of its gateway, and that its requests wait if it is the last."""
-        longest = core.out_of_work(release) + self.soak + _WORK
+        longest = core.out_of_work(release) + self.soak + WORK
         return Out(self.owner, longest, waits=True, must=must)
 
     @property
@@ -73,7 +76,7 @@ def failed(course: Course, why: str, *, served: bool) -> Upgrade:
     """
     app = course.upgrade.app
     strictest = rule(course.upgrade.new, course.upgrade.old, course.workspace.folder(app).playbook)
-    touched = any(how == "done" for how in course.outcomes.values())
+    touched = course.upgrade.state == "opened" or any(how == "done" for how in course.outcomes.values())
     stays = core.stays_behind([one.release for one in course.before.values()], course.moved)
     if strictest == "safe" or (strictest == "needs-restore" and stays):
         return taken_back(course, why)
@@ -93,12 +96,12 @@ def taken_back(course: Course, why: str, *, restores: bool = False) -> Upgrade:
         ports.reporter.say(f"{name}  back to {course.before[name].release.version}: {why}")
         out = course.out(course.before[name].release, must=False)
         with drained(course.workspace, name, out, ports):
-            done = _put_back(course, now[name], course.before[name], why, lives=not restores)
+            done = put_back(course, now[name], course.before[name], why, lives=not restores)
         if done.outcome != "done" and not restores:  # what cannot read its data comes up once that is back
             course.outcomes[name] = f"not taken back: {done.detail}"
             return frozen(course, f"{why}; {name} could not be taken back: {done.detail}")
         course.outcomes[name] = f"taken back: {course.outcomes.get(name, why)}"
-    if restores and (wrong := _restored(course)):
+    if restores and (wrong := restored(course)):
         return frozen(course, f"{why}; the data of before could not be brought back: {wrong}")
     stores = came_to(course, course.upgrade.old)
     return ended(course, "rolled-back", "; ".join(filter(None, (why, stores))))
@@ -107,7 +110,7 @@ def taken_back(course: Course, why: str, *, restores: bool = False) -> Upgrade:
 def in_the_traffic(course: Course) -> None:
     """Put back what a run that was killed took out of the traffic of its gateway, with its full share, if no human is asked about that."""
     for release in course.after:
-        put_back(course.workspace, release.instance, course.owner, course.ports)
+        undrained(course.workspace, release.instance, course.owner, course.ports)
         if course.upgrade.state != "undecided":
             even(course.workspace, release.instance, course.owner, course.ports)
 
@@ -146,7 +149,7 @@ def came_to(course: Course, version: str) -> str:
     return f"{failed} (tfheal deploy {app} tries again)" if failed else ""
 
 
-def _restored(course: Course) -> str:
+def restored(course: Course) -> str:
     """Bring the data of the backup of before back, and return why that failed, if it did."""
     app, ports = course.upgrade.app, course.ports
     ports.reporter.say(f"{app}  the data of backup {course.upgrade.backup} comes back")
@@ -162,8 +165,11 @@ def _restored(course: Course) -> str:
     return "; ".join(f"{name}: {how}" for name, how in done.outcomes.items() if how != "done")
 
 
-def _put_back(course: Course, item: Expected, before: Expected, why: str, *, lives: bool) -> Done:
-    """Put an old release back in place of a new one, which is held if it is to blame; one that `lives` has to be alive then."""
+def put_back(course: Course, item: Expected, before: Expected, why: str, *, lives: bool, rests: bool = False) -> Done:
+    """Put an old release back in place of a new one, which is held if it is to blame; one that `lives` has to be alive then.
+
+    One that `rests` is not started: it could not read its data.
+    """
     if course.blamed:
         standing.hold(item.deployed, why[:300], course.ports)
     told = f"the upgrade to {course.upgrade.new} is taken back"
@@ -177,6 +183,7 @@ def _put_back(course: Course, item: Expected, before: Expected, why: str, *, liv
         first=(over,) if over else (),
         lives=lives,
         holds=item.deployed.release if course.blamed else None,
+        rests=rests,
     )
     return switched(course.workspace, switch, course.run, course.ports)
 

@@ -27,7 +27,7 @@ from tfheal.model.facts import Known, SliceFacts
 from tfheal.model.playbook import CanaryRules
 from tfheal.model.ports import Ports
 from tfheal.model.release import InstanceName, Release
-from tfheal.model.upgrade import Strategy, Upgrade, Upgraded
+from tfheal.model.upgrade import UNDER_WAY, Strategy, Upgrade, Upgraded
 from tfheal.model.workspace import Workspace
 
 _EACH = 60.0  # seconds that an instance is expected to take besides its soak
@@ -57,7 +57,7 @@ def begun_before(app: str, wish: Wish, ports: Ports) -> Upgrade | None:
     Raise UsageError where it is to go on with a canary, and there is none.
     """
     last = ports.upgrades.last(app)
-    begun = None if last is None or last.state not in {"running", "frozen", "undecided"} else last
+    begun = None if last is None or last.state not in UNDER_WAY | {"frozen", "undecided"} else last
     if wish.go_on and (begun is None or begun.strategy != "canary"):
         raise UsageError(f"no canary of {app} waits for a word", hint="--go-on is for one that proved nothing")
     if begun is not None and begun.new != wish.to:
@@ -85,6 +85,9 @@ def planned(workspace: Workspace, app: str, wish: Wish, begun: Upgrade | None, p
     ]
     old = begun.old if begun else next((item.deployed.version for item in items), wish.to)
     there = begun is None and not changed
+    before = [item.release for item in items]
+    closes = core.closes(before, changed)
+    closed = core.closed_for(after, soak_of(workspace, app, wish)) if closes else None
     made = Upgrade("", app, old, wish.to, "unchanged" if there else "planned", ports.clock.now())
     moving = {
         one.instance: core.Moving(cluster_of(before), cluster_of(one), _size(workspace, one.instance, ports))
@@ -97,7 +100,8 @@ def planned(workspace: Workspace, app: str, wish: Wish, begun: Upgrade | None, p
         begun or made if not wish.plan else made,
         rule(old, wish.to, playbook),
         tuple(one.instance for one in changed),
-        interruption=core.interruption(changed, moving),
+        interruption=core.interruption(before, changed, moving, closed=closed),
+        closes=closes,
         backs_up=wish.backup and begun is None and core.keeps_data(playbook, STORE),
         share=trial.share if made.strategy == "canary" else 0.0,
         trial=trial.time if made.strategy == "canary" else 0.0,
@@ -139,10 +143,10 @@ def permitted(workspace: Workspace, plan: Upgraded, wish: Wish, ports: Ports, li
     for release in () if wish.again else there:
         if why := standing.held(release, found.seen.get(release.slice), ports):
             raise Refused(f"version {wish.to} is held", where=str(release.instance), why=why, hint="--again tries it")
-    if component := core.stops_all(there):
-        why = f"{component} runs on several slices, and its data is migrated while all of it is stopped"
-        raise Refused("its migration cannot be rolled", where=app, why=why, hint="place it on one slice for that")
     if plan.upgrade.strategy == "canary":
+        if plan.closes:
+            why = "its data is migrated while all of it is stopped"
+            raise Refused("one instance cannot go first", where=app, why=why, hint="leave out --strategy canary")
         canary.permitted(workspace, core.in_order(there), ports)
     _has_room(workspace, [one for one in there if one.instance in plan.order], ports, limits)
 

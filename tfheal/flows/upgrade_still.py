@@ -1,33 +1,44 @@
-"""Before data is migrated its service is stopped, and what was written since the backup of before is taken too: a way back loses nothing."""
+"""Before data is migrated what works on it is stopped, and what was written since the backup of before is taken too: a way back loses nothing."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
-from tfheal.core import remedies
+from tfheal.core import awaiting
 from tfheal.core import upgrade as core
+from tfheal.core.resources import steps
+from tfheal.flows.act import Done
 from tfheal.flows.backup import backup
 from tfheal.flows.releases import secret_values
 from tfheal.flows.upgrade_back import Course, acted
 from tfheal.model.record import Expected
+from tfheal.model.release import Release
 
 
 def stilled(course: Course, item: Expected) -> str:
-    """Given an instance whose data is to be migrated, stop it and back the app up; return why not, if so: then it runs again.
+    """Given an instance that migrates its data, stop it and back the app up; return why not, if so: then it runs again."""
+    return at_rest(course, [item]) if course.upgrade.backup else ""
 
-    Killed in between it is found stopped, and healing starts it; the next run stops it anew, and takes what was written till then.
+
+def at_rest(course: Course, items: Sequence[Expected]) -> str:
+    """Given all that works on what is to be migrated, stop it and back the app up; return why not, if so: then it runs again.
+
+    The slice itself starts it no more. Killed in between it is found stopped, and healing starts it; the next run stops it anew, and takes what was written till then.
     """
-    if not course.upgrade.backup:
+    why = ""
+    for item in reversed(items):
+        course.ports.reporter.say(f"{item.release.instance}  is stopped")
+        done = acted(course, item, awaiting.stopped(item.release), held=True)
+        why = why or ("" if done.outcome == "done" else f"{item.release.instance}: {done.detail}")
+    if not (why := why or (_backed_up(course) if course.upgrade.backup else "")):
         return ""
-    course.ports.reporter.say(f"{item.release.instance}  is stopped, and what was written until then is backed up")
-    done = acted(course, item, (core.stopped(item.release),), held=True)
-    why = "" if done.outcome == "done" else done.detail
-    if not (why := why or _backed_up(course)):
-        return ""
-    acted(course, item, remedies.restart(item.release, secret_values(item.release, course.ports)), held=False)
+    for item in items:
+        acted(course, item, steps(item.release, secret_values(item.release, course.ports)), held=False)
     return f"there is no backup of it at rest: {why}"
 
 
 def _backed_up(course: Course) -> str:
     """Make the backup that the upgrade goes back to, and return why it is not good, if so."""
+    course.ports.reporter.say(f"{course.upgrade.app}  what was written until then is backed up")
     (made,) = backup(course.workspace, (course.upgrade.app,), course.ports, course.limits)
     if made.backup is None or made.backup.state != "good":
         return made.refused or (
@@ -36,3 +47,9 @@ def _backed_up(course: Course) -> str:
     course.upgrade = replace(course.upgrade, backup=made.backup.id)
     course.ports.upgrades.put(course.upgrade)
     return ""
+
+
+def put_beside(course: Course, item: Expected, release: Release) -> Done | None:
+    """Build the software of a new release beside what runs, if it has any: nobody waits for it later. Return how that ended."""
+    made = core.beside(release)
+    return acted(course, replace(item, release=release), made, held=True) if made else None

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from tfheal.core import awaiting
 from tfheal.core.deploy import liveness
 from tfheal.core.resources import Step, steps
 from tfheal.flows import standing
@@ -16,7 +17,10 @@ from tfheal.model.workspace import Workspace
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A release that is to follow another of its instance: what is tried `first`, whether it `lives` then, what it `holds`."""
+    """A release that is to follow another of its instance: what is tried `first`, whether it `lives` then, what it `holds`.
+
+    Its data was `migrated` already, by another instance; or it `rests`: it is put there and not started, until another switch.
+    """
 
     item: Expected
     release: Release
@@ -25,6 +29,8 @@ class Switch:
     first: tuple[Step, ...] = ()
     lives: bool = True
     holds: str | None = None
+    migrated: bool = False
+    rests: bool = False
 
 
 def at_version(workspace: Workspace, app: str, version: str) -> Workspace:
@@ -52,18 +58,20 @@ def switched(workspace: Workspace, switch: Switch, run: str, ports: Ports) -> Do
     there = Deployed(release.instance, release.id, release.version, before.generation, "deploying", ports.clock.now())
     ports.journal.set_deployed(there)
     secrets = secret_values(release, ports)
+    own = steps(awaiting.quiet(release) if switch.rests else release, secrets, migrated=switch.migrated)
     work = Work(
         verb=switch.verb,
         release=release,
-        steps=switch.first + steps(release, secrets) + (liveness(release, secrets) if switch.lives else ()),
+        steps=switch.first + own + (liveness(release, secrets) if switch.lives else ()),
         secrets=secrets,
         why=switch.why,
         run=run,
         generation=before.generation,
         holds=switch.holds,
+        held_back=switch.rests,
     )
     done = act(work, workspace.inventory.slice(release.slice), ports)
-    if done.outcome == "done":
+    if done.outcome == "done" and not switch.rests:
         ports.journal.set_deployed(replace(there, phase="deployed", at=ports.clock.now()))
     return done
 

@@ -199,9 +199,14 @@ class Migrate(Strict):
     command: Text = Field(description="POSIX sh; exit 0: the data is of this version now; no secrets on an argv")
     user: Text = Field(default="{{ user }}", description="the user that it runs as")
     timeout: Duration = Field(default=600.0, gt=0, le=43_200, description="how long it may take")
+    series: Text | None = Field(
+        default=None,
+        exclude_if=_is_none,
+        description="of which version the data is; between two versions with the same one nothing is migrated; none: every version has its own",
+    )
     compatible: bool = Field(
         default=False,
-        description="whether the version before can work on what it leaves: then a component on several slices is upgraded, one at a time",
+        description="whether the version before can work on what it leaves: then one instance is upgraded at a time, and else while all of the app is stopped",
     )
 
 

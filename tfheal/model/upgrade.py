@@ -10,12 +10,27 @@ from tfheal.model.playbook import WayBack
 from tfheal.model.release import InstanceName
 
 Strategy = Literal["rolling", "canary"]
-UpgradeState = Literal["planned", "unchanged", "running", "done", "rolled-back", "frozen", "undecided"]
+UpgradeState = Literal[
+    "planned",
+    "unchanged",
+    "running",
+    "migrating",
+    "returning",
+    "opened",
+    "done",
+    "rolled-back",
+    "frozen",
+    "undecided",
+]
+UNDER_WAY: Final[frozenset[UpgradeState]] = frozenset({"running", "migrating", "returning", "opened"})
 RolloutState = Literal["planned", "running", "stopped", "done"]
 _EXITS: Final[Mapping[UpgradeState, Exit]] = {
     "planned": Exit.FINDINGS,
     "unchanged": Exit.OK,
     "running": Exit.UNKNOWN,
+    "migrating": Exit.UNKNOWN,
+    "returning": Exit.UNKNOWN,
+    "opened": Exit.UNKNOWN,
     "done": Exit.OK,
     "rolled-back": Exit.FAILED,
     "frozen": Exit.HUMAN,
@@ -28,6 +43,8 @@ class Upgrade:
     """One upgrade of an app; `backup` is the one that was made before it, if any, `detail` why it did not come to be.
 
     `strategy` is how it goes on: a canary that came through is followed by the others one after the other, `rolling`.
+    Of one that migrates data while all of the app is stopped also that is kept: whether that has begun (`migrating`), whether
+    it is being taken back (`returning`), and whether people use the new version (`opened`): then no data comes back any more.
     """
 
     id: str
@@ -45,8 +62,9 @@ class Upgrade:
 class Upgraded:
     """What became of an upgrade, or would: the instances in their order, how each ended, and what is to be expected.
 
-    `interruption` says of each component for how long it serves nobody; `refused` is what stands in the way of a plan. A canary
-    gets `share` percent of the requests, for `trial` seconds.
+    `interruption` says of each component for how long it serves nobody; whether all of the app is stopped meanwhile is
+    `closes`, and for how many seconds it was is `away`; `refused` is what stands in the way of a plan. A canary gets `share`
+    percent of the requests, for `trial` seconds.
     """
 
     upgrade: Upgrade
@@ -55,10 +73,12 @@ class Upgraded:
     outcomes: Mapping[InstanceName, str] = field(default_factory=dict)
     interruption: Mapping[str, str] = field(default_factory=dict)
     backs_up: bool = False
+    closes: bool = False
     refused: str = ""
     seconds: float = 0.0
     share: float = 0.0
     trial: float = 0.0
+    away: float | None = None
 
     @property
     def exit(self) -> Exit:

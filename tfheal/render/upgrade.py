@@ -27,8 +27,9 @@ def upgrade_words(done: Upgraded) -> str:
             "forbidden": "a human is called",
         }
         return "\n".join([*lines, f"  if that fails, {way[done.rule]} (rollback: {done.rule})"])
+    away = "" if done.away is None else f", {span(done.away)} of which it was closed"
     lines = [
-        f"{head}  {one.state} in {span(done.seconds)}",
+        f"{head}  {one.state} in {span(done.seconds)}{away}",
         *(f"  {name}  {how}" for name, how in done.outcomes.items()),
     ]
     return "\n".join([*lines, f"  {one.detail}"] if one.detail else lines)
@@ -53,6 +54,8 @@ def upgrade_document(done: Upgraded) -> dict[str, object]:
             for name in (done.outcomes or done.order)
         ],
         "interruption": dict(done.interruption),
+        "closes": done.closes,
+        **({} if done.away is None else {"closed_for": round(done.away, 1)}),
         "refused": done.refused,
         "detail": one.detail,
     }

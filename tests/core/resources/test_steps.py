@@ -257,6 +257,17 @@ def test_data_is_migrated_right_before_its_service_starts() -> None:
     assert "migrate" not in {one.id for one in steps(awaiting.quiet(release), {})}
 
 
+def test_data_that_another_instance_migrated_is_only_written_down() -> None:
+    """Of the series that the data comes to, not of the version; the command is not run again."""
+    changes = {"migrate": {"command": "bring it there", "user": "tf-notes-web", "series": "7.0"}, "version": "7.0.59"}
+    release = a_release(*EVERY_KIND, **changes)
+    (once,) = (one for one in steps(release, {}) if one.id == "migrate")
+    (then,) = (one for one in steps(release, {}, migrated=True) if one.id == "migrate")
+    assert ("bring it there" in once.apply, "bring it there" in then.apply) == (True, False)
+    assert (once.check, "version=7.0\n" in once.check) == (then.check, True)
+    assert_parses(then.apply)
+
+
 def test_what_has_no_service_has_nothing_to_stop_for_a_migration() -> None:
     """A playbook that says otherwise is told so."""
     with pytest.raises(ValueError, match="while the service of the component is stopped"):

@@ -41,11 +41,11 @@ from tfheal.model.resources import (
 __all__ = ["Step", "steps"]
 
 
-def steps(release: Release, secrets: Mapping[tuple[str, int], str]) -> tuple[Step, ...]:
+def steps(release: Release, secrets: Mapping[tuple[str, int], str], *, migrated: bool = False) -> tuple[Step, ...]:
     """Given a release and the values of its secrets by name and version, return its steps in the order of the release.
 
     The service unit carries out the restarts that earlier steps made due, so it belongs behind what it depends on;
-    its data is brought to its version right before, and to its cluster before its databases are; the part that the local reflex has in it comes last.
+    its data is brought to its version right before (`migrated`: another instance has done that), and to its cluster before its databases are; the part that the local reflex has in it comes last.
     Raise UsageError for a value that cannot be made into a step.
     """
     own = tuple(_step(resource, release, secrets) for resource in release.resources)
@@ -53,7 +53,8 @@ def steps(release: Release, secrets: Mapping[tuple[str, int], str]) -> tuple[Ste
         first = next(index for index, one in enumerate(release.resources) if isinstance(one, Postgres))
         own = (*own[:first], moves, *own[first:])
     if release.migrate:
-        own = (*own[:-1], migrate.step(release, release.migrate, secrets), own[-1])
+        data = migrate.adopted(release) if migrated else migrate.step(release, release.migrate, secrets)
+        own = (*own[:-1], data, own[-1])
     return (*own, reflex.step(release, release.reflex, secrets)) if release.reflex else own
 
 

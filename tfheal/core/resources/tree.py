@@ -14,6 +14,7 @@ from tfheal.model import paths
 from tfheal.model.release import Release
 
 _ID_LENGTH: Final = 16
+_LONGEST: Final = 900.0  # seconds for a build
 
 # manifest FOLDER: a line for each thing in it, sorted; without what Python and we ourselves write later
 _MANIFEST: Final = r"""
@@ -36,8 +37,11 @@ if [ -n "$changed" ]; then
 fi
 verdict
 """
+_IS_BESIDE: Final = f"""{_MANIFEST}
+manifest "$home/releases/$id" 2>/dev/null | cmp -s - "$home/releases/$id/.complete" || differs "release $id is missing"
+"""
 # The script of the build comes on the stdin of its shell: as an argument it would have to fit into 128 KiB.
-_APPLY: Final = f"""{_MANIFEST}
+_BUILD: Final = f"""{_MANIFEST}
 releases=$home/releases
 place=$releases/$id
 build=$releases/.build
@@ -59,6 +63,8 @@ if ! manifest "$place" 2>/dev/null | cmp -s - "$place/.complete"; then
     mv -T -- "$place" "$old"
     mv -T -- "$build" "$place"
 fi
+"""
+_SWITCH: Final = """
 if [ "$(readlink -- "$home/current")" != "releases/$id" ]; then
     if [ -d "$home/current" ] && [ ! -L "$home/current" ]; then fail "$home/current is a directory: move it away"; fi
     rm -rf -- "$home/.current-new"
@@ -117,11 +123,27 @@ def tree_step(name: str, tree: Tree, release: Release) -> Step:
     return Step(
         id=name,
         check=check_script(_CHECK, **values),
-        apply=apply_script(_APPLY, **values, keep=str(tree.keep), good=good, script=script),
+        apply=apply_script(_BUILD + _SWITCH, **values, keep=str(tree.keep), good=good, script=script),
         remove=apply_script(_REMOVE, home=home, whole=yes(said=whole)),
-        timeout=900.0,
+        timeout=_LONGEST,
         check_timeout=30.0,
         effect="restart",
+    )
+
+
+def beside(tree: Tree) -> Step:
+    """Given a tree, return the step that builds it beside the one in use, which stays that: a switch to it is quick then."""
+    values = {"home": slice_path(tree.home), "id": tree_id(tree.content)}
+    script = apply_script(_MOUNTED + tree.build, **tree.values)
+    tidied = 'rm -rf -- "$old" "$build" "$parts"\n'
+    return Step(
+        id=f"beside:{tree.home}",
+        check=check_script(_IS_BESIDE, **values),
+        apply=apply_script(_BUILD + tidied, **values, script=script),
+        remove=None,
+        timeout=_LONGEST,
+        check_timeout=30.0,
+        effect="nothing",
     )
 
 

@@ -1,0 +1,224 @@
+"""An upgrade whose data has to be migrated while nobody works on it: all of the app is stopped, and closed at its gateways.
+
+How far it came is written down before each stage. So who goes on after a kill makes no backup of data that is half migrated,
+and brings no data back once people may have used the new version: they may have if the gateway is found open.
+"""
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Final
+
+from tfheal.base.errors import TfhealError
+from tfheal.core import upgrade as core
+from tfheal.core.standing import REFUSALS, rule
+from tfheal.flows import standing
+from tfheal.flows.look import Look, Scope, judged, look
+from tfheal.flows.maintenance import close, reopen
+from tfheal.flows.upgrade_back import WORK, Course, came_to, ended, frozen, put_back, restored, taken_back
+from tfheal.flows.upgrade_moved import based_anew
+from tfheal.flows.upgrade_still import at_rest, put_beside
+from tfheal.flows.versions import Switch, at_version, deployed_of, switched
+from tfheal.model.facts import Known, SliceFacts
+from tfheal.model.release import InstanceName, Release
+from tfheal.model.upgrade import Upgrade, UpgradeState
+
+_RETURN: Final = 43_200.0  # seconds that a way back may take: as long as a restore
+_PATIENCE: Final = 30.0  # seconds after its start time-out in which an instance has to be ready
+_LOOKS: Final = 5.0  # seconds between two looks at one that soaks, at most
+
+
+def gone_closed(course: Course) -> Upgrade:
+    """Bring all of an app to the new version while it is closed, and write down how that ended."""
+    state, app, ports = course.upgrade.state, course.upgrade.app, course.ports
+    if state == "running" and (why := _put_beside(course)):
+        return taken_back(course, why)
+    try:
+        already = _closed(course, core.closed_for(course.after, course.soak) + WORK * len(course.after))
+    except TfhealError as error:
+        course.blamed, already = False, False
+        if state == "running":
+            return taken_back(course, str(error))
+        ports.reporter.say(f"{app}  could not be closed: {error}")
+    if state == "returning":
+        return returned(course, course.upgrade.detail, already=already)
+    if state == "running":
+        if why := at_rest(course, [item for item in deployed_of(app, ports) if item.release.instance in _rest(course)]):
+            course.blamed = False
+            end = taken_back(course, why)
+            _opened(course)
+            return end
+        _reached(course, "migrating")
+    served = state != "running" and already is False
+    why, ready = _moved(course), False
+    if not why:
+        why, ready = _proven(course, course.after, course.soak)
+    if why:
+        return _failed(course, why, served=served or (ready and already is None))
+    course.outcomes.update(dict.fromkeys(course.outcomes, "done"))
+    _reached(course, "opened")
+    _opened(course)
+    return ended(course, "done", "; ".join(filter(None, (came_to(course, course.upgrade.new), based_anew(course)))))
+
+
+def returned(course: Course, why: str, *, already: bool | None, restores: bool = True) -> Upgrade:
+    """Put the old releases back and the data of before where it `restores`, and open the app once it is well with them.
+
+    What is found open may have been used since, so nothing comes back: a human is called.
+    """
+    ports, app = course.ports, course.upgrade.app
+    if already is False and restores:
+        return frozen(course, f"{why}; {REFUSALS['needs-restore']}")
+    _reached(course, "returning", why)
+    _closed(course, _RETURN)
+    now = {item.release.instance: item for item in deployed_of(app, ports)}
+    there = {release.instance: now[release.instance].release.id for release in course.after if release.instance in now}
+    for name in core.to_take_back({one: item.release.id for one, item in course.before.items()}, there):
+        ports.reporter.say(f"{name}  back to {course.before[name].release.version}: {why}")
+        done = put_back(course, now[name], course.before[name], why, lives=False, rests=name in _rest(course))
+        if done.outcome != "done":
+            course.outcomes[name] = f"not taken back: {done.detail}"
+            return frozen(course, f"{why}; {name} could not be taken back: {done.detail}")
+        course.outcomes[name] = f"taken back: {course.outcomes.get(name, why)}"
+    if restores and (wrong := restored(course)):
+        return frozen(course, f"{why}; the data of before could not be brought back: {wrong}")
+    if wrong := _up_again(course):
+        return frozen(course, f"{why}; with the data of before, {wrong}")
+    stores = came_to(course, course.upgrade.old)
+    _opened(course)
+    return ended(course, "rolled-back", "; ".join(filter(None, (why, stores))))
+
+
+def back(course: Course, why: str) -> Upgrade:
+    """Take back what was begun and not finished, as far as nobody can have used the new version."""
+    return returned(course, why, already=_closed(course, _RETURN))
+
+
+def _put_beside(course: Course) -> str:
+    """Build all new software beside what runs, before anybody has to wait; return what failed, if anything."""
+    for item in deployed_of(course.upgrade.app, course.ports):
+        release = next(one for one in course.after if one.instance == item.release.instance)
+        done = put_beside(course, item, release)
+        if done is not None and done.outcome != "done":
+            course.outcomes[release.instance] = f"{done.outcome}: {done.detail}"
+            if core.is_to_blame(done.outcome, done.report):
+                meant = replace(item.deployed, release=release.id, version=release.version)
+                standing.hold(meant, done.detail[:300], course.ports)
+            return f"{release.instance}: {done.detail}"
+    return ""
+
+
+def _failed(course: Course, why: str, *, served: bool) -> Upgrade:
+    """Take it back as the playbook says; what people have used already, or what may not go back, waits for a human."""
+    upgrade = course.upgrade
+    strictest = rule(upgrade.new, upgrade.old, course.workspace.folder(upgrade.app).playbook)
+    if strictest == "safe":
+        return returned(course, why, already=None, restores=False)
+    if strictest == "needs-restore" and upgrade.backup and not served:
+        return returned(course, why, already=None)
+    return frozen(course, f"{why}; {REFUSALS[strictest]}")
+
+
+def _rest(course: Course) -> Collection[InstanceName]:
+    return core.at_rest(course.after)
+
+
+def _closed(course: Course, longest: float) -> bool | None:
+    """Close the app at its gateways; return whether it was closed already, None without any gateway."""
+    found = close(course.workspace, course.upgrade.app, course.owner, longest, course.ports)
+    if course.closed is None:
+        course.closed = course.ports.clock.monotonic()
+        if found is not None:
+            course.ports.reporter.say(f"{course.upgrade.app}  is closed: people read that it is being worked on")
+    return found
+
+
+def _opened(course: Course) -> None:
+    """Open the app, and say for how long it was closed."""
+    ports, app = course.ports, course.upgrade.app
+    answered = reopen(course.workspace, app, course.owner, ports)
+    if course.closed is not None:
+        course.away = ports.clock.monotonic() - course.closed
+        told = "" if answered is None else f"; its gateways told people {answered} times to come back"
+        ports.reporter.say(f"{app}  is back after {course.away:.0f} s{told}")
+
+
+def _reached(course: Course, state: UpgradeState, why: str = "") -> None:
+    """Write down how far it came, before anything follows from it."""
+    ports = course.ports
+    course.upgrade = replace(course.upgrade, state=state, detail=why)
+    ports.upgrades.put(course.upgrade)
+    if state == "migrating":  # from now on healing, too, goes on to the new version, and starts nothing of the old one
+        now = {item.release.instance: item.deployed for item in deployed_of(course.upgrade.app, ports)}
+        for one in course.after:
+            ports.journal.save_release(one, ports.clock.now())
+            meant = replace(now[one.instance], release=one.id, version=one.version, phase="deploying")
+            ports.journal.set_deployed(replace(meant, at=ports.clock.now()))
+
+
+def _moved(course: Course) -> str:
+    """Put each instance to the new version, the first of a component migrates the data; return what failed, if anything."""
+    ports, migrated = course.ports, set[str]()
+    for release in course.after:
+        item = next(one for one in deployed_of(course.upgrade.app, ports) if one.release.instance == release.instance)
+        if (item.release.id, item.deployed.phase) != (release.id, "deployed"):
+            course.outcomes[release.instance] = "begun"
+            ports.reporter.say(f"{release.instance}  from {course.upgrade.old} to {release.version}")
+            why = f"upgrade from {course.upgrade.old} to {course.upgrade.new}"
+            done = switched(
+                course.workspace,
+                Switch(item, release, "deploy", why, core.room(release), migrated=release.component in migrated),
+                course.run,
+                ports,
+            )
+            if done.outcome != "done":
+                course.outcomes[release.instance] = f"{done.outcome}: {done.detail}"
+                course.blamed = core.is_to_blame(done.outcome, done.report)
+                return f"{release.instance}: {done.detail}"
+            standing.lift(release.instance, release.id, ports)
+        course.outcomes[release.instance] = "is there"
+        migrated.add(release.component)
+    return ""
+
+
+def _up_again(course: Course) -> str:
+    """Start what was put back, in its order; return what is not well with it, if anything."""
+    ports = course.ports
+    old = core.in_order([item.release for item in course.before.values()])
+    for release in old:
+        item = next(one for one in deployed_of(course.upgrade.app, ports) if one.release.instance == release.instance)
+        why = f"the upgrade to {course.upgrade.new} is taken back"
+        done = switched(course.workspace, Switch(item, release, "rollback", why), course.run, ports)
+        if done.outcome != "done":
+            return f"{release.instance}: {done.detail}"
+    return _proven(course, old, 0.0)[0]
+
+
+def _proven(course: Course, releases: Collection[Release], soak: float) -> tuple[str, bool]:
+    """Look at all of an app until it was ready and stayed so; return what is wrong with it, and whether any of it was ready."""
+    ports, app = course.ports, course.upgrade.app
+    workspace = at_version(course.workspace, app, next(iter(releases)).version)
+    watches = {release.instance: core.Watch() for release in releases}
+    pause, since = min(_LOOKS, max(0.3, soak / 10)), ports.clock.monotonic()
+    patience = max(release.start_timeout for release in releases) + _PATIENCE
+    while True:
+        ports.reporter.step(app, "has to be ready, and to stay so")
+        found = look(workspace, Scope((app,)), ports, course.limits)
+        diagnosis = judged(workspace, (app,), found, ports)
+        now = ports.clock.monotonic()
+        for one in releases:
+            health, runs = diagnosis.instances[one.instance], _up(one, found)
+            watches[one.instance] = watches[one.instance].seen(health, runs, now)
+        if ill := [name for name, watch in watches.items() if watch.has_failed(now - since, patience)]:
+            told = [f"{one.instance}: {one.cause}: {one.detail}" for one in diagnosis.findings if one.instance in ill]
+            words = "; ".join(told)[:500] or ", ".join(f"{name} is {diagnosis.instances[name]}" for name in ill)
+            course.outcomes.update({name: "did not stay up" for name in ill if name in course.outcomes})
+            return words, any(watch.ready is not None for watch in watches.values())
+        if all(watch.has_passed(soak, now) for watch in watches.values()):
+            return "", True
+        ports.clock.sleep(pause)
+
+
+def _up(release: Release, found: Look) -> float | None:
+    seen = found.seen.get(release.slice)
+    facts = seen.instances.get(release.instance.on_slice) if isinstance(seen, SliceFacts) else None
+    return facts.unit.value.active_for if facts and isinstance(facts.unit, Known) else None
