@@ -1,7 +1,8 @@
-"""A user of Tryton: logs in to one of its web servers over JSON-RPC, as the client in the browser does."""
+"""A user of Tryton: logs in to one of its web servers over JSON-RPC, as the client in the browser does, of whichever series."""
 
 import base64
 import json
+import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ class TrytonUser:
     @classmethod
     def login(cls, url: str, password: str, patience: float = 60.0) -> "TrytonUser":
         """Log in as the admin at a web server."""
+        url = f"{url}rpc/" if _is_newer(url, patience) else url
         asked = _Asked(url, "", patience)
         user, key, *_ = asked.of("common.db.login", "admin", {"password": password}, "en")
         return cls(url, base64.b64encode(f"admin:{user}:{key}".encode()).decode(), patience)
@@ -34,6 +36,15 @@ class TrytonUser:
     def call(self, method: str, *words: Any) -> Any:  # noqa: ANN401 (what a method answers is its own)
         """Call a method of a model."""
         return _Asked(self.url, self.session, self.patience).of(method, *words, {})
+
+
+def _is_newer(url: str, patience: float) -> bool:
+    """Return whether the server is of a series that is asked in a place of its own: one of before knows no such place."""
+    try:
+        _Asked(f"{url.rstrip('/').rpartition('/')[0]}/rpc/", "", patience).of("common.server.version")
+    except urllib.error.HTTPError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

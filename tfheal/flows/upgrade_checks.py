@@ -85,8 +85,8 @@ def planned(workspace: Workspace, app: str, wish: Wish, begun: Upgrade | None, p
     ]
     old = begun.old if begun else next((item.deployed.version for item in items), wish.to)
     there = begun is None and not changed
-    before = [item.release for item in items]
-    closes = core.closes(before, changed)
+    were = [item.release for item in items]
+    closes = core.closes(were, changed)
     closed = core.closed_for(after, soak_of(workspace, app, wish)) if closes else None
     made = Upgrade("", app, old, wish.to, "unchanged" if there else "planned", ports.clock.now())
     moving = {
@@ -100,7 +100,7 @@ def planned(workspace: Workspace, app: str, wish: Wish, begun: Upgrade | None, p
         begun or made if not wish.plan else made,
         rule(old, wish.to, playbook),
         tuple(one.instance for one in changed),
-        interruption=core.interruption(before, changed, moving, closed=closed),
+        interruption=core.interruption(were, changed, moving, closed=closed),
         closes=closes,
         backs_up=wish.backup and begun is None and core.keeps_data(playbook, STORE),
         share=trial.share if made.strategy == "canary" else 0.0,

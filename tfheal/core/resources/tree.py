@@ -76,7 +76,7 @@ rm -rf -- "$old" "$build" "$parts"
 cd -- "$releases"
 kept=1
 for other in $(ls -t -- */.complete); do
-    other=${{other%/.complete}}
+    other=${other%/.complete}
     [ "$other" != "$id" ] || continue
     if grep -qsw -- "$other" "$good"; then continue; fi
     kept=$((kept + 1))
