@@ -247,6 +247,25 @@ def test_a_canary_whose_run_is_killed_gets_its_full_share_again(shaky: RunningLa
 
 
 @pytest.mark.long
+def test_the_only_instance_is_compared_with_what_came_before(shaky: RunningLab) -> None:
+    """There is none beside it: what the gateway counted of the version before says how many failures were usual."""
+    spec = shaky.workspace / "apps/shaky.yaml"
+    spec.write_text(SPEC.replace("[s1, s2]", "[s1]"))
+    shaky.run("remove", "shaky/web@s2", "--yes")
+    try:
+        shaky.run("deploy", "shaky", "edge")
+        assert "its only instance" in document(shaky, *CANARY, "--to", "2", check=6)["error"]["why"]
+        with Load(shaky):
+            time.sleep(5)
+            done = document(shaky, "upgrade", "shaky", "--to", "3", "--again", check=5)
+        assert (done["state"], " before" in done["detail"]) == ("rolled-back", True), done
+        assert "version 1" in shaky.on("s1", "curl -s http://127.0.0.1:8093/health")
+    finally:
+        spec.write_text(SPEC)
+        shaky.run("deploy", "shaky", "edge", "--in-place")
+
+
+@pytest.mark.long
 def test_what_can_have_no_canary_is_refused(shaky: RunningLab) -> None:
     """Without a gateway, or with one instance, no share can be given: nothing is changed."""
     (spec := shaky.workspace / "apps/shaky.yaml").write_text(SPEC.replace("route: {gateway: edge}\n", ""))

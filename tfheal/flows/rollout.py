@@ -90,8 +90,9 @@ def rollout(
         again = cut if manner.sizes else core.kept(last.waves, tuple(meant))
         record = replace(last, state="running", waves=again, detail="")
     way = _Way(workspace, ports, limits, wish, record, failures, unavailable)
-    way.put()
-    _gone(way, manner.pause)
+    with ports.leases.hold(f"the waves of {playbook}", "upgrade", run.id):  # no app has this name
+        way.put()
+        _gone(way, manner.pause)
     done = RolledOut(way.record, way.went, way.unwell)
     ports.journal.end_run(run.id, int(done.exit), ports.clock.now())
     return done
