@@ -9,7 +9,7 @@ import pytest
 from documents import document
 from running_lab import RunningLab
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 PLAYBOOK = """\
 playbook: row
 title: Row
@@ -115,7 +115,6 @@ def test_waves_stop_at_what_fails_and_go_on(row: RunningLab) -> None:
     document(row, "upgrade", "--to", "2", check=2)
 
 
-@pytest.mark.long
 def test_nothing_is_begun_after_a_failure(row: RunningLab) -> None:
     """An app of an early ring that fails keeps the version from all behind it; with leave for one failure they get it."""
     anew(row, breaks="two")
@@ -130,7 +129,6 @@ def test_nothing_is_begun_after_a_failure(row: RunningLab) -> None:
     assert states(done) == {"one": "done", "two": "rolled-back", "four": "done", "three": "done"}
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("at", ["upgrades, put_rollout", "two/web@s2  from", "specs, put"])
 def test_a_rollout_that_is_killed_is_gone_on_with(row: RunningLab, at: str) -> None:
     """By the same command, with the waves that it had; what is done is not done again, and a pause is kept."""
@@ -145,7 +143,6 @@ def test_a_rollout_that_is_killed_is_gone_on_with(row: RunningLab, at: str) -> N
     assert set(versions(row).values()) == {"2"}
 
 
-@pytest.mark.long
 def test_who_says_no_is_passed_over(row: RunningLab) -> None:
     """A pause, an owner's word and a slice that cannot be asked stop nobody else; each is told, and none has failed."""
     anew(row)
@@ -165,7 +162,6 @@ def test_who_says_no_is_passed_over(row: RunningLab) -> None:
     assert states(document(row, *UPGRADE, "--again"))["three"] == "done"
 
 
-@pytest.mark.long
 def test_too_many_unwell_stop_it(row: RunningLab) -> None:
     """One that is down already counts: nothing is begun beside it, unless two may be."""
     anew(row)
