@@ -277,4 +277,5 @@ def test_what_can_have_no_canary_is_refused(shaky: RunningLab) -> None:
         shaky.run("deploy", "shaky", "edge")
     assert (refused["what"], "no gateway leads to it" in refused["why"]) == ("it can have no canary", True)
     document(shaky, *CANARY, "--to", "2", "--strategy", "blue-green", check=2)
+    document(shaky, "upgrade", "shaky", "--to", "2", "--share", "20", check=2)
     at_rest(shaky, "1")

@@ -80,15 +80,17 @@ def rollout(
     failures = core.share(manner.failures, len(meant), "--max-failures")
     unavailable = max(1, core.share(manner.unavailable, len(meant), "--max-unavailable"))
     cut = core.waves(meant, manner.sizes)
+    last = ports.upgrades.last_rollout(playbook)
+    begun = last if last is not None and last.version == wish.to and last.state != "done" else None
+    if begun is not None and not manner.sizes:
+        cut = core.kept(begun.waves, tuple(meant))
     if wish.plan:
         made = Rollout("", playbook, wish.to, "planned", ports.clock.now(), cut)
         return RolledOut(made, {app: _one(workspace, app, wish, ports, limits) for wave in cut for app in wave})
     run = ports.journal.begin_run(f"upgrade playbook:{playbook}", ports.clock.now())
     record = Rollout(run.id, playbook, wish.to, "running", ports.clock.now(), cut)
-    last = ports.upgrades.last_rollout(playbook)
-    if last is not None and last.version == wish.to and last.state != "done":
-        again = cut if manner.sizes else core.kept(last.waves, tuple(meant))
-        record = replace(last, state="running", waves=again, detail="")
+    if begun is not None:
+        record = replace(begun, state="running", waves=cut, detail="")
     way = _Way(workspace, ports, limits, wish, record, failures, unavailable)
     with ports.leases.hold(f"the waves of {playbook}", "upgrade", run.id):  # no app has this name
         way.put()

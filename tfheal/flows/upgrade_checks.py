@@ -54,12 +54,14 @@ class Wish:
 def begun_before(app: str, wish: Wish, ports: Ports) -> Upgrade | None:
     """Return the upgrade that another run did not bring to its end; raise Refused if it was to another version.
 
-    Raise UsageError where it is to go on with a canary, and there is none.
+    Raise UsageError where a word about a canary is said, and there is none.
     """
     last = ports.upgrades.last(app)
     begun = None if last is None or last.state not in UNDER_WAY | {"frozen", "undecided"} else last
     if wish.go_on and (begun is None or begun.strategy != "canary"):
         raise UsageError(f"no canary of {app} waits for a word", hint="--go-on is for one that proved nothing")
+    if (wish.share or wish.time) and (wish.strategy or (begun.strategy if begun else "rolling")) != "canary":
+        raise UsageError("--share and --time are of a canary", hint="say --strategy canary too")
     if begun is not None and begun.new != wish.to:
         hint = f"tfheal upgrade {app} --to {begun.new} goes on, tfheal rollback {app} takes it back"
         raise Refused(f"its upgrade to {begun.new} did not come to its end", where=app, hint=hint)
