@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import os
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -31,9 +32,9 @@ class Counts:
 class Visitors:
     """Visitors in a thread of their own, from `with` to its end: half of the requests on connections that are kept."""
 
-    def __init__(self, address: str, host: str, rate: int) -> None:
-        """Keep whom to ask, by which name, and how many requests a second are asked."""
-        self.counts = Counts()
+    def __init__(self, address: str, host: str, rate: int, tls: ssl.SSLContext | None = None) -> None:
+        """Keep whom to ask, by which name, how many requests a second are asked, and whether over TLS."""
+        self.counts, self._tls = Counts(), tls
         self._address, self._host, self._rate = address, host, rate
         self._over = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._all()))
@@ -96,7 +97,9 @@ class Visitors:
             self.counts.failed[_told(error)] += 1
 
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection(self._address, 80)
+        if self._tls is None:
+            return await asyncio.open_connection(self._address, 80)
+        return await asyncio.open_connection(self._address, 443, ssl=self._tls, server_hostname=self._host)
 
     async def _asked(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, keeps: bool) -> bool:
         """Ask once, and return whether the connection stays; raise ValueError for any answer but the one that is meant."""

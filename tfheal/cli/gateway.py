@@ -88,3 +88,44 @@ def backends(
     with wiring.wired(workspace, quiet=True) as hands:
         found = flow.addresses(hands.workspace, app, hands.ports)
         output.tell("gateway-backends", {"app": app, "backends": list(found)}, "\n".join(found), as_json=json)
+
+
+@gateway_app.command()
+def certificates(
+    renew: Annotated[bool, typer.Option("--renew", help="Get those that are due now, whatever failed before.")] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    workspace: Folder = None,
+) -> int:
+    """Show the certificates that gateways end TLS with: of whom they are, until when they hold, and why one was not renewed."""
+    from tfheal.cli import output, wiring
+    from tfheal.flows import certificates as flow
+    from tfheal.render.certificates import certificates_document, certificates_words, code_of
+
+    with wiring.wired(workspace, quiet=quiet or json or not renew) as hands:
+        seen = flow.seen(hands.workspace, hands.ports, hands.limits)
+        done = flow.renew(hands.workspace, seen, hands.ports) if renew else ()
+        if done:
+            seen = flow.seen(hands.workspace, hands.ports, hands.limits)
+        now = hands.ports.clock.now()
+        code = int(code_of(seen, done, now))
+        document = certificates_document(seen, done)
+        output.give(
+            "gateway-certificates", document, lambda _: certificates_words(seen, done, now), as_json=json, code=code
+        )
+    return code
+
+
+@gateway_app.command()
+def root(
+    app: Annotated[str, typer.Argument(metavar="APP", help="A gateway with `tls: internal`.")],
+    json: Json = False,
+    workspace: Folder = None,
+) -> None:
+    """Print the certificate of a gateway's own authority, as PEM: whoever is to trust its certificates has to know it."""
+    from tfheal.cli import output, wiring
+    from tfheal.flows import certificates as flow
+
+    with wiring.wired(workspace, quiet=True) as hands:
+        found = flow.root(hands.workspace, app, hands.ports)
+        output.tell("gateway-root", {"app": app, "certificate": f"{found}\n"}, found, as_json=json)

@@ -33,13 +33,18 @@ def record_type(address: str) -> str:
     return "AAAA" if ":" in address else "A"
 
 
-def words(way: NamesWay, action: str, host: str, address: str) -> tuple[str, ...]:
-    """Given a way by a program, what it is to do, a name and an address, return its argv."""
+def challenged(host: str) -> str:
+    """Return the name at which an authority looks for what shows that a name is ours (RFC 8555, section 8.4)."""
+    return f"_acme-challenge.{host}"
+
+
+def words(way: NamesWay, action: str, host: str, value: str, kind: str = "") -> tuple[str, ...]:
+    """Given a way by a program, what it is to do, a name and an address (or the value of another `kind` of record), return its argv."""
     said = {
         "action": action,
         "name": host,
-        "type": record_type(address),
-        "address": address,
+        "type": kind or record_type(value),
+        "address": value,
         "ttl": str(round(way.ttl)),
     }
     return tuple(_WORD.sub(lambda match: said[match[1]], word) for word in way.command)

@@ -48,13 +48,13 @@ class Passage:
     alone: Mapping[str, int]
 
 
-def script(front: str, routes: Sequence[Route], marker: str) -> str:
-    """Given the URL of a gateway without its path and what it leads to, return the script for its slice that asks for all of it."""
+def script(front: str, routes: Sequence[Route], marker: str, more: str = "") -> str:
+    """Given the URL of a gateway without its path and what it leads to, return the script for its slice that asks for all of it, and does `more`."""
     lines = []
     for number, route in enumerate(routes):
         urls = [f"{front}{route.health}", *(url(server.address, route.port) + route.health for server in route.servers)]
         lines.append(" ".join(["pass", str(number), *map(sh.quote, (route.host, *urls))]) + " &\n")
-    return called_once(f"{PRELUDE}marker={marker}\n{_ASK}{''.join(lines)}wait\nsay end\n", marker)
+    return called_once(f"{PRELUDE}marker={marker}\n{_ASK}{''.join(lines)}{more}wait\nsay end\n", marker)
 
 
 def passages(reply: bytes, routes: Sequence[Route], marker: str) -> tuple[Passage, ...]:

@@ -8,10 +8,12 @@ from typing import Any, Final
 
 from tfheal.base import untrusted
 from tfheal.base.errors import ActionFailed
+from tfheal.core.naming import challenged
 from tfheal.model.ports import Vault
 from tfheal.model.publication import NamesWay, secret_of, server_of
 
 _PATIENCE: Final = 5.0  # seconds for one answer
+_SHORT: Final = 10  # seconds that others may keep what is asked for once
 _TYPES: Final = ("A", "AAAA")
 
 
@@ -55,6 +57,18 @@ class DnsNames:
         code = self._sent(order, stream=True).rcode()
         if code in {rcode.NXRRSET, rcode.YXRRSET, rcode.NXDOMAIN, rcode.YXDOMAIN}:
             raise self._failed("somebody else changed the name just now")
+        if code != rcode.NOERROR:
+            raise self._failed(f"it answers {rcode.to_text(code)} to an update of {self._zone}")
+
+    def prove(self, host: str, value: str | None) -> None:
+        """Have one TXT record where an authority looks, or none; raise ActionFailed if the server did not take it."""
+        from dns import rcode, update
+
+        name, order = self._absolute(challenged(host)), update.UpdateMessage(self._zone)
+        order.delete(name, "TXT")
+        if value is not None:
+            order.add(name, _SHORT, "TXT", f'"{value}"')
+        code = self._sent(order, stream=True).rcode()
         if code != rcode.NOERROR:
             raise self._failed(f"it answers {rcode.to_text(code)} to an update of {self._zone}")
 

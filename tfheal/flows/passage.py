@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from tfheal.base.errors import TfhealError
-from tfheal.core import gateway, passage
+from tfheal.core import certificates, gateway, passage
 from tfheal.core.passage import Passage
 from tfheal.flows.fleet import Limits, ask_all
 from tfheal.flows.releases import expected
+from tfheal.model.certificate import Certificate
 from tfheal.model.findings import Finding, Health
 from tfheal.model.inventory import Slice
 from tfheal.model.ports import Exec, Ports
@@ -34,8 +35,8 @@ def findings(
     meant = {name: one for name, one in _meant(workspace, apps, ports).items() if name.slice not in known.silent}
     slices = dict.fromkeys(name.slice for name in meant)
 
-    def ask(target: Slice) -> dict[InstanceName, tuple[Passage, ...]]:
-        return {name: _asked(target, *meant[name], ports) for name in meant if name.slice == target.name}
+    def ask(target: Slice) -> dict[InstanceName, tuple[tuple[Passage, ...], tuple[Certificate, ...]]]:
+        return {name: _asked(target, name, *meant[name], ports) for name in meant if name.slice == target.name}
 
     answers = ask_all([workspace.inventory.slice(name) for name in slices], ask, limits)
     for name in meant:
@@ -43,7 +44,10 @@ def findings(
         if isinstance(answer, TfhealError):
             yield Finding("gateway-unasked", "info", name.slice, str(answer), name)
             continue
-        for one in answer[name]:
+        passed, held = answer[name]
+        for told in certificates.told(held, ports.clock.now()):
+            yield Finding(told.cause, told.severity, name.slice, told.detail, name)
+        for one in passed:
             well = [
                 other for other, health in known.healths.items() if other.app == one.route.app and health == "healthy"
             ]
@@ -78,7 +82,11 @@ def _deployed(workspace: Workspace, route: Route, ports: Ports) -> Route:
     return replace(route, servers=tuple(server for server in route.servers if server.name in there))
 
 
-def _asked(target: Slice, front: str, routes: tuple[Route, ...], ports: Ports) -> tuple[Passage, ...]:
+def _asked(
+    target: Slice, name: InstanceName, front: str, routes: tuple[Route, ...], ports: Ports
+) -> tuple[tuple[Passage, ...], tuple[Certificate, ...]]:
+    """Return what was answered for each route, and what its certificates are, in one trip."""
     marker = ports.marker()
-    order = Exec(passage.script(front, routes, marker), timeout=passage.LONGEST, cap=passage.CAP, beats=False)
-    return passage.passages(ports.transport.run(target, order).stdout, routes, marker)
+    script = passage.script(front, routes, marker, certificates.asked(name))
+    reply = ports.transport.run(target, Exec(script, timeout=passage.LONGEST, cap=passage.CAP, beats=False)).stdout
+    return passage.passages(reply, routes, marker), certificates.certificates(reply, name, marker)

@@ -22,6 +22,10 @@ class NoNames:
     def change(self, host: str, before: tuple[str, ...], after: tuple[str, ...]) -> None:
         """Change nothing."""
 
+    def prove(self, host: str, value: str | None) -> None:  # noqa: ARG002 (nobody publishes it)
+        """Raise Refused: what an authority asks for is not published."""
+        raise _cannot(host)
+
 
 class CommandNames:
     """Names that a program publishes: whatever speaks to the registry of the provider or the owner."""
@@ -40,6 +44,13 @@ class CommandNames:
             said = self._provisioners.run(naming.words(self._way, action, host, address), _PATIENCE)
             if said.status:
                 raise ActionFailed(f"{action} {address} failed", where=host, why=f"{said.status}: {said.text[-300:]}")
+
+    def prove(self, host: str, value: str | None) -> None:
+        """Add a TXT record, or remove it: the program is told `*` for whatever is there; raise ActionFailed if it says so."""
+        name, action = naming.challenged(host), "remove" if value is None else "add"
+        said = self._provisioners.run(naming.words(self._way, action, name, value or "*", "TXT"), _PATIENCE)
+        if said.status:
+            raise ActionFailed(f"{action} TXT failed", where=name, why=f"{said.status}: {said.text[-300:]}")
 
 
 class HostsNames:
@@ -76,6 +87,10 @@ class HostsNames:
 
         self._everywhere(write)
 
+    def prove(self, host: str, value: str | None) -> None:  # noqa: ARG002 (a file of names has addresses alone)
+        """Raise Refused: no authority reads the file of a slice."""
+        raise _cannot(host)
+
     def _run(self, target: Slice, script: str) -> bytes:
         return self._ports.transport.run(target, Exec(script, timeout=_PATIENCE, cap=_CAP)).stdout
 
@@ -84,3 +99,8 @@ class HostsNames:
         if error := next((reply for reply in replies if isinstance(reply, TfhealError)), None):
             raise error
         return [reply for reply in replies if not isinstance(reply, TfhealError)]
+
+
+def _cannot(host: str) -> Refused:
+    hint = "challenge: http-01 in the settings of its gateway, or names by rfc2136 or a command"
+    return Refused("its way of names publishes nothing that an authority could read", where=host, hint=hint)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from tfheal.base.errors import Refused, TfhealError
 from tfheal.base.exits import Exit, winning
 from tfheal.flows import backup as backups
-from tfheal.flows import cadence, patch_cadence, replay
+from tfheal.flows import cadence, certificates, patch_cadence, replay
 from tfheal.flows import drill as drills
 from tfheal.flows import prune as pruning
 from tfheal.flows import verify as verification
@@ -39,6 +39,8 @@ def due(workspace: Workspace, ports: Ports, limits: Limits) -> dict[str, Callabl
         jobs["verify"] = lambda: _verified(workspace, ports)
     if patch_cadence.declared(workspace):
         jobs["patch"] = lambda: _patched(workspace, seen, ports, limits)
+    if certificates.due(workspace, ports):
+        jobs["certificates"] = lambda: _certified(workspace, ports, limits)
     cadence.note(workspace, ports)
     if versions := cadence.due(workspace, ports):
         jobs["upgrade"] = lambda: _upgraded(workspace, versions, ports, limits)
@@ -165,6 +167,16 @@ def _patched(workspace: Workspace, seen: Mapping[str, Observation], ports: Ports
         patched=done,
         refused=refused,
     )
+
+
+def _certified(workspace: Workspace, ports: Ports, limits: Limits) -> Part:
+    """Renew the certificates for which something has to be published; why one failed is told here, and in status."""
+    done = certificates.renewed_by_dns(workspace, ports, limits)
+    for one in done:
+        if one.detail:
+            ports.reporter.say(f"{one.gateway}  {one.host}: {one.detail}")
+    told = [f"{one.host}: certificate {'was not renewed' if one.detail else 'renewed'}" for one in done]
+    return Part(Exit.FAILED if any(one.detail for one in done) else Exit.OK, "\n".join(told), acted=bool(done))
 
 
 def _upgraded(workspace: Workspace, due: tuple[cadence.Due, ...], ports: Ports, limits: Limits) -> Part:

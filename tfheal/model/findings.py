@@ -57,6 +57,9 @@ Cause = Literal[
     "name-unasked",
     "gateway-broken",
     "gateway-unasked",
+    "certificate-missing",
+    "certificate-expiring",
+    "certificate-expired",
 ]
 
 

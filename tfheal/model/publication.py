@@ -54,7 +54,7 @@ class NamesWay(Strict):
     slices: tuple[Name, ...] = Field(default=(), description="hosts: the slices whose /etc/hosts has the names")
     command: tuple[str, ...] = Field(
         default=(),
-        description="command: argv, run without a shell; {action} add or remove, {name}, {type} A or AAAA, {address}, {ttl}",
+        description="command: argv, run without a shell; {action} add or remove, {name}, {type} A or AAAA (TXT for certificates), {address}, {ttl}",
     )
 
     @model_validator(mode="after")
@@ -90,6 +90,9 @@ class Publisher(Protocol):
 
     def change(self, host: str, before: tuple[str, ...], after: tuple[str, ...]) -> None:
         """Replace the addresses of a name, all at once where that can be; raise ActionFailed if it did not come to be."""
+
+    def prove(self, host: str, value: str | None) -> None:
+        """Publish what an authority asks for to see that a name is ours (`_acme-challenge`, a TXT record), or withdraw it; raise Refused where this way cannot."""
 
 
 class Publications(Protocol):

@@ -26,6 +26,7 @@ Verb = Literal[
     "reboot",
     "notice",
     "fetch",
+    "certify",
 ]
 Place = Mapping[str, tuple[str, ...]]
 Outcome = Literal["done", "failed", "refused", "undone", "unknown"]

@@ -1,0 +1,81 @@
+"""Certificates of gateways in words and as scripts read them."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from tfheal.base.errors import TfhealError
+from tfheal.base.exits import Exit, winning
+from tfheal.base.moments import rfc3339
+from tfheal.core.certificates import told
+from tfheal.model.certificate import Certificate, Renewal
+from tfheal.model.release import InstanceName
+from tfheal.render.words import span
+
+Seen = Mapping[InstanceName, tuple[Certificate, ...] | TfhealError]
+
+
+def certificates_words(seen: Seen, done: Sequence[Renewal], now: datetime) -> RenderableType:
+    """Given the certificates of gateways, what became of renewals and the time, return it for a person."""
+    table, errors = Table(box=None, pad_edge=False), []
+    for head in ("gateway", "name", "by", "holds for", "what is wrong"):
+        table.add_column(head, overflow="fold")
+    for name, found in seen.items():
+        if isinstance(found, TfhealError):
+            errors.append(Text(f"{name}  {found}"))
+            continue
+        for one in found:
+            wrong = "; ".join(each.detail for each in told((one,), now)) or one.why
+            table.add_row(str(name), *_row(one, now), wrong)
+    failed = [Text(f"{one.gateway}  {one.host}: {one.detail}") for one in done if one.detail]
+    if not table.row_count and not errors:
+        return Text("no gateway ends TLS: `settings: {tls: acme}` in the spec of one has it do so")
+    return Group(*([table] if table.row_count else []), *errors, *failed)
+
+
+def certificates_document(seen: Seen, done: Sequence[Renewal]) -> dict[str, object]:
+    """Given the certificates of gateways and what became of renewals, return it as scripts read it."""
+    return {
+        "gateways": [
+            {
+                "gateway": str(name),
+                "certificates": {"unknown": str(found)}
+                if isinstance(found, TfhealError)
+                else [_certificate(one) for one in found],
+            }
+            for name, found in seen.items()
+        ],
+        "renewals": [{"gateway": str(one.gateway), "host": one.host, "failed": one.detail} for one in done],
+    }
+
+
+def code_of(seen: Seen, done: Sequence[Renewal], now: datetime) -> Exit:
+    """Return the exit code: what failed, what is wrong with a certificate, what could not be asked."""
+    codes = [Exit.FAILED for one in done if one.detail]
+    for found in seen.values():
+        if isinstance(found, TfhealError):
+            codes.append(Exit.UNKNOWN)
+        elif any(True for _ in told(found, now)):
+            codes.append(Exit.FINDINGS)
+    return winning(codes)
+
+
+def _row(one: Certificate, now: datetime) -> tuple[str, str, str]:
+    left = one.ends - now.timestamp()
+    held = span(left) if left > 0 else "expired"
+    return one.host if one.source != "given" else "all", one.source, held
+
+
+def _certificate(one: Certificate) -> dict[str, object]:
+    return {
+        "host": one.host,
+        "by": one.source,
+        "from": rfc3339(datetime.fromtimestamp(one.begins, UTC)),
+        "until": rfc3339(datetime.fromtimestamp(one.ends, UTC)),
+        "due": one.due,
+        "failed": one.why,
+        **({"again": rfc3339(datetime.fromtimestamp(one.again, UTC))} if one.again else {}),
+    }
