@@ -3,6 +3,7 @@
 import argparse
 import json
 import shutil
+import ssl
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import authority
 from contenders import Bench, ansible_environment, ansible_inventory, hosts
 from figures import between, machine, markdown, today
 from running_lab import RunningLab, new_workspace
@@ -35,6 +37,7 @@ hostname: {_HOST}
 route: {{gateway: edge}}
 place: {{web: [s1, s2]}}
 """
+_RENEWAL: Final = "certificate renewed (pebble, HTTP-01) three times, all of it over TLS"
 _UNIT: Final = "tfheal-talk-web"
 _SERIAL: Final = f"""\
 - hosts: all
@@ -89,7 +92,7 @@ def _prepared(lab: RunningLab, folder: Path) -> None:
     (workspace / "apps/edge.yaml").write_text(_EDGE)
     (workspace / "apps/talk.yaml").write_text(_TALK)
     lab.run("lab", "down", "--name", _LAB)  # what a run that was killed left behind
-    lab.run("lab", "up", "--slices", "3", "--name", _LAB, "--yes")
+    lab.run("lab", "up", "--slices", "4", "--name", _LAB, "--yes")
     lab.run("deploy", "talk", "edge")
 
 
@@ -97,8 +100,9 @@ def _measured(ground: Ground, name: str) -> dict[str, Any]:
     """Return what was lost in a scene, once both instances were well before it."""
     sys.stderr.write(f"tests/benchmark/gateway: {name}\n")
     _well(ground.lab)
+    over = _tls(ground) if name == _RENEWAL else None
     begun = time.monotonic()
-    with Visitors(ground.lab.address("s3"), _HOST, _RATE) as visitors:
+    with Visitors(ground.lab.address("s3"), _HOST, _RATE, over) as visitors:
         time.sleep(_AFTER)
         _SCENES[name](ground)
         time.sleep(_AFTER)
@@ -117,6 +121,24 @@ def _figures(name: str, counts: Counts, seconds: float) -> dict[str, Any]:
         "uploads_failed": dict(counts.uploads_failed),
         "sockets_closed": counts.sockets_closed,
     }
+
+
+def _tls(ground: Ground) -> ssl.SSLContext:
+    """Have the gateway end TLS with a certificate of pebble's, and return what a visitor needs who trusts that."""
+    lab = ground.lab
+    settings = authority.begun(lab, "s4", "s3")
+    (lab.workspace / "apps/edge.yaml").write_text(f"{_EDGE}settings: {{{settings}}}\n")
+    lab.run("deploy", "edge")
+    lab.run("gateway", "certificates", "--renew")
+    _well(lab)
+    return ssl.create_default_context(cadata=lab.on("s4", "curl -sk https://127.0.0.1:15000/roots/0"))
+
+
+def _renewed(ground: Ground) -> None:
+    """Have the certificate renewed three times, each as if it were due."""
+    for _ in range(3):
+        ground.lab.on("s3", f"rm /opt/tfheal/edge/gateway/certificates/{_HOST}.from")
+        ground.lab.run("gateway", "certificates", "--renew")
 
 
 def _well(lab: RunningLab) -> None:
@@ -167,6 +189,7 @@ _SCENES: Final[Mapping[str, Callable[[Ground], None]]] = {
     "one instance killed (`kill -9`), systemd starts it again": _killed,
     "Ansible, `serial: 1`, state `restarted`": Ground.ansible,
     "`systemctl restart` on one, then on the other": _restarted,
+    _RENEWAL: _renewed,  # the last: from then on the gateway leads to TLS whoever comes without
 }
 
 

@@ -105,3 +105,32 @@ def test_only_who_is_trusted_speaks_for_others(made: Made) -> None:
     assert "http-request del-header X-Forwarded-Proto unless from_trusted" in some
     with pytest.raises(ConfigError):
         made({"edge": f'{_EDGE}settings: {{trusted: "fd00::/8\\n    server x"}}\n'}, "edge")
+
+
+def test_what_is_led_through_tls_is_reached_by_it(made: Made) -> None:
+    """The URL of an app is that of the gateway's TLS, with its port where that is not the usual one."""
+    led = _FILES + _LED.format(name="files")
+    over = {"tls: internal": "https://files.example/", "tls: internal, tls_port: 8443": "https://files.example:8443/"}
+    for words, url in over.items():
+        assert made({"edge": f"{_EDGE}settings: {{{words}}}\n", "files": led}, "files").url == url
+
+
+def test_several_gateways_answer_for_each_other(made: Made) -> None:
+    """An authority that comes to the one that did not ask it is led to the others, and by them to nobody; alone it asks nobody."""
+    acme = "settings: {tls: acme}\n"
+    alone = _lines(made({"edge": _EDGE + acme}, "edge"), "haproxy.cfg")
+    assert not [line for line in alone if "challenges." in line and "map" not in line]
+    both = _EDGE.replace("[s2]", "[s2, s1]") + acme
+    config = _lines(made({"edge": both}, "edge"), "haproxy.cfg")
+    assert "server other1 [fd00::1]:80 no-check" in config
+    assert not [line for line in config if "10.0.0.2:80" in line], "not itself"
+    assert "http-request return status 404 if challenge { req.hdr(x-tfheal-asked) -m found }" in config
+
+
+def test_a_limit_is_no_limit_for_what_hides_its_size(made: Made) -> None:
+    """With `largest` a request has to say how large it is; without it none has to."""
+    free, limited = (
+        [line for line in _lines(made({"edge": f"{_EDGE}{more}"}, "edge"), "haproxy.cfg") if "status 411" in line]
+        for more in ("", "settings: {largest: 1}\n")
+    )
+    assert (free, len(limited)) == ([], 2)

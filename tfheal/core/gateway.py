@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from tfheal.base.errors import ConfigError, Mistake
-from tfheal.core.release import Blueprint, Render, values
+from tfheal.core.release import Blueprint, Render, settings, values
 from tfheal.model.app import AppSpec
 from tfheal.model.playbook import ComponentRoute
 from tfheal.model.route import Route, Server
 from tfheal.model.workspace import Workspace
 
 _LAST_PORT = 65_535
+_HTTPS = 443
 
 
 def blueprint(workspace: Workspace, app: str, versions: Mapping[str, int], render: Render) -> Blueprint:
@@ -22,6 +23,7 @@ def blueprint(workspace: Workspace, app: str, versions: Mapping[str, int], rende
         made,
         routes=tuple(routes(workspace, app, render)),
         gateways=tuple(slices[name].address for placed in led_by.values() for name in placed),
+        front=_front(workspace, spec) if spec.route else made.front,
     )
 
 
@@ -33,6 +35,15 @@ def routes(workspace: Workspace, gateway: str, render: Render) -> Iterator[Route
         for component, part in workspace.folder(spec.app).playbook.components.items():
             if part.route is not None:
                 yield _route(workspace, spec, component, part.route, render)
+
+
+def _front(workspace: Workspace, spec: AppSpec) -> str:
+    """Return the URL by which people reach what is led through a gateway, with {} for its host name."""
+    over = settings(workspace.apps[spec.route.gateway], workspace.folder(spec.route.gateway)) if spec.route else {}
+    if over.get("tls", "none") == "none":
+        return "http://{}/"
+    port = over.get("tls_port")
+    return "https://{}/" if port == _HTTPS else f"https://{{}}:{port}/"
 
 
 def _route(workspace: Workspace, spec: AppSpec, component: str, way: ComponentRoute, render: Render) -> Route:

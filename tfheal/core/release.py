@@ -41,6 +41,7 @@ class Blueprint:
     render: Render
     routes: tuple[Route, ...] = ()
     gateways: tuple[str, ...] = ()
+    front: str = "http://{}/"  # what its host name is led by, where a gateway does
 
 
 def releases(blueprint: Blueprint) -> tuple[Release, ...]:
@@ -164,7 +165,7 @@ def _release(blueprint: Blueprint, component_name: str, slice_name: str) -> Rele
         dumps=tuple(Dump.model_validate(rendered(dump.model_dump())) for dump in component.dumps),
         migrate=component.migrate and Migrate.model_validate(rendered(component.migrate.model_dump())),
         ladder=component.ladder,
-        url=f"http://{app.hostname}/" if app.route and component.route else rendered(component.url),
+        url=blueprint.front.format(app.hostname) if app.route and component.route else rendered(component.url),
     )
 
 
