@@ -149,7 +149,7 @@ def test_data_that_moves_to_another_server_is_told_of() -> None:
     assert needing("db", (after, web, proxy)) == ("web", "proxy")
     told = interruption((before,), (after, web, proxy), {after.instance: Moving("15/main", "17/main", 100_000_000)})
     assert "from 15/main to 17/main" in told["db"]
-    assert "about 35 s" in told["db"]
+    assert "about 40 s" in told["db"]
     assert "web and proxy stopped" in told["db"]
 
 

@@ -216,7 +216,7 @@ def test_a_move_that_fails_leaves_the_old_server_as_it_was(
     assert actions(document(fifteen, "heal", "--auto", "majors")) == []
 
 
-@pytest.mark.parametrize("moment", ["cluster", "changed cluster", "postgres:majors"])
+@pytest.mark.parametrize("moment", ["cluster", "changed cluster", "waits until it is ready"])
 def test_a_move_whose_run_is_killed_goes_on(fifteen: RunningLab, moment: str) -> None:
     """The slice ends what was begun by itself; the same command goes on, and each acknowledged row is there."""
     fifteen.on("s2", WRITES)

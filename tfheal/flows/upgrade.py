@@ -124,7 +124,8 @@ def _way_back(workspace: Workspace, last: Upgrade, strictest: WayBack, ports: Po
     items = {item.release.instance: item for item in deployed_of(app, ports)}
     old = {one.instance: one for one in releases_of(at_version(workspace, app, last.old), app, ports)}
     before = {name: _former(item, old[name]) for name, item in items.items() if name in old}
-    course = Course(workspace, ports, limits, "", last, before, tuple(item.release for item in items.values()), 0.0)
+    after = core.in_order(releases_of(at_version(workspace, app, last.new), app, ports))
+    course = Course(workspace, ports, limits, "", last, before, after, 0.0)
     if strictest == "safe" or (strictest == "needs-restore" and core.stays_behind(tuple(old.values()), course.moved)):
         return course
     hint = f"tfheal restore {app} --snapshot {last.backup} has the data of before" if last.backup else ""

@@ -89,7 +89,11 @@ def taken_back(course: Course, why: str, *, restores: bool = False) -> Upgrade:
     """Put the old releases back, the last first, with the data of before if it `restores`, and hold the new ones if they are to blame."""
     ports = course.ports
     now = {item.release.instance: item for item in deployed_of(course.upgrade.app, ports)}
-    there = {release.instance: now[release.instance].release.id for release in course.after if release.instance in now}
+    there = {
+        name: "" if now[name].deployed.phase == "deploying" else now[name].release.id
+        for name in (release.instance for release in course.after)
+        if name in now
+    }
     if not (course.lose or restores) and (gone := lost(course)):
         return frozen(course, f"{why}; {gone}")
     for name in core.to_take_back({one: item.release.id for one, item in course.before.items()}, there):
@@ -170,7 +174,8 @@ def put_back(course: Course, item: Expected, before: Expected, why: str, *, live
 
     One that `rests` is not started: it could not read its data.
     """
-    if course.blamed:
+    blamed = course.blamed and item.release.id != before.release.id  # else it was cut off on its way back
+    if blamed:
         standing.hold(item.deployed, why[:300], course.ports)
     told = f"the upgrade to {course.upgrade.new} is taken back"
     # What a restore brings back is not lost by it.
@@ -182,7 +187,7 @@ def put_back(course: Course, item: Expected, before: Expected, why: str, *, live
         told,
         first=(over,) if over else (),
         lives=lives,
-        holds=item.deployed.release if course.blamed else None,
+        holds=item.deployed.release if blamed else None,
         rests=rests,
     )
     return switched(course.workspace, switch, course.run, course.ports)

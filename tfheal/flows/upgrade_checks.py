@@ -104,6 +104,7 @@ def planned(workspace: Workspace, app: str, wish: Wish, begun: Upgrade | None, p
         tuple(one.instance for one in changed),
         interruption=core.interruption(were, changed, moving, closed=closed),
         closes=closes,
+        moving=sum(one.expected for one in moving.values()),
         backs_up=wish.backup and begun is None and core.keeps_data(playbook, STORE),
         share=trial.share if made.strategy == "canary" else 0.0,
         trial=trial.time if made.strategy == "canary" else 0.0,
@@ -124,7 +125,7 @@ def permitted(workspace: Workspace, plan: Upgraded, wish: Wish, ports: Ports, li
     app, now = plan.upgrade.app, ports.clock.now()
     if is_pending(at_version(workspace, app, plan.upgrade.old), app, ports):
         raise Refused("its spec asks for something else besides", where=app, hint=f"first: tfheal deploy {app}")
-    takes = takes_of(workspace, app, wish, len(plan.order))
+    takes = takes_of(workspace, app, wish, len(plan.order)) + plan.moving
     if not window_open(window := workspace.window(app), now, takes):
         start = next_start(window, now, takes)
         why = (

@@ -63,7 +63,8 @@ class Upgraded:
     """What became of an upgrade, or would: the instances in their order, how each ended, and what is to be expected.
 
     `interruption` says of each component for how long it serves nobody; whether all of the app is stopped meanwhile is
-    `closes`, and for how many seconds it was is `away`; `refused` is what stands in the way of a plan. A canary gets `share`
+    `closes`, and for how many seconds it was is `away`;
+    data that moves is gone for `moving` seconds, about; `refused` is what stands in the way of a plan. A canary gets `share`
     percent of the requests, for `trial` seconds.
     """
 
@@ -74,6 +75,7 @@ class Upgraded:
     interruption: Mapping[str, str] = field(default_factory=dict)
     backs_up: bool = False
     closes: bool = False
+    moving: float = 0.0
     refused: str = ""
     seconds: float = 0.0
     share: float = 0.0

@@ -51,6 +51,7 @@ at=$(present)
 [ -n "$at" ] || exit 0
 [ "$at" = "$cluster" ] || differs "its data is in $at, and is to be in $cluster"
 [ "$(starts "$cluster")" != disabled ] || differs "a move of its data to another cluster was cut off"
+! systemctl is-active --quiet "$move-*.service" || differs "a move of its data was cut off, and its server is shut in"
 """
 # `at CLUSTER` makes that the server that is meant, `live CLUSTER` where its clients find it, `at` behind a socket that only it
 # and we reach, once it is `alone`. What is asked is asked with the programs of the `new` one.
@@ -59,7 +60,7 @@ run=/run/$move
 at() { at=$1 bin=/usr/lib/postgresql/${1%/*}/bin socket=$run/${1%/*} port=5432 own=$move-${1%/*}.service; }
 live() { at "$1"; socket=/var/run/postgresql port=$(value "$1" port); }
 pg() { program=$1; shift; (cd / && exec setpriv --reuid=postgres --regid=postgres --init-groups env PGHOST="$socket" PGPORT="$port" PGCONNECT_TIMEOUT=10 "$new/$program" "$@"); }
-sql() { pg psql -XqAt -v ON_ERROR_STOP=1 -d "${1:-postgres}" -f -; }
+sql() { pg psql -XqAt -v ON_ERROR_STOP=1 -v VERBOSITY=terse -d "${1:-postgres}" -f -; }
 # All that is in the databases, in the order in which it lies there: two servers with the same say the same.
 digest() {
     torn=$state/torn-$1
@@ -120,8 +121,15 @@ undone() {
 }
 said() { tail -n "${1:-3}" "$state/move/log" | tr '\n' ' '; }
 made() { [ -e "/etc/postgresql/$cluster/postgresql.conf" ] && [ "$(number "$cluster")" = "$(cat "$state/made-cluster" 2>/dev/null)" ]; }
-strangers() { echo "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres';" | sql; }
 here() { live "$1"; sql "${2:-postgres}"; }
+# What is in a cluster that its package does not make.
+strangers() {
+    here "$1" <<END
+SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'
+UNION ALL SELECT rolname FROM pg_roles WHERE rolname <> 'postgres' AND rolname !~ '^pg_'
+UNION ALL SELECT relname FROM pg_class WHERE oid >= 16384 LIMIT 3;
+END
+}
 fits() {
     for database in $(echo "SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres';" | here "$old"); do
         case " $databases " in *" $database "*) ;; *) undone "$old has a database that is not of this app: $database" ;; esac
@@ -134,7 +142,8 @@ fits() {
 # What the package made, or an attempt before this one, is made anew: there is nothing in it.
 empty() {
     if [ -e "/etc/postgresql/$cluster/postgresql.conf" ]; then
-        made || { alone "$cluster" && others=$(strangers) && [ -z "$others" ]; } || undone "$cluster is there already, and not empty: ${others:-$(said)}"
+        made || { systemctl start "$(unit_of "$cluster")"; others=$(strangers "$cluster") && [ -z "$others" ]; } ||
+            undone "$cluster is there already, and not empty: ${others:-$(said)}"
         halt "$cluster"
         pg_dropcluster --stop "${cluster%/*}" "${cluster#*/}" || undone "$cluster cannot be made anew: $(said)"
     fi
@@ -256,7 +265,10 @@ say done
 _APPLY: Final = f"""{_KNOWN}{_ASKED}
 waited
 [ -n "$(present)" ] || exit 0
-[ "$(present)" != "$cluster" ] || [ "$(starts "$cluster")" = disabled ] || exit 0
+if [ "$(present)" = "$cluster" ] && [ "$(starts "$cluster")" != disabled ]; then
+    systemctl stop "$move-*.service"
+    exit 0
+fi
 mkdir -p -m 0700 "$state/move"
 rm -f "$state/move/result"
 printf %s "$work" | base64 -d >"$state/move/work"
@@ -291,10 +303,15 @@ home=$(value "$at" data_directory)
 room
 [ "$free" -ge "$need" ] || differs "there is no room for a second copy of the databases: $((need - free)) bytes are missing beside $home"
 """
-_REMOVE: Final = f"""{_KNOWN}
-[ -e "$state/way-back" ] || exit 0
-old=$(sed -n 's/^old=\\([^ ]*\\) .*/\\1/p' "$state/way-back")
-[ -z "$old" ] || [ "$(starts "$old")" != disabled ] || pg_dropcluster "${{old%/*}}" "${{old#*/}}"
+# What moves left behind, stopped.
+_REMOVE: Final = f"""{_KNOWN}{_ASKED}
+for folder in /etc/postgresql/*/*/; do
+    left=${{folder#/etc/postgresql/}} left=${{left%/}}
+    [ -e "$folder/start.conf" ] && [ "$(starts "$left")" = disabled ] && found=$(number "$left") && [ -n "$found" ] || continue
+    case " $(way old_number) $(cat "$state/made-cluster" 2>/dev/null || :) " in
+    *" $found "*) pg_dropcluster "${{left%/*}}" "${{left#*/}}" ;;
+    esac
+done
 """
 
 
