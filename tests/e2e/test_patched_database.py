@@ -31,7 +31,7 @@ rm -r build
 slow() {
   mkdir -p build/DEBIAN
   printf 'Package: tfheal-slow\nVersion: %s\nArchitecture: all\nMaintainer: nobody <x@example.test>\nDescription: x\n' "$1" >build/DEBIAN/control
-  printf '#!/bin/sh\nsleep 15\n' >build/DEBIAN/postinst; chmod 755 build/DEBIAN/postinst
+  printf '#!/bin/sh\nsleep 15\n' >build/DEBIAN/preinst; chmod 755 build/DEBIAN/preinst
   dpkg-deb -b build "$2" >/dev/null
 }
 slow 1.0 slow.deb; slow 1.1 new/slow.deb
