@@ -124,8 +124,13 @@ def _way_back(workspace: Workspace, last: Upgrade, strictest: WayBack, ports: Po
     items = {item.release.instance: item for item in deployed_of(app, ports)}
     old = {one.instance: one for one in releases_of(at_version(workspace, app, last.old), app, ports)}
     before = {name: _former(item, old[name]) for name, item in items.items() if name in old}
-    after = core.in_order(releases_of(at_version(workspace, app, last.new), app, ports))
-    course = Course(workspace, ports, limits, "", last, before, after, 0.0)
+    listed = last.new in workspace.folder(app).playbook.versions  # a bad version may be gone from there by now
+    now = (
+        releases_of(at_version(workspace, app, last.new), app, ports)
+        if listed
+        else [one.release for one in items.values()]
+    )
+    course = Course(workspace, ports, limits, "", last, before, core.in_order(now), 0.0)
     if strictest == "safe" or (strictest == "needs-restore" and core.stays_behind(tuple(old.values()), course.moved)):
         return course
     hint = f"tfheal restore {app} --snapshot {last.backup} has the data of before" if last.backup else ""
