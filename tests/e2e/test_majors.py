@@ -43,6 +43,7 @@ FILLED = """
   echo "CREATE TABLE written (id int PRIMARY KEY); CREATE EXTENSION pg_trgm; CREATE INDEX ON entries USING gin (said gin_trgm_ops);"
   echo "ALTER TABLE entries OWNER TO majors; ALTER TABLE written OWNER TO majors; SELECT lo_from_bytea(0, decode(repeat('ab', 1000), 'hex'));"
   echo "CREATE ROLE reader LOGIN PASSWORD 'of-the-reader'; GRANT SELECT ON entries TO reader; GRANT CONNECT ON DATABASE majors TO reader;"
+  echo "ALTER SYSTEM SET max_wal_size = '96MB'; SELECT pg_reload_conf();" # the slices are small
   echo "CREATE SEQUENCE counted; SELECT setval('counted', 42); ALTER DATABASE majors SET statement_timeout = '1h';"
 } | sql
 """
@@ -81,7 +82,7 @@ def majors(fleet: RunningLab) -> Iterator[RunningLab]:
     try:
         fleet.on("s2", OLDER)
         fleet.run("deploy", "majors")
-        fleet.on("s2", SQL + FILLED)
+        fleet.on("s2", f"apt-get clean; {SQL}{FILLED}")
         yield fleet
     finally:
         fleet.run("remove", "majors", "--data", "--backups", "--yes", check=None)
@@ -215,6 +216,19 @@ def test_a_move_that_fails_leaves_the_old_server_as_it_was(
     assert fifteen.on("s2", CLUSTERS) == "15 5432 online\n"
     assert document(fifteen, "status", "majors")["health"] == "healthy"
     assert actions(document(fifteen, "heal", "--auto", "majors")) == []
+
+
+def test_a_slice_without_room_for_a_second_copy_is_refused(fifteen: RunningLab) -> None:
+    """Before anything is touched."""
+    fifteen.on(
+        "s2", "fallocate -l $(($(df --output=avail -B1 /var/lib/postgresql | tail -n 1) - 80000000)) /var/lib/fill"
+    )
+    try:
+        refused = document(fifteen, *UPGRADE, check=6)["error"]
+    finally:
+        fifteen.on("s2", "rm /var/lib/fill")
+    assert "no room for a second copy" in str(refused), refused
+    assert "15 5432 online" in fifteen.on("s2", CLUSTERS)
 
 
 @pytest.mark.parametrize("moment", ["cluster", "changed cluster", "waits until it is ready"])
