@@ -25,7 +25,7 @@ from tfheal.model.workspace import PlaybookFolder, Workspace
 _BY_KEY: Final = ("restic", "openssh-client")  # on a slice with data that reaches its store
 _BY_US: Final = ("restic",)  # on one that is led there
 _IS_NEW: Final = """\
-case $(restic version 2>/dev/null) in "restic 0."[0-9].* | "restic 0.1"[0-6].*) exit 1 ;; "restic "*) ;; *) exit 1 ;; esac
+case $(restic version 2>/dev/null) in "restic 0."[0-9].* | "restic 0.1"[0-7].*) exit 1 ;; "restic "*) ;; *) exit 1 ;; esac
 """
 # Debian 13's package, by its hash (`apt-cache show restic` there): it needs libc 2.34, which Debian 12 and Ubuntu 22.04 have.
 _PACKAGE: Final = "pool/main/r/restic/restic_0.18.0-1+b4_amd64.deb"
@@ -214,7 +214,7 @@ def _line(client: str, public: str) -> str:
 
 def _newer() -> Command:
     """Return what has a slice have a restic that does: Debian 13's own, or where the slice's release has an older one that package."""
-    return Command(kind="command", name="restic 0.17 or newer", done=_IS_NEW, run=_PUT_NEW)
+    return Command(kind="command", name="restic 0.18 or newer", done=_IS_NEW, run=_PUT_NEW)
 
 
 def _plain(slice_name: str) -> str:

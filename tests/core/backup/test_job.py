@@ -3,6 +3,7 @@
 import base64
 import subprocess
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -94,7 +95,7 @@ def test_half_a_reply_is_none(lines: tuple[str, ...]) -> None:
     [
         ("paused", "by the owner"),
         ("wiped", "identity"),
-        ("restic", "0.17"),
+        ("restic", "0.18"),
         ("busy", "another run"),
         ("gone", "nothing"),
     ],
@@ -110,3 +111,42 @@ def test_a_job_that_is_led_there_ends_with_us() -> None:
     led = replace(STORE, url="rest:http://127.0.0.1:8000/", bound=True)
     assert 'systemctl kill --signal=TERM "$unit"' in jobs.started(JOB, led, MARKER)
     assert "systemctl kill" not in jobs.started(JOB, STORE, MARKER)
+
+
+FAKE = """\
+folder={folder} unclean={unclean} bad=no
+task_0() {{ echo opened >>{folder}/order; return {opens}; }}
+task_1() {{ echo took >>{folder}/order; [ -e {folder}/once ] && exit {then}; : >{folder}/once; echo {said} >&2; exit {first}; }}
+task_2() {{ echo next >>{folder}/order; }}
+"""
+LOCKED = """'{"message_type":"exit_error","code":11,"message":"x"}'"""
+
+
+@pytest.mark.parametrize(
+    ("unclean", "opens", "ends", "order", "told"),
+    [
+        ("no", 0, (0, 0, "''"), "took next", "0 0 0"),
+        ("yes", 0, (0, 0, "''"), "opened took next", "0 0 0"),
+        ("no", 0, (11, 0, LOCKED), "took opened took next", "0 0 0"),
+        ("no", 12, (1, 0, LOCKED), "took opened", "12 - -"),
+        ("no", 0, (1, 0, "'no such file'"), "took next", "0 1 0"),
+        ("no", 0, (11, 11, LOCKED), "took opened took next", "0 11 0"),
+        ("yes", 11, (0, 0, "''"), "opened", "11 - -"),
+    ],
+)
+def test_a_repository_is_opened_by_itself_only_where_that_is_needed(
+    unclean: str, opens: int, ends: tuple[int, int, str], order: str, told: str, tmp_path: Path
+) -> None:
+    """After a job that was cut, and where what is to be done meets a lock or a wrong password: it is done again then, once."""
+    tasks = (Task("open", "", needed=True, later=True), Task("take", ""), Task("next", ""))
+    work = jobs._work(replace(JOB, tasks=tasks), STORE)
+    runs = work[work.index("opening=\n") : work.index("task_0()")] + work[work.index("later 0") :]
+    first, then, said = ends
+    fake = FAKE.format(folder=tmp_path, unclean=unclean, opens=opens, first=first, then=then, said=said)
+    for shell in ("dash", "bash"):
+        for old in tmp_path.iterdir():
+            old.unlink()
+        subprocess.run([shell, "-c", fake + runs], check=True)
+        assert (tmp_path / "order").read_text().split() == order.split()
+        ended = [tmp_path / f"status.{index}" for index in range(3)]
+        assert " ".join(one.read_text().strip() if one.exists() else "-" for one in ended) == told

@@ -113,13 +113,18 @@ def tasks(
     Raise UsageError for a dump whose command holds a secret: it would be in the list of processes.
     """
     options = [word for key, value in tags.items() for word in ("--tag", f"{key}={value}")]
-    options += ["--host", slice_name, "--retry-lock", "10m"]
+    options += ["--host", slice_name]
     options += ["--limit-upload", str(max(1, upload_limit // 1024))] if upload_limit else []
     options += ["--force"] if full else []
+    # The first one opens the repository, so that who holds it is told at once; the others wait for whoever came meanwhile.
+    patient = [*options, "--retry-lock", "10m"]
     return (
         REACH,
-        Task(INIT, _INIT, needed=True),
-        *(Task(source.what, _script(source, options, tags.get("app", ""))) for source in found),
+        Task(INIT, _INIT, needed=True, later=True),
+        *(
+            Task(source.what, _script(source, patient if index else options, tags.get("app", "")))
+            for index, source in enumerate(found)
+        ),
     )
 
 

@@ -80,10 +80,25 @@ open() {
   r unlock >/dev/null 2>&1
   r cat config >/dev/null
 }
-run() {
+# To open a repository takes restic a second of computing. So where the last job ended well it is opened by what is to be
+# done itself, and for its own sake only when that meets no repository, a lock or a wrong password; then it is done again.
+opening=
+later() { if [ "$unclean" = yes ]; then run "$1" needed; else opening=$1; echo 0 >"$folder/status.$1"; fi; }
+unopened() { grep -qs '"message_type":"exit_error","code":1[012],' "$folder/err.$1"; }
+does() {
   echo "$1" >"$folder/now"
   ( "task_$1" ) >"$folder/out.$1" 2>"$folder/err.$1" </dev/null
   status=$?
+}
+run() {
+  does "$1"
+  if [ "$status" -ne 0 ] && [ -n "$opening" ] && unopened "$1"; then
+    set -- "$1" "$2" "$opening"
+    opening=
+    run "$3" needed
+    does "$1"
+  fi
+  opening=
   echo "$status" >"$folder/status.$1"
   [ "$status" -eq 0 ] || bad=yes
   [ "$2" = goes-on ] || [ "$status" -eq 0 ] || exit 0
@@ -94,10 +109,15 @@ say() { printf '%s %s\\n' "$marker" "$*"; }
 packed() { base64 -w 0; }
 alive() { case $(systemctl is-active "$unit") in active | activating | reloading | deactivating) ;; *) return 1 ;; esac; }
 refuse() { say "refused $1 $(printf %s "$2" | packed)"; }
+# Looked at twice a second, and at once when it is over: what still runs then ends by itself.
 follow() {
   shown=
+  main=$(systemctl show -p MainPID --value "$unit")
   while alive; do
-    sleep 0.4
+    for _ in 1 2 3 4 5 6 7 8; do
+      sleep 0.05
+      [ -d "/proc/$main" ] || break
+    done
     printf . >&2
     read -r now 2>/dev/null <"$folder/now" || continue
     line=$(tail -c 3000 "$folder/out.$now" 2>/dev/null | grep '"message_type":"status"' | tail -n 1)
@@ -135,13 +155,15 @@ mkdir -p "${folder%/*}" && rm -rf "$folder" && mkdir -m 0700 "$folder" || { refu
 class Task:
     """One thing that a job does: sh in which `r` is restic on the repository, and how much of its end is wanted.
 
-    When a task that is `needed` fails, what would come next is not tried.
+    When a task that is `needed` fails, what would come next is not tried. One that comes `later` opens the repository for the
+    next one, and runs only where that could not.
     """
 
     name: str
     script: str
     wanted: int = 8_000
     needed: bool = False
+    later: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +192,7 @@ class TaskReply:
 
 REACH: Final = Task("reach", "reach", needed=True)
 OPEN: Final = Task("open", "open", needed=True)
+OPEN_LATER: Final = Task("open", "open", needed=True, later=True)
 
 
 def started(job: Job, repository: Repository, marker: str) -> str:
@@ -247,14 +270,14 @@ def _guard() -> str:
     return (
         f'if [ -e {paths.HANDS_OFF} ]; then refuse paused "{since}"; return; fi\n'
         f'if [ ! -e {paths.IDENTITY} ]; then refuse wiped ""; return; fi\n'
-        'version=$(restic version 2>&1)\ncase $version in "restic 0."[0-9].* | "restic 0.1"[0-6].*) refuse restic "$version"; return ;;'
+        'version=$(restic version 2>&1)\ncase $version in "restic 0."[0-9].* | "restic 0.1"[0-7].*) refuse restic "$version"; return ;;'
         ' "restic "*) ;; *) refuse restic "$version"; return ;; esac\n'
     )
 
 
 def _work(job: Job, repository: Repository) -> str:
     functions = "".join(f"task_{index}() {{\n{task.script}\n}}\n" for index, task in enumerate(job.tasks))
-    runs = "".join(f"run {index} {'needed' if task.needed else 'goes-on'}\n" for index, task in enumerate(job.tasks))
+    runs = "".join(f"{_how(task, index)}\n" for index, task in enumerate(job.tasks))
     login = f"{repository.user}@{repository.address}"
     values = f"folder={_folder(job.app)} port={repository.port} login={sh.quote(login)}\n"
     values += f"repository={sh.quote(repository.url or repository.folder)} base={sh.quote(repository.folder)}\n"
@@ -262,6 +285,12 @@ def _work(job: Job, repository: Repository) -> str:
     cache = f"export RESTIC_CACHE_DIR=/var/cache/tfheal/{job.app}\n"
     way = _AWAY if repository.url else _NEAR if repository.folder else FAR
     return PRELUDE + values + cache + way + _WORK + functions + runs
+
+
+def _how(task: Task, index: int) -> str:
+    if task.later:
+        return f"later {index}"
+    return f"run {index} {'needed' if task.needed else 'goes-on'}"
 
 
 def _after(job: Job, repository: Repository) -> str:
@@ -296,7 +325,7 @@ def _refusal(word: bytes, said: str) -> Refused:
     told = {
         b"paused": Refused(f"paused by the owner {said}", hint=f"they lift it by removing {paths.HANDS_OFF}"),
         b"wiped": Refused("the marker of identity is gone", why="this is not the machine that was deployed to"),
-        b"restic": Refused("restic 0.17 or newer is needed", why=said, hint="Debian 13 has 0.18; a deploy installs it"),
+        b"restic": Refused("restic 0.18 or newer is needed", why=said, hint="Debian 13 has it; a deploy installs it"),
         b"busy": Refused("another run is at work on the slice", why=said),
         b"gone": Refused("nothing is known of it on the slice", why="it was restarted since, or another job began"),
     }
