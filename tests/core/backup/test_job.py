@@ -119,12 +119,16 @@ task_0() {{ echo opened >>{folder}/order; return {opens}; }}
 task_1() {{ echo took >>{folder}/order; [ -e {folder}/once ] && exit {then}; : >{folder}/once; echo {said} >&2; exit {first}; }}
 task_2() {{ echo next >>{folder}/order; }}
 """
+UNREACHED = (
+    """'{"message_type":"exit_error","code":1,"message":"Fatal: unable to open repository at rclone:: error"}'"""
+)
 LOCKED = """'{"message_type":"exit_error","code":11,"message":"x"}'"""
 
 
 @pytest.mark.parametrize(
     ("unclean", "opens", "ends", "order", "told"),
     [
+        ("no", 0, (1, 0, UNREACHED), "took opened took next", "0 0 0"),
         ("no", 0, (0, 0, "''"), "took next", "0 0 0"),
         ("yes", 0, (0, 0, "''"), "opened took next", "0 0 0"),
         ("no", 0, (11, 0, LOCKED), "took opened took next", "0 0 0"),
@@ -150,3 +154,18 @@ def test_a_repository_is_opened_by_itself_only_where_that_is_needed(
         assert (tmp_path / "order").read_text().split() == order.split()
         ended = [tmp_path / f"status.{index}" for index in range(3)]
         assert " ".join(one.read_text().strip() if one.exists() else "-" for one in ended) == told
+
+
+def test_a_disk_and_an_address_are_reached_before_anything_is_done() -> None:
+    """A disk that is not mounted would be written below, and a dead address is tried for a quarter of an hour."""
+    tasks = (jobs.REACH_LATER, jobs.OPEN_LATER, Task("take", ""))
+    begins = {
+        way: jobs._work(replace(JOB, tasks=tasks), store).splitlines()[-3:]
+        for way, store in {
+            "far": STORE,
+            "disk": replace(STORE, url="/mnt/disk", folder="/mnt/disk"),
+            "address": replace(STORE, url="rest:http://[::1]:8000/x"),
+        }.items()
+    }
+    assert begins["far"] == ["later 0", "later 1", "run 2 goes-on"]
+    assert begins["disk"] == begins["address"] == ["run 0 needed", "later 1", "run 2 goes-on"]

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tfheal.base import sh
 from tfheal.base.errors import UsageError
 from tfheal.core.backup import dumps, recovery
-from tfheal.core.backup.job import REACH, Task, TaskReply
+from tfheal.core.backup.job import REACH_LATER, Task, TaskReply
 from tfheal.core.resources.directory import data_paths
 from tfheal.model.backup import FOLDERS, Backup, Part, State
 from tfheal.model.playbook import Mount, Quiesce
@@ -116,10 +116,10 @@ def tasks(
     options += ["--host", slice_name]
     options += ["--limit-upload", str(max(1, upload_limit // 1024))] if upload_limit else []
     options += ["--force"] if full else []
-    # The first one opens the repository, so that who holds it is told at once; the others wait for whoever came meanwhile.
+    # The first one opens the repository: who holds it is told at once. The others wait for whoever came meanwhile.
     patient = [*options, "--retry-lock", "10m"]
     return (
-        REACH,
+        REACH_LATER,
         Task(INIT, _INIT, needed=True, later=True),
         *(
             Task(source.what, _script(source, patient if index else options, tags.get("app", "")))

@@ -7,7 +7,7 @@ holds what the tasks said, so that whoever comes next can still read how a job e
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from tfheal.base import sh, untrusted
@@ -80,11 +80,11 @@ open() {
   r unlock >/dev/null 2>&1
   r cat config >/dev/null
 }
-# To open a repository takes restic a second of computing. So where the last job ended well it is opened by what is to be
-# done itself, and for its own sake only when that meets no repository, a lock or a wrong password; then it is done again.
+# To reach and to open a repository takes as long as many a job. So where the last one ended well what is to be done does both by
+# itself; only where that could not the tasks that come `later` are run, and then it is done again.
 opening=
-later() { if [ "$unclean" = yes ]; then run "$1" needed; else opening=$1; echo 0 >"$folder/status.$1"; fi; }
-unopened() { grep -qs '"message_type":"exit_error","code":1[012],' "$folder/err.$1"; }
+later() { if [ "$unclean" = yes ]; then run "$1" needed; else opening="$opening $1"; echo 0 >"$folder/status.$1"; fi; }
+unopened() { grep -Eqs '"message_type":"exit_error","code":(1[012],|1,"message":"Fatal: unable to open repository at rclone:)' "$folder/err.$1"; }
 does() {
   echo "$1" >"$folder/now"
   ( "task_$1" ) >"$folder/out.$1" 2>"$folder/err.$1" </dev/null
@@ -95,7 +95,7 @@ run() {
   if [ "$status" -ne 0 ] && [ -n "$opening" ] && unopened "$1"; then
     set -- "$1" "$2" "$opening"
     opening=
-    run "$3" needed
+    for before in $3; do run "$before" needed; done
     does "$1"
   fi
   opening=
@@ -155,8 +155,8 @@ mkdir -p "${folder%/*}" && rm -rf "$folder" && mkdir -m 0700 "$folder" || { refu
 class Task:
     """One thing that a job does: sh in which `r` is restic on the repository, and how much of its end is wanted.
 
-    When a task that is `needed` fails, what would come next is not tried. One that comes `later` opens the repository for the
-    next one, and runs only where that could not.
+    When a task that is `needed` fails, what would come next is not tried. Those that come `later` reach and open the repository
+    for the next one, and run only where that could not.
     """
 
     name: str
@@ -192,7 +192,8 @@ class TaskReply:
 
 REACH: Final = Task("reach", "reach", needed=True)
 OPEN: Final = Task("open", "open", needed=True)
-OPEN_LATER: Final = Task("open", "open", needed=True, later=True)
+REACH_LATER: Final = replace(REACH, later=True)
+OPEN_LATER: Final = replace(OPEN, later=True)
 
 
 def started(job: Job, repository: Repository, marker: str) -> str:
@@ -277,7 +278,8 @@ def _guard() -> str:
 
 def _work(job: Job, repository: Repository) -> str:
     functions = "".join(f"task_{index}() {{\n{task.script}\n}}\n" for index, task in enumerate(job.tasks))
-    runs = "".join(f"{_how(task, index)}\n" for index, task in enumerate(job.tasks))
+    far = not (repository.url or repository.folder)
+    runs = "".join(f"{_how(task, index, far=far)}\n" for index, task in enumerate(job.tasks))
     login = f"{repository.user}@{repository.address}"
     values = f"folder={_folder(job.app)} port={repository.port} login={sh.quote(login)}\n"
     values += f"repository={sh.quote(repository.url or repository.folder)} base={sh.quote(repository.folder)}\n"
@@ -287,8 +289,9 @@ def _work(job: Job, repository: Repository) -> str:
     return PRELUDE + values + cache + way + _WORK + functions + runs
 
 
-def _how(task: Task, index: int) -> str:
-    if task.later:
+def _how(task: Task, index: int, *, far: bool) -> str:
+    # A disk may be absent, and an address is tried for long: that is seen to before anything is done there.
+    if task.later and (far or task.name != REACH.name):
         return f"later {index}"
     return f"run {index} {'needed' if task.needed else 'goes-on'}"
 

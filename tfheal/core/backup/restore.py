@@ -12,7 +12,7 @@ from tfheal.base import sh
 from tfheal.core import awaiting
 from tfheal.core.apply import Secrets, wait_script
 from tfheal.core.backup import dumps, recovery
-from tfheal.core.backup.job import OPEN_LATER, REACH, Task
+from tfheal.core.backup.job import OPEN_LATER, REACH, REACH_LATER, Task
 from tfheal.core.backup.recovery import Recovery
 from tfheal.core.probe import checks
 from tfheal.core.resources.directory import data_paths
@@ -118,7 +118,11 @@ def beside_tasks(parts: Iterable[Part], wanted: Iterable[Chosen], restore: str) 
     size = sum(part.bytes for part in by_what.values()) if places else 0
     # What is left of one that was killed would be in the way.
     opening = f"{_cleaner(chosen, restore)}clean >/dev/null 2>&1\nspare={_SPARE} wanted={size + _SPARE}\n"
-    return (REACH, OPEN_LATER, Task(BESIDE, opening + _RESTORE.replace("PLACES", places) + lines, _WORDS, needed=True))
+    return (
+        REACH_LATER,
+        OPEN_LATER,
+        Task(BESIDE, opening + _RESTORE.replace("PLACES", places) + lines, _WORDS, needed=True),
+    )
 
 
 def read_tasks(parts: Iterable[Part]) -> tuple[Task, ...]:
@@ -196,7 +200,7 @@ def scratch_tasks(parts: Iterable[Part], folder: str, path: str | None = None) -
         f"|| {{ fail 'restic did not bring back' {sh.quote(part.what)}; return; }}\n"
         for part in every
     )
-    return (REACH, OPEN_LATER, _filled(empty + values, lines, sh.quote(folder)))
+    return (REACH_LATER, OPEN_LATER, _filled(empty + values, lines, sh.quote(folder)))
 
 
 def _filled(values: str, lines: str, places: str) -> Task:
