@@ -190,12 +190,10 @@ def _bars() -> "Progress":
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.table import Column
 
+    from tfheal.render.words import NARROW
+
+    terminal = console(stderr=True)
     words = TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True))
-    return Progress(
-        BarColumn(bar_width=20),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        words,
-        console=console(stderr=True),
-        expand=True,
-    )
+    wide = terminal.width >= NARROW
+    head = (BarColumn(bar_width=20 if wide else 8), MofNCompleteColumn(), *((TimeElapsedColumn(),) if wide else ()))
+    return Progress(*head, words, console=terminal, expand=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from tfheal.base.errors import ActionFailed, Refused
-from tfheal.core.backup import capture
+from tfheal.core.backup import capture, progress
 from tfheal.core.backup import job as jobs
 from tfheal.core.backup.capture import messages
 from tfheal.core.backup.job import Job, TaskReply
@@ -18,7 +18,6 @@ from tfheal.model.ports import Exec, Ports
 from tfheal.model.workspace import Workspace
 
 _SHORTEST = 8  # characters of a secret; what is shorter, a user name say, goes under `variables`
-_LONG = 864_000  # seconds: what is said to take longer than ten days is not known
 _SLACK = 120.0  # seconds that a trip may last longer than its job
 
 
@@ -133,7 +132,10 @@ def _followed(
         beats=ended is not None,
         over=ended,
     )
-    reply = ports.transport.run(target, order)
+    try:
+        reply = ports.transport.run(target, order)
+    finally:
+        ports.reporter.step(f"{job.app}@{target.name}", "done", progress.WHOLE, progress.WHOLE)
     return jobs.replies(reply.stdout, job, marker, hidden)
 
 
@@ -210,13 +212,7 @@ def _teller(job: Job, slice_name: str, marker: str, ports: Ports) -> Callable[[b
             return
         task, word = told
         for found in messages(word.decode("utf-8", "replace")):
-            share, left = found.get("percent_done"), found.get("seconds_remaining")
-            done, files = (found.get(f"{what}_done", found.get(f"{what}_restored")) for what in ("bytes", "files"))
-            if isinstance(share, (int, float)) and 0 <= share <= 1:
-                amount = f", {files:,} files" if isinstance(files, int) else ""
-                amount += f", {done:,} bytes" if isinstance(done, int) else ""
-                # Of what a command writes restic cannot know how much there is, and guesses thousands of years.
-                time_left = f", {left} s left" if isinstance(left, int) and left < _LONG else ""
-                ports.reporter.step(where, f"{task.name}{amount}{time_left}", round(share * 100), 100)
+            if far := progress.told(task.name, found):
+                ports.reporter.step(where, *far, progress.WHOLE)
 
     return tell

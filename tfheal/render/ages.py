@@ -5,10 +5,11 @@ from math import inf
 from rich.table import Table
 from rich.text import Text
 
+from tfheal.base.amounts import span
 from tfheal.model.results import Status
 from tfheal.model.verification import Proof
 from tfheal.render.drill import steps_document
-from tfheal.render.words import span, table
+from tfheal.render.words import table
 
 
 def ages_table(status: Status, *, narrow: bool) -> Table:

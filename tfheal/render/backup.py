@@ -7,11 +7,12 @@ from typing import Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from tfheal.base.amounts import size
 from tfheal.base.moments import rfc3339
 from tfheal.core.backup.listing import Entry
 from tfheal.model.backup import Backup, Listed, Made, Part, Rescanned
 from tfheal.model.ownership import Handover, Revoked
-from tfheal.render.words import ago, size, table
+from tfheal.render.words import ago, table
 
 _STYLES: Final = {
     "good": "green",

@@ -6,9 +6,9 @@ from typing import Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from tfheal.base.amounts import span
 from tfheal.base.moments import rfc3339
 from tfheal.model.drill import Drill, DrillStep
-from tfheal.render.words import span
 
 _STYLES: Final = {"passed": "green", "damaged": "bold red", "failed": "bold red", "refused": "yellow"}
 

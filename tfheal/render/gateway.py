@@ -6,10 +6,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tfheal.base.amounts import span
 from tfheal.base.errors import TfhealError
 from tfheal.model.draining import Backend, Drain
 from tfheal.model.release import InstanceName
-from tfheal.render.words import span
 
 Seen = Mapping[InstanceName, tuple[Backend, ...] | TfhealError]
 

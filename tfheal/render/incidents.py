@@ -6,10 +6,10 @@ from rich.console import Group, RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from tfheal.base.amounts import span
 from tfheal.base.moments import rfc3339
 from tfheal.model.record import ActionRecord, Incident, Story
 from tfheal.render.heal import STYLES
-from tfheal.render.words import span
 
 
 def incidents_words(found: Sequence[Story]) -> RenderableType:

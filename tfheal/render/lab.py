@@ -7,8 +7,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tfheal.base.amounts import size
 from tfheal.model.lab import FaultKind, FaultReport, Lab, LabSlice
-from tfheal.render.words import NARROW, size, table
+from tfheal.render.words import NARROW, table
 
 
 def labs_words(labs: Sequence[Lab], width: int) -> RenderableType:

@@ -3,9 +3,10 @@
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from tfheal.base.amounts import span
 from tfheal.model.facts import Fact, Known, Unknown
 from tfheal.model.patches import Patch, Patched, PatchPlan, PatchRun, Pending
-from tfheal.render.words import said, span, table
+from tfheal.render.words import said, table
 
 
 def patch_words(plan: PatchPlan) -> RenderableType:

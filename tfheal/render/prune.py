@@ -6,9 +6,9 @@ from typing import Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from tfheal.base.amounts import size
 from tfheal.base.moments import rfc3339
 from tfheal.model.pruning import Pruned
-from tfheal.render.words import size
 
 _STYLES: Final = {"done": "green", "running": "yellow", "damaged": "bold red", "failed": "bold red"}
 

@@ -2,9 +2,10 @@
 
 from datetime import UTC, datetime
 
+from tfheal.base.amounts import size, span
 from tfheal.base.moments import rfc3339
 from tfheal.model.backup import Planned, Replayed, Restored
-from tfheal.render.words import ago, size, span
+from tfheal.render.words import ago
 
 
 def _exact(moment: datetime) -> str:

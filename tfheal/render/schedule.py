@@ -2,9 +2,10 @@
 
 from datetime import datetime
 
+from tfheal.base.amounts import span
 from tfheal.base.moments import rfc3339
 from tfheal.model.schedule import Schedule, Scheduled
-from tfheal.render.words import ago, span
+from tfheal.render.words import ago
 
 
 def schedule_words(schedule: Schedule, found: Scheduled | None, now: datetime) -> str:

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tfheal.base.amounts import size, span
 from tfheal.base.moments import rfc3339
 from tfheal.model.facts import InstanceFacts, Known, Machine, Observation, SliceFacts, Unasked
 from tfheal.model.findings import Finding
@@ -17,7 +18,7 @@ from tfheal.model.release import InstanceName
 from tfheal.model.results import Status
 from tfheal.render.ages import ages_document, ages_table
 from tfheal.render.pauses import pause_document
-from tfheal.render.words import NARROW, STYLES, ago, document, said, size, span, table
+from tfheal.render.words import NARROW, STYLES, ago, document, said, table
 
 _UNKNOWN: Final = {"unknown": "not asked"}
 

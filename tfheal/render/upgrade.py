@@ -1,11 +1,11 @@
 """Upgrades in words, and as scripts read them."""
 
+from tfheal.base.amounts import span
 from tfheal.base.errors import TfhealError
 from tfheal.base.moments import rfc3339
 from tfheal.model.rollout import RolledOut
 from tfheal.model.upgrade import Upgraded
 from tfheal.render.errors import error_document
-from tfheal.render.words import span
 
 
 def upgrade_words(done: Upgraded) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeVar
 from rich import box
 from rich.table import Table
 
+from tfheal.base.amounts import span
 from tfheal.model.facts import Fact, Known, Unknown
 
 T = TypeVar("T")
@@ -23,9 +24,6 @@ STYLES: Final = {
     "warning": "yellow",
     "info": "dim",
 }
-_UNITS: Final = ("B", "K", "M", "G", "T", "P")
-_STEP: Final = 1024
-_TEN: Final = 10
 
 
 def table(*heads: str) -> Table:
@@ -34,23 +32,6 @@ def table(*heads: str) -> Table:
     for head in heads:
         made.add_column(head, overflow="fold", no_wrap=head == "id")  # an id is there to be copied
     return made
-
-
-def size(count: float) -> str:
-    """Given bytes, return them in the largest unit that leaves a whole part: `1.5G`."""
-    for unit in _UNITS:
-        if count < _STEP or unit == _UNITS[-1]:
-            return f"{count:.1f}{unit}" if count < _TEN and unit != "B" else f"{count:.0f}{unit}"
-        count /= _STEP
-    return ""
-
-
-def span(seconds: float) -> str:
-    """Given seconds, return them in the largest unit that fits: `42s`, `3m`, `5h`, `12d`."""
-    for limit, divisor, unit in ((120, 1, "s"), (7_200, 60, "m"), (172_800, 3_600, "h")):
-        if seconds < limit:
-            return f"{seconds / divisor:.0f}{unit}"
-    return f"{seconds / 86_400:.0f}d"
 
 
 def ago(then: datetime, now: datetime) -> str:

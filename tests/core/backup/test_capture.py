@@ -12,7 +12,7 @@ from tfheal.core.backup import capture
 from tfheal.core.backup.capture import Source
 from tfheal.core.backup.job import TaskReply
 from tfheal.model.backup import FOLDERS, Part, State
-from tfheal.model.playbook import Mount
+from tfheal.model.playbook import Mount, Quiesce
 
 SNAPSHOT = "5e89abd77dc7a352aa9c4a165bdfd52c5b591957b66e20fd957b56fa5ae71574"
 FILES = Source(FOLDERS, ("/srv/tfheal/files/web",))
@@ -182,3 +182,11 @@ def test_of_each_file_system_somebody_says_whether_it_is_taken(
     assert done.stderr.strip() == missing.replace("/HERE", here)
     left_out = [mount.path for mount in placed if not mount.taken]
     assert ("--exclude" in done.stdout) is bool(left_out)
+
+
+def test_what_holds_still_does_so_once() -> None:
+    """Where something holds still the repository is reached and opened before; anything else does both by itself."""
+    quiet = replace(FILES, quiet=(("web", Quiesce(freeze="true", thaw="true")),))
+    for source, later in ((FILES, True), (quiet, False)):
+        reach, opens, *_ = capture.tasks([source], "s1", {})
+        assert (reach.later, opens.later) == (later, later)

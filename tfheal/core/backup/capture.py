@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tfheal.base import sh
 from tfheal.base.errors import UsageError
 from tfheal.core.backup import dumps, recovery
-from tfheal.core.backup.job import REACH_LATER, Task, TaskReply
+from tfheal.core.backup.job import REACH, REACH_LATER, Task, TaskReply
 from tfheal.core.resources.directory import data_paths
 from tfheal.model.backup import FOLDERS, Backup, Part, State
 from tfheal.model.playbook import Mount, Quiesce
@@ -116,14 +116,17 @@ def tasks(
     options += ["--host", slice_name]
     options += ["--limit-upload", str(max(1, upload_limit // 1024))] if upload_limit else []
     options += ["--force"] if full else []
-    # The first one opens the repository: who holds it is told at once. The others wait for whoever came meanwhile.
+    # The first one reaches and opens the repository by itself, but for one that holds still meanwhile: that is done once, and
+    # not longer than it takes. Who holds the repository is told at once; the others wait for whoever came meanwhile.
+    wanted = tuple(found)
+    later = not any(source.quiet for source in wanted)
     patient = [*options, "--retry-lock", "10m"]
     return (
-        REACH_LATER,
-        Task(INIT, _INIT, needed=True, later=True),
+        REACH_LATER if later else REACH,
+        Task(INIT, _INIT, needed=True, later=later),
         *(
             Task(source.what, _script(source, patient if index else options, tags.get("app", "")))
-            for index, source in enumerate(found)
+            for index, source in enumerate(wanted)
         ),
     )
 
