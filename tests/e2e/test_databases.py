@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from documents import actions, document, findings
 from running_lab import RunningLab
+from sheets import follow
 
 pytestmark = pytest.mark.lab
 PLAYBOOK = Path(__file__).parent / "ledger"
@@ -316,3 +317,34 @@ def test_what_holds_still_goes_on_whatever_happens(ledger: RunningLab) -> None:
     while "thaw" not in ledger.on("s2", "cat /root/hooks") and time.monotonic() < until:
         time.sleep(1)
     assert ledger.on("s2", f"rm {DATA}/large; cat /root/hooks") == "freeze\nthaw\n"
+
+
+@pytest.fixture
+def owner(ledger: RunningLab) -> Iterator[str]:
+    """Return a slice with PostgreSQL, and nothing of the ledger, from which its owner logs in on the store."""
+    key = "/root/.ssh/id_ed25519"
+    install = "DEBIAN_FRONTEND=noninteractive apt-get -qq install -y postgresql-17 >/dev/null 2>&1"
+    public = ledger.on("s1", f"{install}; ssh-keygen -q -t ed25519 -N '' -f {key} && cat {key}.pub").strip()
+    ledger.on("s3", f"cp /root/.ssh/authorized_keys /root/before && echo '{public}' >>/root/.ssh/authorized_keys")
+    yield "s1"
+    ledger.on("s3", "mv /root/before /root/.ssh/authorized_keys")
+    purge = "DEBIAN_FRONTEND=noninteractive apt-get -qq purge -y 'postgresql*' >/dev/null 2>&1"
+    ledger.on("s1", f"rm -rf /root/owner {key} {key}.pub; {purge}; rm -rf /var/lib/postgresql /etc/postgresql")
+
+
+@pytest.mark.long
+def test_the_owner_replays_every_stored_change_by_hand(ledger: RunningLab, owner: str) -> None:
+    """The sheet's commands, as they stand, bring the databases back with what was written after the backup."""
+    taken(ledger)
+    ledger.on("s2", SQL + LATER)
+    rows = ledger.on("s2", SQL + ALL)
+    ledger.on("s2", f"sleep 1; until systemctl start tfheal-ledger-db.wal.service && {SENT}; do sleep 0.5; done")
+    sheet = document(ledger, "backup", "owner-key", "ledger")["sheet"]
+    assert "/db-rows.dump is the database ledger of PostgreSQL" in sheet
+    follow(ledger, sheet, owner, "/root/owner")
+    ledger.on(owner, f"{SQL}echo 'CREATE DATABASE ledger' | sql postgres; mv /root/owner/restored/s2/ledger.dump /tmp/")
+    ledger.on(
+        owner, f"cd /tmp && setpriv --reuid=postgres --clear-groups {PG}/pg_restore --no-owner -d ledger ledger.dump"
+    )
+    assert ledger.on(owner, SQL + ALL) == rows
+    assert ledger.on(owner, "ls -d /var/lib/postgresql/recovered-* 2>/dev/null | wc -l") == "0\n"

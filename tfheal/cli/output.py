@@ -163,7 +163,7 @@ class Reports:
         with self._lock:
             if self._bars:
                 self._draw(where, what, done, total)
-            elif not self._quiet and time.monotonic() - self._told > _HEARTBEAT:
+            elif not self._quiet and not 0 < total <= done and time.monotonic() - self._told > _HEARTBEAT:
                 self._told = time.monotonic()
                 sys.stderr.write(f"{where}: {what}{f' ({done}/{total})' if total else ''}\n")
                 sys.stderr.flush()

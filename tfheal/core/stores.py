@@ -27,13 +27,19 @@ _BY_US: Final = ("restic",)  # on one that is led there
 _IS_NEW: Final = """\
 case $(restic version 2>/dev/null) in "restic 0."[0-9].* | "restic 0.1"[0-7].*) exit 1 ;; "restic "*) ;; *) exit 1 ;; esac
 """
-# Debian 13's package, by its hash (`apt-cache show restic` there): it needs libc 2.34, which Debian 12 and Ubuntu 22.04 have.
-_PACKAGE: Final = "pool/main/r/restic/restic_0.18.0-1+b4_amd64.deb"
-_HASH: Final = "SHA256:4888fb20b272a28b84ac39171b7d7f0d9a58c2aeae51ec28e54684648d66e12c"
-_PUT_NEW: Final = f"""\
+# Debian 13's packages, by their hashes (`apt-cache show restic:ARCHITECTURE` there): they need libc 2.34, which Debian 12 and
+# Ubuntu 22.04 have.
+_PUT_NEW: Final = """\
+architecture=$(dpkg --print-architecture)
+case $architecture in
+  amd64) hash=4888fb20b272a28b84ac39171b7d7f0d9a58c2aeae51ec28e54684648d66e12c ;;
+  arm64) hash=3877c6ef8efe052e80a6417b0ac0a672e644fd8bf5ef14e8b803ab6744e43be2 ;;
+  *) echo "no restic that is new enough is known for $architecture: install one of 0.18 or newer by hand" >&2; exit 1 ;;
+esac
+package=pool/main/r/restic/restic_0.18.0-1+b4_$architecture.deb
 folder=$(mktemp -d) || exit 1
 for base in $(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | sort -u) http://deb.debian.org/debian; do
-  ! /usr/lib/apt/apt-helper download-file "${{base%/}}/{_PACKAGE}" "$folder/restic.deb" {_HASH} >&2 || break
+  ! /usr/lib/apt/apt-helper download-file "${base%/}/$package" "$folder/restic.deb" "SHA256:$hash" >&2 || break
 done
 DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 --no-install-recommends install "$folder/restic.deb"
 status=$?

@@ -66,3 +66,12 @@ def test_a_password_is_in_no_argument() -> None:
     (line,) = (line for line in commands(sheet(FACTS)) if "hunter2" in line)
     assert line == "printf '%s\\n' hunter2 >password-acme-1"
     assert commands(sheet(FACTS)).index("umask 077") < commands(sheet(FACTS)).index(line)
+
+
+def test_a_database_is_put_back_in_words() -> None:
+    """A dump of ours is told by what it is and how it gets back, and none of our scripts is on the sheet."""
+    told = Source("db/rows", command="pg() { long; }", put_back="the database rows: `pg_restore` brings it back")
+    chest = Chest("acme-1", "/srv/tfheal/crm/store/acme-1", "hunter2", (told,))
+    text = sheet(replace(FACTS, chests=(chest,)))
+    assert "/db-rows.dump is the database rows: `pg_restore` brings it back.\n" in text
+    assert "long" not in text

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tfheal.base import sh
 from tfheal.base.errors import UsageError
-from tfheal.core.backup import dumps, recovery
+from tfheal.core.backup import by_hand, dumps, recovery
 from tfheal.core.backup.job import REACH, REACH_LATER, Task, TaskReply
 from tfheal.core.resources.directory import data_paths
 from tfheal.model.backup import FOLDERS, Backup, Part, State
@@ -52,7 +52,8 @@ _TOLD: Final[Mapping[str, re.Pattern[str]]] = {
 class Source:
     """What one snapshot takes on a slice: folders without what is `left_out`, or all that a command writes, or a server's base.
 
-    What holds still meanwhile is by the name of its component. `mounts` are the file systems below its folders.
+    What holds still meanwhile is by the name of its component. `mounts` are the file systems below its folders. `put_back` says
+    how its owner gets it back by hand.
     """
 
     what: str
@@ -62,6 +63,7 @@ class Source:
     quiet: tuple[tuple[str, Quiesce], ...] = ()
     base: Release | None = None
     mounts: tuple[Mount, ...] = ()
+    put_back: str = ""
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -91,7 +93,11 @@ def sources(releases: Iterable[Release]) -> tuple[Source, ...]:
     return (
         *files,
         *(
-            Source(f"{release.component}/{dump.name}", command=dumps.command(dump, release))
+            Source(
+                f"{release.component}/{dump.name}",
+                command=dumps.command(dump, release),
+                put_back=by_hand.put_back(dump, release),
+            )
             for release in ours
             for dump in release.dumps
         ),

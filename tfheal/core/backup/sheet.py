@@ -10,6 +10,7 @@ from typing import Final
 
 from tfheal.base import sh
 from tfheal.base.moments import rfc3339
+from tfheal.core.backup import by_hand
 from tfheal.core.backup.capture import Source
 from tfheal.model.backup import STORE
 from tfheal.model.inventory import Slice
@@ -137,6 +138,10 @@ def _chest(facts: Facts, number: int, chest: Chest) -> Iterator[str]:
         which = sh.join(*(word for path in source.paths for word in ("--path", path)))
         yield f'    restic -o "$store" restore latest {which} --target restored/{chest.slice}\n'
     for source in chest.sources:
-        if source.command:
+        if source.put_back:
+            yield f"\n{source.paths[0]} is {source.put_back}.\n"
+        elif source.command:
             lines = "".join(f"| {line}\n" for line in source.command.strip().splitlines())
             yield f"\n{source.paths[0]} is what this wrote:\n{lines}"
+        if source.base:
+            yield by_hand.replay(source.base, source.paths[0], facts.app, chest.slice)
