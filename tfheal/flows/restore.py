@@ -11,7 +11,7 @@ from tfheal.base.errors import Refused, TfhealError, UsageError
 from tfheal.base.moments import rfc3339
 from tfheal.core.backup import recovery
 from tfheal.core.backup import restore as core
-from tfheal.core.backup.capture import messages
+from tfheal.core.backup.capture import messages, why_failed
 from tfheal.core.backup.job import Job, Task, TaskReply
 from tfheal.core.backup.recovery import Recovery, base_of, is_base
 from tfheal.flows.act import Work, act, act_everywhere
@@ -23,7 +23,7 @@ from tfheal.flows.replay import hand_over, recovery_of
 from tfheal.flows.repository import lease_of, replied, run, stored
 from tfheal.flows.rungs import HealRun
 from tfheal.flows.set_down import set_down
-from tfheal.model.backup import STORE, Backup, Part, Planned, Restored
+from tfheal.model.backup import REFUSED, STORE, Backup, Part, Planned, Restored
 from tfheal.model.inventory import Slice
 from tfheal.model.ports import Ports
 from tfheal.model.record import Expected
@@ -181,7 +181,8 @@ def _in_place(stage: _Stage) -> Restored:
     if failed:
         others = [name for name in names if name not in failed]
         _everywhere(stage, others, lambda name: core.cleared_tasks(wanted[name], stage.id))
-        unchanged = "another slice failed, so nothing was changed"
+        refused = all(why.startswith(REFUSED) for why in failed.values())
+        unchanged = f"{REFUSED if refused else ''}another slice could not, so nothing was changed"
         return Restored(plan, {name: failed.get(name.slice, unchanged) for name in plan.instances})
     how = {
         one.release.instance: _switched(stage, meant[one.release.instance], one)
@@ -241,12 +242,21 @@ def _everywhere(
     targets = [stage.workspace.inventory.slice(name) for name in names]
     for name, answer in act_everywhere(targets, there, stage.limits).items():
         try:
-            if isinstance(answer, TfhealError):
-                raise answer
-            done[name] = replied(answer, core.BESIDE, name)
+            done[name] = _beside(answer, name)
+        except Refused as refusal:
+            failed[name] = f"{REFUSED}{refusal}"
         except TfhealError as error:
             failed[name] = str(error)
     return done, failed
+
+
+def _beside(answer: Mapping[str, TaskReply] | TfhealError, where: str) -> TaskReply:
+    """Return what was said where it is restored beside; raise Refused where there is no room, and nothing was begun."""
+    if isinstance(answer, TfhealError):
+        raise answer
+    if answer[core.BESIDE].status == core.NO_ROOM:
+        raise Refused(why_failed(answer[core.BESIDE]), where=where)
+    return replied(answer, core.BESIDE, where)
 
 
 def _switched(stage: _Stage, item: Expected, chosen: core.Chosen) -> str:

@@ -20,6 +20,7 @@ from tfheal.model.release import InstanceName
 STORE: Final = "store"  # the component that an app with backups has on its store slice
 FOLDERS: Final = "folders"  # what the snapshot of the folders is called; a dump is called as its playbook calls it
 State = Literal["running", "good", "partial", "suspect", "failed", "forgotten", "erased"]
+REFUSED: Final = "refused: "  # how a restore ended that was not begun
 GONE: Final[frozenset[State]] = frozenset({"forgotten", "erased"})
 _ELSEWHERE: Final = r"^(/|sftp:|rest:|s3:|b2:|azure:|gs:|swift:|rclone:)[!-~]+$"
 _PASSWORD: Final = re.compile(r"//[^/@]*:[^/@]*@")
@@ -393,5 +394,8 @@ class Restored:
 
     @property
     def exit(self) -> Exit:
-        """Return the exit code: whatever is not done has failed."""
-        return Exit.OK if set(self.outcomes.values()) <= {"done"} else Exit.FAILED
+        """Return the exit code: whatever is not done has failed, or was refused where nothing at all was begun."""
+        ends = set(self.outcomes.values())
+        if ends <= {"done"}:
+            return Exit.OK
+        return Exit.REFUSED if all(how.startswith(REFUSED) for how in ends) else Exit.FAILED

@@ -26,18 +26,22 @@ BESIDE: Final = "beside"
 READ_BACK: Final = "read back"
 _WORDS: Final = 200_000  # bytes of what is said meanwhile, of which a replay says one line
 _SPARE: Final = 64 << 20  # bytes that stay free beside what is restored
+NO_ROOM: Final = (
+    75  # how what is restored beside ends where there is no room: nothing was begun (EX_TEMPFAIL of sysexits.h)
+)
 _READY_PATIENCE: Final = 30  # seconds until a service that is alive has to be ready
 # `restore` of 0.18 says 0 when what was asked for is not in the snapshot: so what came is counted.
 _RESTORE: Final = """\
 fail() { printf '%s\\n' "$*" >&2; clean >/dev/null 2>&1; return 1; }
+no_room() { fail "$@"; return NO_ROOM; }
 for place in PLACES; do
   mkdir -p -m 0700 "$place" || { fail "cannot make $place"; return; }
 done
 for place in PLACES; do
   free=$(df --output=avail -B1 "$place" | tail -n 1)
-  [ "$free" -ge "$wanted" ] || { fail "no room beside the data: $((wanted - free)) bytes are missing on $(df --output=target "$place" | tail -n 1)"; return; }
+  [ "$free" -ge "$wanted" ] || { no_room "no room beside the data: $((wanted - free)) bytes are missing on $(df --output=target "$place" | tail -n 1)"; return; }
 done
-"""
+""".replace("NO_ROOM", str(NO_ROOM))
 _COUNT: Final = """\
 came=$(find PLACES ! -type d | wc -l)
 [ "$came" -ge "$files" ] || { fail "$came of $files files came"; return; }
