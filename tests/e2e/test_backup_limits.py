@@ -37,6 +37,7 @@ def backed(deployed: RunningLab) -> Iterator[RunningLab]:
     """Have backups that take their time while the module lasts."""
     with kept(deployed, "upload_limit: 1M, "):
         yield deployed
+    deployed.on("s1", f"rm -f {FILES}/bulk")
 
 
 def grown(backed: RunningLab, size: int) -> None:
@@ -61,7 +62,7 @@ def test_no_room_is_refused_with_the_bytes_that_are_missing(backed: RunningLab) 
     assert "bytes are missing" in str(drill["drills"][0]["detail"])
     assert document(backed, "status")["health"] == "healthy"
     document(backed, "restore", "files", "--yes")
-    backed.on("s1", f"rm -rf {FILES}/bulk /srv/tfheal/files/web.before-*")
+    backed.on("s1", "rm -rf /srv/tfheal/files/web.before-*")
 
 
 def test_what_is_healed_in_its_midst_is_partial(backed: RunningLab) -> None:
@@ -77,7 +78,6 @@ def test_what_is_healed_in_its_midst_is_partial(backed: RunningLab) -> None:
     assert (run.returncode, "meanwhile there was a restart of files/web@s1" in out) == (5, True), out
     newest = document(backed, "backup", "list", "files")["backups"][0]
     assert newest["state"] == "partial"
-    backed.on("s1", f"rm {FILES}/bulk")
 
 
 def as_of(backed: RunningLab, year: int) -> None:
@@ -131,6 +131,12 @@ def test_a_drill_asks_what_a_playbook_states_of_its_data(backed: RunningLab) -> 
             (drill,) = document(backed, "backup", "drill", "heap", check=code)["drills"]
             assert (drill["state"], drill["backup"]) == (state, made["id"]), drill
             assert ("rows heap" in str(drill["detail"])) is (code == 7), drill
+        (removed,) = document(backed, "remove", "heap")["apps"]
+        kept_there = {one["instance"]: one["kept"] for one in removed["instances"]}
+        assert kept_there == {"heap/heap@s2": ["/srv/tfheal/heap/heap"], "heap/store@s3": ["/srv/tfheal/heap/store"]}
+        assert backed.on("s3", "ls -d /srv/tfheal/heap/store/s2/snapshots").startswith("/srv")
+        backed.run("deploy", "heap")
+        assert len(document(backed, "backup", "rescan", "heap")["apps"]) == 1, "what opens it was kept too"
     finally:
         backed.run("remove", "heap", "--data", "--backups", "--yes", check=None)
         spec.unlink()

@@ -9,6 +9,7 @@ from tfheal.base.exits import winning
 from tfheal.core.order import stages
 from tfheal.core.remove import removal
 from tfheal.core.resources import steps
+from tfheal.core.resources.directory import data_paths
 from tfheal.core.select import selected
 from tfheal.flows.act import Done, Work, act, act_everywhere
 from tfheal.flows.at_rest import await_backups
@@ -18,6 +19,7 @@ from tfheal.flows.pauses import check
 from tfheal.flows.recover import close_incidents, close_unfinished
 from tfheal.flows.releases import by_slice, everywhere, in_use, secret_values
 from tfheal.flows.repository import lease_of
+from tfheal.model import paths
 from tfheal.model.backup import STORE
 from tfheal.model.inventory import Slice
 from tfheal.model.ports import Ports
@@ -141,7 +143,7 @@ def _stage_removed(
     for name, dones in act_everywhere(targets, remove_here, limits).items():
         for release in slices[name]:
             done = dones if isinstance(dones, TfhealError) else dones[release.instance]
-            results.append(_result(items[release.instance], done))
+            results.append(_result(items[release.instance], done, order.options))
     return results
 
 
@@ -184,7 +186,10 @@ def _erased(app: str, ports: Ports) -> None:
             ports.catalogue.put(replace(backup, state="erased", detail="its repository was removed"))
 
 
-def _result(item: Expected, done: Done | TfhealError) -> Removed:
+def _result(item: Expected, done: Done | TfhealError, options: RemoveOptions) -> Removed:
+    release = item.release
     if isinstance(done, TfhealError):
-        return Removed(item.release.instance, "refused" if isinstance(done, Refused) else "failed", str(done), 0.0)
-    return Removed(item.release.instance, done.outcome, done.detail, done.seconds)
+        return Removed(release.instance, "refused" if isinstance(done, Refused) else "failed", str(done), 0.0)
+    stays = not (options.backups if release.component == STORE else options.data)
+    kept = (paths.data(release.app, STORE),) if release.component == STORE else sorted(data_paths(release))
+    return Removed(release.instance, done.outcome, done.detail, done.seconds, tuple(kept) if stays else ())

@@ -60,12 +60,13 @@ class AppResult:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What became of one instance."""
+    """What became of one instance, and which folders were kept: data of its owner, or the repositories of backups."""
 
     instance: InstanceName
     outcome: str
     detail: str
     seconds: float
+    kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from typing import Final
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from tfheal.model.backup import STORE
 from tfheal.model.plan import Change
-from tfheal.model.results import AppResult, InstanceResult, Removal
+from tfheal.model.results import AppResult, InstanceResult, Removal, Removed
 from tfheal.render.words import table
 
 STYLES: Final = {
@@ -67,10 +68,18 @@ def remove_words(results: Sequence[Removal]) -> RenderableType:
             made.add_row(result.app, Text("refused", style=STYLES["refused"]), "", Text(result.refused))
         for item in result.instances:
             outcome = Text("removed" if item.outcome == "done" else item.outcome, style=STYLES.get(item.outcome, ""))
-            made.add_row(
-                str(item.instance), outcome, f"{item.seconds:.1f}", Text("" if item.outcome == "done" else item.detail)
-            )
+            made.add_row(str(item.instance), outcome, f"{item.seconds:.1f}", Text(_left(item)))
     return made
+
+
+def _left(item: Removed) -> str:
+    """Return what a removal left behind, and where: with backups stays what opens them."""
+    if item.outcome != "done":
+        return item.detail
+    if not item.kept:
+        return ""
+    backups = f"; their passwords stay in secrets/{item.instance.app}.age" if item.instance.component == STORE else ""
+    return f"kept: {', '.join(item.kept)}{backups}"
 
 
 def remove_document(results: Sequence[Removal], round_trips: int) -> dict[str, object]:
@@ -87,6 +96,7 @@ def remove_document(results: Sequence[Removal], round_trips: int) -> dict[str, o
                         "outcome": item.outcome,
                         "detail": item.detail,
                         "seconds": round(item.seconds, 3),
+                        "kept": list(item.kept),
                     }
                     for item in result.instances
                 ],
