@@ -47,7 +47,7 @@ def grown(backed: RunningLab, size: int) -> None:
 
 def test_no_room_is_refused_with_the_bytes_that_are_missing(backed: RunningLab) -> None:
     """Nothing is begun, the service stays as it is, and nothing is left beside; with room it comes back."""
-    grown(backed, 20_000_000)
+    grown(backed, 40_000_000)
     taken(backed)
     free = "$(($(df --output=avail -B1 /srv | tail -n 1) - 50000000))"
     backed.on("s1", f"fallocate -l {free} /root/filler")
@@ -68,13 +68,14 @@ def test_no_room_is_refused_with_the_bytes_that_are_missing(backed: RunningLab) 
 def test_what_is_healed_in_its_midst_is_partial(backed: RunningLab) -> None:
     """Healing waits for no backup: it restarts what died, and the backup is not called good."""
     taken(backed)
-    grown(backed, 12_000_000)
+    grown(backed, 60_000_000)  # a minute
     words = backed.command("backup", "run", "files", "--json")
     with subprocess.Popen(words, cwd=backed.workspace, stdout=subprocess.PIPE, text=True) as run:
         backed.on("s1", "timeout 60 sh -c 'until systemctl is-active -q tfheal-backup-files; do sleep 0.05; done'")
         backed.do("break", "s1", "kill-service")
         document(backed, "heal", "--auto")
-        out, _ = run.communicate(timeout=200)
+        backed.do("mend", "s1")
+        out, _ = run.communicate(timeout=400)
     assert (run.returncode, "meanwhile there was a restart of files/web@s1" in out) == (5, True), out
     newest = document(backed, "backup", "list", "files")["backups"][0]
     assert newest["state"] == "partial"

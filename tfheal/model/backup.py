@@ -395,7 +395,6 @@ class Restored:
     @property
     def exit(self) -> Exit:
         """Return the exit code: whatever is not done has failed, or was refused where nothing at all was begun."""
-        ends = set(self.outcomes.values())
-        if ends <= {"done"}:
+        if set(self.outcomes.values()) <= {"done"}:
             return Exit.OK
-        return Exit.REFUSED if all(how.startswith(REFUSED) for how in ends) else Exit.FAILED
+        return Exit.REFUSED if all(how.startswith(REFUSED) for how in self.outcomes.values()) else Exit.FAILED
