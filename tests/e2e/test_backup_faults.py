@@ -20,6 +20,13 @@ nft add table inet tfheal_test; nft add chain inet tfheal_test out '{{ type filt
 nft add rule inet tfheal_test out ip6 daddr {address} drop
 """
 
+# A restore takes its time, so that the slice is without power in its midst.
+SLOW = """\
+mv /usr/bin/restic /usr/bin/restic.quick
+printf '%s\\n' '#!/bin/sh' 'case " $* " in *" restore "*) sleep 60 ;; esac' 'exec restic.quick "$@"' >/usr/bin/restic
+chmod 755 /usr/bin/restic; sync
+"""
+
 
 @pytest.fixture(scope="module")
 def backed(deployed: RunningLab) -> Iterator[RunningLab]:
@@ -144,6 +151,7 @@ def test_a_restore_that_is_killed_leaves_the_app_running(backed: RunningLab, she
         assert shelf.get("one") == b"right", point
         backed.on("s1", f"rm -rf {FILES.rpartition('/')[0]}.before-*")
     shelf.put("one", b"spoilt")
+    backed.on("s1", SLOW)
     words = backed.command("restore", "files", "--snapshot", good, "--yes")
     with subprocess.Popen(words, cwd=backed.workspace, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as run:
         backed.on("s1", "timeout 60 sh -c 'until systemctl is-active -q tfheal-backup-files; do sleep 0.05; done'")
@@ -151,6 +159,7 @@ def test_a_restore_that_is_killed_leaves_the_app_running(backed: RunningLab, she
         run.wait(timeout=300)
     assert run.returncode != 0
     backed.do("mend", "s1")
+    backed.on("s1", "mv /usr/bin/restic.quick /usr/bin/restic")
     document(backed, "heal", "--auto", check=None)
     assert document(backed, "status", check=None)["health"] == "healthy"
     assert shelf.get("one") == b"spoilt", "what was live stayed where it was"
