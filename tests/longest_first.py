@@ -20,6 +20,7 @@ LONGEST = (
     "tests/lab/test_faults.py",
     "tests/e2e/test_upgrade.py",
     "tests/e2e/test_upgrade_traffic.py",
+    "tests/e2e/test_patch.py",
     "tests/faults/test_each_fault.py",
     "tests/house/test_package.py",
     "tests/e2e/test_demo.py",

@@ -73,33 +73,42 @@ VERSIONS = "dpkg-query -W -f '${Version} ' tfheal-breaks tfheal-one tfheal-secur
 @contextmanager
 def offering(shop: RunningLab, *slices: str) -> Iterator[RunningLab]:
     """Offer updates of our own to slices while the context lasts, with the lists of these alone; and take all of that away."""
-    files = {name: (shop.workspace / name).read_text() for name in ("tfheal.toml", "inventory.toml")}
     try:
         for name in slices:
             shop.on(name, REPOSITORIES)
-        settings = '[notices]\ncommand = ["./tell"]\n[patch]\npatience = "4s"\nreboot_every = "120s"\n'
-        (shop.workspace / "tfheal.toml").write_text(files["tfheal.toml"] + settings)
-        owners = files["inventory.toml"].replace("[owners.lab]", f"[owners.lab]\n{CONTACT}")
-        (shop.workspace / "inventory.toml").write_text(owners)
-        tell(shop, "cat >>told.jsonl; echo >>told.jsonl")
-        yield shop
+        with informing(shop):
+            also(shop, '[patch]\npatience = "4s"\nreboot_every = "120s"')
+            yield shop
     finally:
-        (shop.workspace / "told.jsonl").unlink(missing_ok=True)
-        for name, text in files.items():
-            (shop.workspace / name).write_text(text)
         for name in slices:
             shop.on(name, GONE)
 
 
+@contextmanager
+def informing(shop: RunningLab) -> Iterator[None]:
+    """Have the owner told of planned work while the context lasts; then the settings are as before."""
+    files = {name: (shop.workspace / name).read_text() for name in ("tfheal.toml", "inventory.toml")}
+    try:
+        also(shop, '[notices]\ncommand = ["./tell"]')
+        owners = files["inventory.toml"].replace("[owners.lab]", f"[owners.lab]\n{CONTACT}")
+        (shop.workspace / "inventory.toml").write_text(owners)
+        tell(shop, "cat >>told.jsonl; echo >>told.jsonl")
+        yield
+    finally:
+        (shop.workspace / "told.jsonl").unlink(missing_ok=True)
+        for name, text in files.items():
+            (shop.workspace / name).write_text(text)
+
+
 def also(lab: RunningLab, setting: str) -> None:
-    """Write one more setting into [patch]."""
+    """Write one more setting below those that are there."""
     file = lab.workspace / "tfheal.toml"
-    file.write_text(f"{file.read_text()}{setting}\n")
+    file.write_text(f"{file.read_text().rstrip()}\n{setting}\n")
 
 
 def tell(lab: RunningLab, script: str) -> None:
     """Have owners told by a script of sh."""
-    (lab.workspace / "tell").write_text(f"#!/bin/sh\n{script}\n")
+    (lab.workspace / "tell").write_text(f'#!/bin/sh\ncd "${{0%/*}}"\n{script}\n')
     (lab.workspace / "tell").chmod(0o755)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from documents import document
+from patches import informing
 from running_lab import RunningLab
 
 pytestmark = pytest.mark.lab
@@ -71,12 +72,14 @@ def test_a_tick_upgrades_what_is_due_and_tries_nothing_bad_twice(hours: RunningL
     first = document(hours, "tick")
     assert "upgrade" not in first["parts"], "a version that was just seen first cools down"
     hours.on("s2", f"mkdir -p /etc/tfheal; echo 'forbid = [\"upgrade\"]' >{CHARTER}; sleep 1")
-    told = document(hours, "tick")["parts"]["upgrade"]
-    assert "the owner's charter forbids upgrade" in told["refused"]["hours"]
+    forbidden = document(hours, "tick")["parts"]["upgrade"]
+    assert "the owner's charter forbids upgrade" in forbidden["refused"]["hours"]
     assert "charter" in document(hours, "upgrade", "hours", "--to", "1.1", check=6)["error"]["why"]
     hours.on("s2", f"rm {CHARTER}")
 
-    done = document(hours, "tick")["parts"]["upgrade"]["upgrade"]
+    with informing(hours):
+        done = document(hours, "tick")["parts"]["upgrade"]["upgrade"]
+        assert told(hours) == [("upgrade", "before", None), ("upgrade", "after", "done")]
     assert (done["from"], done["to"], done["state"]) == ("1.0", "1.1", "done"), "2.0 is not of its channel"
     assert hours.on("s2", SERVED) == "version 1.1\n"
     assert 'version: "1.1"' in spec(hours).read_text()

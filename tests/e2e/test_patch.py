@@ -53,6 +53,8 @@ def test_updates_are_told_by_where_they_come_from(patched: RunningLab) -> None:
     assert {"neither data of debsecan nor a changelog of an update is there"} == {
         one["exploited"]["unknown"] for one in unranked["pending"]
     }
+    shown = " ".join(patched.run("patch", "slice:s1", "--plan", "--kev", "kev.json", check=3).stdout.split())
+    assert "what is exploited is not known" in shown
     patched.on("s1", f"mkdir -p /var/lib/debsecan; printf '{FOUND}' $(date +%s) >/var/lib/debsecan/history")
     (ranked,) = document(patched, "patch", "slice:s1", "--plan", "--kev", "kev.json", check=3)["slices"]
     assert [(one["package"], one["exploited"], one["fixes"]) for one in ranked["pending"]] == [

@@ -163,6 +163,7 @@ if [ -e {paths.HANDS_OFF} ]; then say "refused paused $(packed "since $(date -u 
 _FETCH: Final = """\
 export DEBIAN_FRONTEND=noninteractive
 if words=$(timeout 240 apt-get -q -o DPkg::Lock::Timeout=60 -o APT::Update::Error-Mode=any update 2>&1 </dev/null); then
+  touch /var/lib/apt/lists  # they are of now, also where there was nothing new
   say 'told ended'
 else
   say "told failed $(printf '%s\n' "$words" | tail -n 4 | base64 -w 0)"

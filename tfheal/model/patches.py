@@ -13,7 +13,7 @@ NEVER_BACK: Final = (
     "libc6.*|libc-.*|locales|libstdc\\+\\+6|libgcc-s1|linux-.*|systemd|udev|dpkg|apt|postgresql-[0-9].*|mariadb-server.*|"
     "mysql-server.*|redis-server|valkey-server"
 )
-_NOT_ASKED: Final = Unknown("no catalogue of known exploited vulnerabilities is given")
+NOT_RANKED: Final = Unknown("no catalogue of known exploited vulnerabilities is given")
 _NOT_SAID: Final = Unknown("the slice did not say")
 SERVERS: Final = "postgresql-[0-9]+|mariadb-server.*|mysql-server.*|redis-server|valkey-server"
 PatchOutcome = Literal["done", "idle", "failed", "refused", "taken-back", "broken", "unknown", "skipped"]
@@ -35,7 +35,7 @@ class Patch:
     security: bool = True
     secured: bool = False
     taken_back: bool = False
-    exploited: Fact[tuple[str, ...]] = _NOT_ASKED
+    exploited: Fact[tuple[str, ...]] = NOT_RANKED
     fixes: bool = False
 
     @property
@@ -78,7 +78,7 @@ class Pending:
     charter: str = ""
     up: Fact[int] = _NOT_SAID
     exposed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    told: Fact[Vulnerabilities] = _NOT_ASKED
+    told: Fact[Vulnerabilities] = NOT_RANKED
 
 
 @dataclass(frozen=True, slots=True)

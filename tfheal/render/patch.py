@@ -5,7 +5,7 @@ from rich.text import Text
 
 from tfheal.base.amounts import span
 from tfheal.model.facts import Fact, Known, Unknown
-from tfheal.model.patches import Patch, Patched, PatchPlan, PatchRun, Pending
+from tfheal.model.patches import NOT_RANKED, Patch, Patched, PatchPlan, PatchRun, Pending
 from tfheal.render.words import said, table
 
 
@@ -58,6 +58,8 @@ def _line(found: Fact[Pending], apps: tuple[str, ...]) -> str:
     if isinstance(pending.told, Known):
         exploited = sum(isinstance(one.exploited, Known) and bool(one.exploited.value) for one in pending.patches)
         words += [f"{exploited} known to be exploited", f"data of debsecan {said(pending.told.value.age, _old)}"]
+    elif pending.told != NOT_RANKED:
+        words += [f"what is exploited is not known: {pending.told.reason}"]
     words += ["a patch was interrupted"] if pending.unfinished else []
     words += ["wants a reboot"] if pending.reboot else []
     return ", ".join([*words, f"under {', '.join(apps)}" if apps else "no apps"])
