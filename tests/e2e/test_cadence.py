@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from documents import document
-from patches import informing
+from patches import informing, told
 from running_lab import RunningLab
 
 pytestmark = pytest.mark.lab
@@ -103,9 +103,9 @@ def test_an_upgrade_waits_for_its_window(hours: RunningLab) -> None:
     spec(hours).write_text(SPEC + CLOSED % days[(today + 2) % 7])
     document(hours, "tick")
     hours.on("s2", "sleep 1")
-    told = document(hours, "tick")
-    assert "upgrade" not in told["parts"]
-    assert [(one["app"], one["what"]) for one in told["waiting"]] == [("hours", "upgrade")]
+    seen = document(hours, "tick")
+    assert "upgrade" not in seen["parts"]
+    assert [(one["app"], one["what"]) for one in seen["waiting"]] == [("hours", "upgrade")]
     assert hours.on("s2", SERVED) == "version 1.0\n"
 
 

@@ -13,7 +13,7 @@ from tfheal.base.moments import rfc3339
 from tfheal.core.certificates import told
 from tfheal.model.certificate import Certificate, Renewal
 from tfheal.model.release import InstanceName
-from tfheal.render.words import span
+from tfheal.base.amounts import span
 
 Seen = Mapping[InstanceName, tuple[Certificate, ...] | TfhealError]
 
