@@ -7,13 +7,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from tfheal.base.amounts import span
 from tfheal.base.errors import TfhealError
 from tfheal.base.exits import Exit, winning
 from tfheal.base.moments import rfc3339
 from tfheal.core.certificates import told
 from tfheal.model.certificate import Certificate, Renewal
 from tfheal.model.release import InstanceName
-from tfheal.base.amounts import span
 
 Seen = Mapping[InstanceName, tuple[Certificate, ...] | TfhealError]
 
