@@ -10,6 +10,7 @@ import pytest
 LONGEST = (
     "tests/e2e/test_backup.py",
     "tests/e2e/test_tryton.py",
+    "tests/e2e/test_upgrade_closed.py",
     "tests/hostile/test_hostile.py",
     "tests/e2e/test_faults.py",
     "tests/e2e/test_deploy.py",

@@ -18,16 +18,22 @@ class ClosedError(Exception):
     """The gateway said by a header that the app is closed for now: this is announced, and no failure."""
 
 
+class MovedError(Exception):
+    """A server of the other series is asked in another place."""
+
+
 @dataclass(slots=True)
 class Counts:
     """What came of it, by pages and calls: what was answered, what failed by what it met, and how often people were told to come back.
 
+    Calls that met a server of the other series were asked again in its place: `moved`; a browser loads the client anew then.
     `gap` is the longest time, in seconds, in which nothing was answered but by the gateway itself.
     """
 
     answered: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     closed: int = 0
+    moved: int = 0
     gap: float = 0.0
     late: float = 0.0
     last: float = field(default_factory=time.monotonic)
@@ -54,12 +60,12 @@ class Asked:
         more = "keep-alive" if keeps else "close"
         return f"GET / HTTP/1.1\r\nHost: {self.host}\r\nConnection: {more}\r\n\r\n".encode()
 
-    def call(self) -> bytes:
-        """Return a request that reads a party from the database."""
+    def call(self, *, newer: bool) -> bytes:
+        """Return a request that reads a party from the database, in the place of 7.0 or of a `newer` server."""
         body = json.dumps(
             {"id": 1, "method": "model.party.party.read", "params": [[self.party], ["name", "rec_name"], {}]}
         ).encode()
-        head = f"POST {self.path} HTTP/1.1\r\nHost: {self.host}\r\nContent-Type: application/json\r\n"
+        head = f"POST {self.path}{'rpc/' if newer else ''} HTTP/1.1\r\nHost: {self.host}\r\nContent-Type: application/json\r\n"
         return f"{head}Authorization: Session {self.session}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
@@ -86,22 +92,26 @@ class TrytonVisitors:
     async def _all(self) -> None:
         kept = self._pages / 2 / _KEEPERS
         pages = [self._keeper("page", self._asked.page(keeps=True), kept) for _ in range(_KEEPERS)]
-        calls = [self._keeper("call", self._asked.call(), self._calls / _CALLERS) for _ in range(_CALLERS)]
+        calls = [self._keeper("call", b"", self._calls / _CALLERS) for _ in range(_CALLERS)]
         await asyncio.gather(*pages, *calls, self._strangers(self._pages / 2))
 
     async def _keeper(self, what: str, request: bytes, rate: float) -> None:
         """Ask again and again on one connection; a new one is made only when the last answer said so, or it failed."""
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        begun, count = time.monotonic(), 0
+        begun, count, newer = time.monotonic(), 0, False
         while rate and not self._over.is_set():
             try:
                 streams = streams or await asyncio.wait_for(self._connected(), _PATIENCE)
-                if not await asyncio.wait_for(_answered(streams, request, what), _PATIENCE):
+                asked = request or self._asked.call(newer=newer)
+                if not await asyncio.wait_for(_answered(streams, asked, what), _PATIENCE):
                     streams = _gone(streams)
                 self.counts.was_answered(what)
             except ClosedError:
                 self.counts.closed += 1
                 streams = _gone(streams)
+            except MovedError:
+                self.counts.moved += 1
+                newer = not newer
             except _UNDER_WAY as error:
                 self.counts.failed[f"{what}: {_told(error)}"] += 1
                 streams = _gone(streams)
@@ -156,6 +166,8 @@ async def _answered(streams: tuple[asyncio.StreamReader, asyncio.StreamWriter], 
     body = await reader.readexactly(size)
     if status == "503" and b"x-maintenance: yes" in head:
         raise ClosedError
+    if status == "405" and what == "call":
+        raise MovedError
     if status != "200":
         raise ValueError(f"status {status}")
     if what == "call" and (b'"error"' in body or b'"rec_name"' not in body):
