@@ -21,6 +21,7 @@ _ONE: Final = """\
 flock -w 20 8 || fail 'another run is at work on it'
 note=$drains/$app..maintenance timer=tfheal-maintenance-$app switch=maintenance.$app
 row() { ask 'show stat' | awk -F , -v name="$1" -v server="$2" '$1 == name && $2 == server { print $5, $8, $18 }'; }
+answered() { row "$switch" BACKEND | cut -d ' ' -f 2; }
 found=$(row "$switch" switch)
 [ -n "$found" ] || fail "the gateway has no maintenance answer for $app: deploy the gateway"
 holder=$(sed -n 2p "$note" 2>/dev/null)
@@ -31,9 +32,9 @@ _CLOSE: Final = """\
 systemd-run --quiet --collect --unit="$timer" --on-active="$longest" --timer-property=AccuracySec=1s \\
   sh -c "echo 'set server $switch/switch state maint' | socat -t 5 - UNIX-CONNECT:$socket; rm -f $note" ||
   fail 'no timer was to be had that ends it'
-printf '%s\\n%s\\n' "$(($(date +%s) + longest))" "$owner" >"$note"
-was=anew
-case $holder:$found in ?*:*MAINT*|:*) ;; *) was=already ;; esac
+was=anew before=$(answered)
+case $holder:$found in ?*:*MAINT*|:*) ;; *) was=already before=$(sed -n 3p "$note") ;; esac
+printf '%s\\n%s\\n%s\\n' "$(($(date +%s) + longest))" "$owner" "$before" >"$note"
 tell "set server $switch/switch state ready"
 exec 8>&-
 read -r now _ </proc/uptime
@@ -48,16 +49,16 @@ say "closed $was"
 """
 _OPEN: Final = """\
 tell "set server $switch/switch state maint"
+now=$(answered) before=$(sed -n 3p "$note" 2>/dev/null)
 rm -f "$note"
-answered=$(row "$switch" BACKEND)
-answered=${answered#* }
-say "open ${answered%% *}"
+[ "${before:-0}" -le "$now" ] || before=0 # the gateway was reloaded, and counts anew
+say "open $((now - ${before:-0}))"
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a gateway said: whether it was closed `already`, by the same owner; once it is open, how often it answered so far."""
+    """What a gateway said: whether it was closed `already`, by the same owner; once it is open, how often it answered meanwhile."""
 
     already: bool = False
     answered: int = 0
