@@ -15,6 +15,7 @@ from tfheal.base.errors import ConfigError, Mistake
 from tfheal.model.document import Document, Key, Spot, written_key
 
 MAX_DEPTH: Final = 40
+_DEEP: Final = f"is nested more than {MAX_DEPTH} levels deep"
 MAX_VALUES: Final = 100_000
 _LARGEST: Final = 2**63
 _BLOCK_STYLES: Final = frozenset("|>")
@@ -55,6 +56,8 @@ def parse_yaml(file: str, text: str) -> Document:
         problem = error.problem or ""
         unclosed = error.context_mark is not None and any(sign in problem for sign in _UNCLOSED)
         place = _place(error.context_mark if unclosed else error.problem_mark or error.context_mark)
+        if "nesting depth" in problem:  # libyaml reads ahead of what we count, and has a limit of its own
+            raise ConfigError((Mistake(file, place[0], 1, "", _DEEP),)) from None
         if not any(mistake.hint == _QUOTED for mistake in reader.mistakes):  # then this is only what follows from it
             reader.add(place, (), f"is not valid YAML: {_explained(text, place, problem)}")
     except yaml.YAMLError:
@@ -114,8 +117,7 @@ class _Reader:
 
     def _value(self, event: yaml.Event, key: Key) -> object:
         if len(key) > MAX_DEPTH:
-            what = f"is nested more than {MAX_DEPTH} levels deep"
-            raise _TooMuch(what, event)
+            raise _TooMuch(_DEEP, event)
         place = _place(event.start_mark)
         anchor = getattr(event, "anchor", None)
         if isinstance(event, yaml.AliasEvent):
