@@ -4,34 +4,21 @@ The app is `talk`: requests, a WebSocket and long uploads, of which each instanc
 `bash tests/run -m long -n 0 tests/e2e/test_bad_versions.py` plays them all.
 """
 
-import shutil
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 from documents import actions, document
 from running_lab import RunningLab
+from talking import spec, talking
 from visitors import Counts, Visitors
 
 pytestmark = [pytest.mark.lab, pytest.mark.long]
-PLAYBOOK = Path(__file__).parents[1] / "benchmark/talk"
 HOST = "talk.example"
 RATE = 60  # requests a second
-EDGE = "app: edge\nowner: lab\nplaybook: gateway\nversion: debian\nplace: {gateway: [s3]}\nheal: {reflex: off}\n"
-TALK = f"""\
-app: talk
-owner: lab
-playbook: talk
-version: "1"
-hostname: {HOST}
-route: {{gateway: edge}}
-place: {{web: [s1, s2]}}
-heal: {{reflex: off}}
-"""
 UPGRADE = ("upgrade", "talk", "--no-backup", "--again")
 KEPT = "cat /srv/tfheal/talk/web/kept 2>/dev/null | wc -l"
 RELEASES = "/opt/tfheal/talk/web/releases"
@@ -43,19 +30,8 @@ ROOMY = f"umount {RELEASES}; umount /mnt"
 @pytest.fixture(scope="module")
 def talk(fleet: RunningLab) -> Iterator[RunningLab]:
     """Have version 1 on s1 and s2, and the gateway that leads to it on s3; taken away after the last test."""
-    root = fleet.workspace
-    shutil.copytree(PLAYBOOK, root / "playbooks/talk")
-    (root / "apps").mkdir(exist_ok=True)
-    (root / "apps/edge.yaml").write_text(EDGE)
-    (root / "apps/talk.yaml").write_text(TALK)
-    try:
-        fleet.run("deploy", "talk", "edge")
+    with talking(fleet, spec(HOST)):
         yield fleet
-    finally:
-        fleet.run("remove", "talk", "edge", "--data", "--yes", check=None)
-        for name in ("apps/edge.yaml", "apps/talk.yaml"):
-            (root / name).unlink()
-        shutil.rmtree(root / "playbooks/talk")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import shutil
 import ssl
 import subprocess
 import time
@@ -12,23 +11,12 @@ from pathlib import Path
 import pytest
 from documents import document, findings
 from running_lab import RunningLab
+from talking import EDGE, talking
+from talking import spec as talk_spec
 from visitors import Visitors
 
 pytestmark = pytest.mark.lab
-PLAYBOOK = Path(__file__).parents[1] / "benchmark/talk"
 HOST = "talk.acme.example"
-EDGE = "app: edge\nowner: lab\nplaybook: gateway\nversion: debian\nplace: {gateway: [s3]}\nheal: {reflex: off}\n"
-TALK = f"""\
-app: talk
-owner: lab
-playbook: talk
-version: "1"
-hostname: {HOST}
-names: knot
-route: {{gateway: edge}}
-place: {{web: [s1, s2]}}
-heal: {{reflex: off}}
-"""
 KEPT = "/opt/tfheal/edge/gateway/certificates"
 PROCESS = "systemctl show -P MainPID tfheal-edge-gateway; systemctl show -P ExecMainStartTimestamp tfheal-edge-gateway"
 DUE = f"rm -f {KEPT}/{HOST}.from {KEPT}/{HOST}.failed"
@@ -76,25 +64,15 @@ GONE = "systemctl stop test-pebble test-names test-knot; rm -rf /srv/pebble"
 @pytest.fixture(scope="module")
 def edge(fleet: RunningLab) -> Iterator[RunningLab]:
     """Have an app on s1 and s2, and the gateway that leads to it on s3; taken away after the last test."""
-    root = fleet.workspace
-    shutil.copytree(PLAYBOOK, root / "playbooks/talk")
-    (root / "apps").mkdir(exist_ok=True)
-    (root / "apps/talk.yaml").write_text(TALK)
-    settings = (root / "tfheal.toml").read_text()
+    settings = fleet.workspace / "tfheal.toml"
+    before = settings.read_text()
     server = f'server = "[{fleet.address("s1")}]:5300"\nzone = "acme.example"\nkey = "tfheal"\n'
-    (root / "tfheal.toml").write_text(
-        f'{settings}[names.knot]\nvia = "none"\n[names.signed]\nvia = "rfc2136"\n{server}'
-    )
-    spec(fleet, "{tls: internal}")
+    settings.write_text(f'{before}[names.knot]\nvia = "none"\n[names.signed]\nvia = "rfc2136"\n{server}')
     try:
-        fleet.run("deploy", "talk", "edge")
-        yield fleet
+        with talking(fleet, talk_spec(HOST, "names: knot\n"), f"{EDGE}settings: {{tls: internal}}\n"):
+            yield fleet
     finally:
-        fleet.run("remove", "talk", "edge", "--data", "--yes", check=None)
-        for name in ("apps/edge.yaml", "apps/talk.yaml"):
-            (root / name).unlink()
-        shutil.rmtree(root / "playbooks/talk")
-        (root / "tfheal.toml").write_text(settings)
+        settings.write_text(before)
 
 
 def spec(lab: RunningLab, settings: str) -> None:

@@ -5,33 +5,20 @@ come out as it should, is printed.
 """
 
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
-from pathlib import Path
 
 import pytest
 from documents import document
 from running_lab import RunningLab
+from talking import spec, talking
 from visitors import Visitors
 
 pytestmark = [pytest.mark.lab, pytest.mark.long]
-PLAYBOOK = Path(__file__).parents[1] / "benchmark/talk"
 HOST = "talk.example"
 RATE = 20  # requests a second
-EDGE = "app: edge\nowner: lab\nplaybook: gateway\nversion: debian\nplace: {gateway: [s3]}\nheal: {reflex: off}\n"
-TALK = f"""\
-app: talk
-owner: lab
-playbook: talk
-version: "1"
-hostname: {HOST}
-route: {{gateway: edge}}
-place: {{web: [s1, s2]}}
-heal: {{reflex: off}}
-"""
 FIRST = int(os.environ.get("TFHEAL_KILL_FROM", "1"))  # to go on where a run was stopped
 STEP = int(os.environ.get("TFHEAL_KILL_STEP", "1"))
 KILLED = -9
@@ -40,19 +27,8 @@ KILLED = -9
 @pytest.fixture
 def talk(fleet: RunningLab) -> Iterator[RunningLab]:
     """Have version 1 on s1 and s2, and the gateway that leads to it on s3."""
-    root = fleet.workspace
-    shutil.copytree(PLAYBOOK, root / "playbooks/talk")
-    (root / "apps").mkdir(exist_ok=True)
-    (root / "apps/edge.yaml").write_text(EDGE)
-    (root / "apps/talk.yaml").write_text(TALK)
-    try:
-        fleet.run("deploy", "talk", "edge")
+    with talking(fleet, spec(HOST)):
         yield fleet
-    finally:
-        fleet.run("remove", "talk", "edge", "--data", "--yes", check=None)
-        for name in ("apps/edge.yaml", "apps/talk.yaml"):
-            (root / name).unlink()
-        shutil.rmtree(root / "playbooks/talk")
 
 
 def test_an_upgrade_that_is_killed_anywhere_is_finished(talk: RunningLab) -> None:
