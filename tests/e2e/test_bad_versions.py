@@ -102,7 +102,8 @@ def test_a_disk_that_is_too_small_is_told_before_and_found_midway(talk: RunningL
     before = seen(talk)
     try:
         talk.on("s2", CROWDED)
-        assert "no room" in document(talk, *UPGRADE, "--to", "2", check=6)["error"]["what"]
+        refused = document(talk, *UPGRADE, "--to", "2", check=6)["error"]
+        assert "are needed beside what is there" in refused["why"], refused
     finally:
         talk.on("s2", ROOMY)
     with Midway(talk, CROWDED, "s2"):

@@ -52,6 +52,8 @@ LEFT = "ls -d /srv/tfheal/.drill-* 2>/dev/null | wc -l"
 ASIDE = """echo "SELECT count(*) FROM pg_database WHERE datname LIKE 'ledger_before%'" | sql postgres"""
 
 SPOOL = "/var/spool/tfheal/ledger-db"
+# The servers and timelines of which there are changes: a drill's own server would add one of each.
+WRITERS = f"find {SPOOL} -mindepth 1 -name '0*' -printf '%P\\n' | sed 's,/\\(........\\)[^/]*$,/\\1,' | sort -u; ls -A {SPOOL}"
 SENT = f"[ -z \"$(find {SPOOL} -mindepth 3 -name '0*' -newer {SPOOL}/.sent)\" ]"
 LATER = "echo 'INSERT INTO written SELECT min(id) - 1 FROM written; SELECT pg_switch_wal();' | sql"
 MADE = "echo 'CREATE TABLE written (id int PRIMARY KEY); INSERT INTO written VALUES (0)' | sql"
@@ -118,8 +120,10 @@ def test_what_databases_held_comes_back(ledger: RunningLab) -> None:
     assert ledger.on("s2", SQL + ASIDE) == "1\n"
     assert ledger.on("s2", SQL + BESIDE, check=None) == "0\n0\n"
     assert document(ledger, "status", "ledger")["health"] == "healthy"
+    writers = ledger.on("s2", WRITERS)
     (drill,) = document(ledger, "backup", "drill", "ledger")["drills"]
     assert (drill["state"], [step["step"] for step in drill["steps"]]) == ("passed", DRILLED), drill
+    assert (ledger.on("s2", WRITERS), "0000000" in writers) == (writers, True), "it archives nothing"
     assert ledger.on("s2", SQL + COUNTED + LEFT) == "1000\n2\n0\n", (
         "the live server was not touched, and nothing is left"
     )
