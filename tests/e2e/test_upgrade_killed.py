@@ -42,7 +42,7 @@ def test_an_upgrade_that_is_killed_anywhere_is_finished(talk: RunningLab) -> Non
             ran = dying.run(*command, check=None)
             done = document(talk, *command, check=None)
         where = ran.stderr.rpartition("failpoint: ")[2].strip() if ran.returncode == KILLED else ""
-        told = f"{at}  {where or 'its end'}  {done.get('state')}  {visitors.counts.answered} answered"
+        told = f"{at}  {where or 'its end'}  {done.get('state')}  {visitors.counts.answered} answered, {visitors.counts.failed.total()} failed"
         if (
             done.get("state") not in {"done", "unchanged"}
             or visitors.counts.failed
