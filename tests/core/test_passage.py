@@ -3,7 +3,7 @@
 import pytest
 
 from tfheal.base.errors import BadReply
-from tfheal.core.passage import Passage, fault, passages, script, url
+from tfheal.core.passage import Passage, fault, passages, script
 from tfheal.model.release import InstanceName
 from tfheal.model.route import Route, Server
 
@@ -52,7 +52,7 @@ def test_what_is_missing_is_no_answer(said: str) -> None:
 
 def test_what_is_asked() -> None:
     """The name is asked for at the gateway, the same path at each instance; an IPv6 address is in brackets."""
-    asked = script(url("fd00::3", 80), (ROUTE,), M)
+    asked = script("http://[fd00::3]:80", (ROUTE,), M)
     assert (
         "pass 0 page.example 'http://[fd00::3]:80/up' 'http://[fd00::1]:8091/up' http://web.example:8091/up &" in asked
     )

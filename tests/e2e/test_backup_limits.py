@@ -1,9 +1,10 @@
 """What backups promise and what stands in their way: too old, no room, healing in the middle; each is called what it is."""
 
+import json
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -23,7 +24,7 @@ owner: lab
 playbook: heap
 version: "1"
 place: {heap: [s2]}
-backup: {to: s3}
+backup: {to: s3, upload_limit: 1M}
 """
 ASSERTS = """\
 data: [{name: data, asserts: [
@@ -114,31 +115,105 @@ def test_what_is_too_old_is_found_of_a_slice_that_is_dead_too(backed: RunningLab
     document(backed, "heal", "--auto", check=None)
 
 
-def test_a_drill_asks_what_a_playbook_states_of_its_data(backed: RunningLab) -> None:
-    """A least number of rows, and how old the newest may be: restored data without them is damaged, and that is 7."""
-    playbook = backed.workspace / "playbooks/heap"
+@pytest.fixture
+def heap(backed: RunningLab) -> Iterator[Callable[[str], None]]:
+    """Return what puts an app of one folder on s2, its backups on s3, its component being said in a playbook."""
+    playbook, spec = backed.workspace / "playbooks/heap", backed.workspace / "apps/heap.yaml"
     shutil.copytree(HEAP, playbook)
     text = (playbook / "playbook.yaml").read_text()
-    (playbook / "playbook.yaml").write_text(text.replace("data: [{name: data}]", ASSERTS))
-    spec = backed.workspace / "apps/heap.yaml"
+    text = text.replace("}", ', "2": locks/none.txt}', 1)
     spec.write_text(SPEC)
+
+    def deploy(component: str) -> None:
+        (playbook / "playbook.yaml").write_text(text.replace("data: [{name: data}]", component))
+        backed.run("deploy", "heap")
+
     try:
-        backed.run("deploy", "heap")
-        for rows, code, state in ((4, 0, "passed"), (2, 7, "damaged")):
-            backed.on("s2", f"seq {rows} >/srv/tfheal/heap/heap/rows")
-            document(backed, "backup", "run", "heap", check=None)
-            made = document(backed, "backup", "list", "heap")["backups"][0]
-            document(backed, "backup", "accept", made["id"], check=None)
-            (drill,) = document(backed, "backup", "drill", "heap", check=code)["drills"]
-            assert (drill["state"], drill["backup"]) == (state, made["id"]), drill
-            assert ("rows heap" in str(drill["detail"])) is (code == 7), drill
-        (removed,) = document(backed, "remove", "heap")["apps"]
-        kept_there = {one["instance"]: one["kept"] for one in removed["instances"]}
-        assert kept_there == {"heap/heap@s2": ["/srv/tfheal/heap/heap"], "heap/store@s3": ["/srv/tfheal/heap/store"]}
-        assert backed.on("s3", "ls -d /srv/tfheal/heap/store/s2/snapshots").startswith("/srv")
-        backed.run("deploy", "heap")
-        assert len(document(backed, "backup", "rescan", "heap")["apps"]) == 1, "what opens it was kept too"
+        yield deploy
     finally:
         backed.run("remove", "heap", "--data", "--backups", "--yes", check=None)
         spec.unlink()
         shutil.rmtree(playbook)
+
+
+def test_a_drill_asks_what_a_playbook_states_of_its_data(backed: RunningLab, heap: Callable[[str], None]) -> None:
+    """A least number of rows, and how old the newest may be: restored data without them is damaged, and that is 7."""
+    heap(ASSERTS)
+    for rows, code, state in ((4, 0, "passed"), (2, 7, "damaged")):
+        backed.on("s2", f"seq {rows} >/srv/tfheal/heap/heap/rows")
+        document(backed, "backup", "run", "heap", check=None)
+        made = document(backed, "backup", "list", "heap")["backups"][0]
+        document(backed, "backup", "accept", made["id"], check=None)
+        (drill,) = document(backed, "backup", "drill", "heap", check=code)["drills"]
+        assert (drill["state"], drill["backup"]) == (state, made["id"]), drill
+        assert ("rows heap" in str(drill["detail"])) is (code == 7), drill
+    (removed,) = document(backed, "remove", "heap")["apps"]
+    kept_there = {one["instance"]: one["kept"] for one in removed["instances"]}
+    assert kept_there == {"heap/heap@s2": ["/srv/tfheal/heap/heap"], "heap/store@s3": ["/srv/tfheal/heap/store"]}
+    assert backed.on("s3", "ls -d /srv/tfheal/heap/store/s2/snapshots").startswith("/srv")
+    backed.run("deploy", "heap")
+    assert len(document(backed, "backup", "rescan", "heap")["apps"]) == 1, "what opens it was kept too"
+
+
+def test_a_drill_without_memory_for_it_is_refused(backed: RunningLab, heap: Callable[[str], None]) -> None:
+    """A service that may use more than the slice has is not started a second time beside the live one."""
+    heap("data: [{name: data}]\n    service: {exec: /usr/bin/sleep infinity, memory: 1T}")
+    backed.on("s2", "seq 4 >/srv/tfheal/heap/heap/rows")
+    document(backed, "backup", "run", "heap")
+    (drill,) = document(backed, "backup", "drill", "heap", check=6)["drills"]
+    assert "bytes of memory are missing" in drill["detail"], drill
+    assert backed.on("s2", "ls -d /srv/tfheal/.drill-* 2>/dev/null | wc -l") == "0\n"
+    heap("data: [{name: data}]\n    service: {exec: /usr/bin/sleep infinity}")
+    document(backed, "backup", "run", "heap")
+    (drill,) = document(backed, "backup", "drill", "heap")["drills"]
+    assert drill["state"] == "passed", drill
+
+
+def test_a_file_system_below_the_data_is_in_or_out_by_its_name(backed: RunningLab, heap: Callable[[str], None]) -> None:
+    """One that nobody spoke of, and one that is to be taken and is not mounted, make it partial; none goes away by a restore."""
+    data = "/srv/tfheal/heap/heap"
+    disk = f"{data}/disk"
+    said = "data: [{name: data, mounts: [{path: '{{ data }}/disk', taken: TAKEN}]}]"
+
+    def held(state: str, code: int = 0) -> tuple[bool, str]:
+        (made,) = document(backed, "backup", "run", "heap", check=code)["backups"]
+        assert made["state"] == state, made
+        (listed,) = document(backed, "backup", "ls", made["id"], disk)["parts"].values()
+        return f"{disk}/big" in {one["path"] for one in listed}, str(made["parts"])
+
+    heap("data: [{name: data}]")
+    backed.on("s2", f"seq 4 >{data}/rows; mkdir {disk} && mount -t tmpfs tmpfs {disk} && seq 9 >{disk}/big")
+    try:
+        assert f"whether to take the file system on {disk}" in held("partial", 5)[1]
+        heap(said.replace("TAKEN", "false"))
+        assert held("good")[0] is False
+        heap(said.replace("TAKEN", "true"))
+        assert held("good")[0] is True
+        refused = document(backed, "restore", "heap", "--yes", check=6)
+        assert f"a file system is mounted on {disk}" in str(refused["outcomes"])
+        assert backed.on("s2", f"cat {disk}/big {data}/rows | wc -l; ls -A /srv/tfheal/heap") == "13\nheap\n"
+    finally:
+        backed.on("s2", f"umount {disk}")
+    assert f"the file system on {disk}" in held("partial", 5)[1]
+    document(backed, "restore", "heap", "--yes")
+    assert backed.on("s2", f"cat {disk}/big | wc -l") == "9\n", "with nothing mounted there all of it is put there"
+
+
+def test_a_restore_and_an_upgrade_wait_for_a_backup_that_is_under_way(
+    backed: RunningLab, heap: Callable[[str], None]
+) -> None:
+    """They say whom they wait for, and what they do comes after it."""
+    heap("data: [{name: data}]")
+    backed.on("s2", "seq 4 >/srv/tfheal/heap/heap/rows")
+    document(backed, "backup", "run", "heap")
+    for command in (("restore", "heap", "--yes"), ("upgrade", "heap", "--to", "2", "--soak", "1s")):
+        backed.on("s2", "head -c 15000000 /dev/urandom >/srv/tfheal/heap/heap/bulk")
+        words = backed.command("backup", "run", "heap", "--json")
+        with subprocess.Popen(words, cwd=backed.workspace, stdout=subprocess.PIPE, text=True) as run:
+            backed.on("s2", "timeout 60 sh -c 'until systemctl is-active -q tfheal-backup-heap; do sleep 0.05; done'")
+            waited = backed.run(*command)
+            out, _ = run.communicate(timeout=400)
+        assert "waiting until `backup run` of " in waited.stderr, waited
+        (made,) = json.loads(out)["backups"]
+        assert (run.returncode, made["state"]) == (0, "good"), out
+    assert document(backed, "status", "heap")["apps"][0]["version"] == "2"

@@ -5,12 +5,16 @@ import shlex
 from collections.abc import Iterator
 
 import pytest
+from releases import a_release
 from running_lab import RunningLab
 
-from tfheal.core.backup import capture, prune, verify
+from tfheal.core.backup import capture, prune, restore, verify
 from tfheal.core.backup.capture import Source
 from tfheal.core.backup.job import TaskReply
+from tfheal.core.backup.restore import Chosen
+from tfheal.edge.clock import SystemClock
 from tfheal.model.backup import FOLDERS, Part
+from tfheal.model.verification import WHOLE, Verification
 
 pytestmark = pytest.mark.lab
 PLACE = "/root/traps"
@@ -86,3 +90,44 @@ def test_a_forget_that_did_nothing_is_called_that(trapped: RunningLab) -> None:
     trapped.on("s3", f"echo 0 >{PLACE}/status.{read}; echo {shlex.quote(sound)} >{PLACE}/said")
     gate = replied(trapped, next(task.script for task in known if task.name == prune.GATE))
     assert (gate.status, gate.err) == (1, f"snapshot {kept} is gone\n"), "one that we know and the store has not"
+
+
+# The byte is in the midst of what is stored of the file; what lists it, and the tables of what is where, are in other files.
+ROTTEN = f"""\
+cd {REPOSITORY}/data
+pack=$(find . -type f -printf '%s %p\\n' | sort -n | tail -n 1 | cut -d ' ' -f 2)
+chmod u+w "$pack"
+printf '\\x%02x' $(( $(od -An -tu1 -j 100000 -N1 "$pack") ^ 255 )) >{PLACE}/byte
+printf "$(cat {PLACE}/byte)" | dd of="$pack" bs=1 seek=100000 conv=notrunc status=none
+"""
+
+
+def test_what_rots_is_found_by_who_reads_it(trapped: RunningLab) -> None:
+    """One byte of what is stored is another one: `check` finds no errors, with 0; what we read names the file."""
+    trapped.on("s3", f"head -c 300000 /dev/urandom >{PLACE}/one/large")
+    part = taken(trapped, Source(FOLDERS, (f"{PLACE}/one",)))
+    trapped.on("s3", ROTTEN)
+    assert "no errors were found" in trapped.on("s3", f"{HERE} check")
+
+    scripts = {task.name: task.script for task in verify.tasks(WHOLE)}
+    asked = (verify.LIST, verify.READ, verify.TOUCHED)
+    replies = {name: replied(trapped, scripts[name]) for name in asked}
+    before = Verification("files", "s3", SystemClock().now(), WHOLE, sound=True)
+    found = verify.judged(before, replies, [part.snapshot], [part.snapshot])
+    assert (found.sound, f"{PLACE}/one/large in snapshot {part.snapshot[:8]}" in found.touched) == (False, True), found
+
+
+def test_what_looks_unchanged_is_left_as_it_is_by_a_restore_over_it(trapped: RunningLab) -> None:
+    """By size and times nothing tells: restic skips the file, and verifies nothing of it; beside, where ours goes, all of it comes."""
+    folder = f"{PLACE}/two"
+    trapped.on("s3", f"mkdir {folder} && echo right >{folder}/file")
+    part = taken(trapped, Source(FOLDERS, (folder,)))
+    tampered = f"touch -r {folder}/file {PLACE}/as && echo wrong >{folder}/file && touch -r {PLACE}/as {folder}/file"
+    trapped.on("s3", tampered)
+    trapped.on("s3", f"{HERE} restore {part.snapshot} --target / --overwrite if-changed --verify")
+    assert trapped.on("s3", f"cat {folder}/file") == "wrong\n"
+
+    chosen = Chosen(a_release(), (folder,))
+    beside = next(one for one in restore.beside_tasks([part], [chosen], "trap") if one.name == restore.BESIDE)
+    done = replied(trapped, beside.script)
+    assert (done.status, trapped.on("s3", f"cat {restore.beside(folder, 'trap')}{folder}/file")) == (0, "right\n"), done

@@ -84,6 +84,11 @@ def test_a_tick_upgrades_what_is_due_and_tries_nothing_bad_twice(hours: RunningL
     assert hours.on("s2", SERVED) == "version 1.1\n"
     assert 'version: "1.1"' in spec(hours).read_text()
     assert "upgrade" not in document(hours, "tick")["parts"]
+    with informing(hours):
+        document(hours, "rollback", "hours")
+        assert told(hours) == [("rollback", "before", None), ("rollback", "after", "rolled-back")]
+    assert hours.on("s2", SERVED) == "version 1.0\n"
+    document(hours, "upgrade", "hours", "--to", "1.1", "--again")
 
     listed(hours, "1.0", "1.1", "1.2", "2.0")
     document(hours, "tick")

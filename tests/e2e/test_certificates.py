@@ -58,6 +58,7 @@ systemd-run --quiet --collect --unit=test-knot knotd -c /srv/pebble/knot.conf
 systemd-run --quiet --collect --unit=test-pebble -E PEBBLE_VA_NOSLEEP=1 pebble -config /srv/pebble/config -dnsserver {names}
 until curl -sk https://[::1]:14000/dir >/dev/null; do sleep 0.2; done
 """
+SHUT = "nft 'table inet shut { chain in { type filter hook input priority 0; tcp dport 443 drop; }; }'"
 GONE = "systemctl stop test-pebble test-names test-knot; rm -rf /srv/pebble"
 
 
@@ -142,6 +143,16 @@ def test_a_gateway_ends_tls(edge: RunningLab, tmp_path: Path) -> None:
     status = document(edge, "status", "edge", check=3)
     assert [one["detail"][:30] for one in status["findings"] if one["finding"] == "certificate-expiring"] != []
     assert "PRIVATE KEY" not in str(document(edge, "history"))
+
+    edge.on("s3", SHUT)
+    try:
+        status = document(edge, "status", "talk", "edge", check=None)
+        assert asked(edge, "-o", "/dev/null", "-w", "%{http_code}", scheme="http") == "308"
+    finally:
+        edge.on("s3", "nft delete table inet shut")
+    (broken,) = [one["detail"] for one in status["findings"] if one["finding"] == "gateway-broken"]
+    assert "does not answer through it" in broken, "people come in by TLS"
+    assert "gateway-broken" not in findings(document(edge, "status", "talk", "edge", check=None))
 
 
 def refused(lab: RunningLab) -> str:

@@ -196,6 +196,52 @@ def test_what_waits_to_be_sent_is_told_of(ledger: RunningLab) -> None:
 
 
 @pytest.mark.long
+def test_what_would_fill_the_disk_is_told_of_before(ledger: RunningLab) -> None:
+    """More waits than is free, and a server that cannot hand over: a finding each, and gone with its reason."""
+
+    def told() -> str:
+        seen = document(ledger, "status", "ledger", check=None)
+        return str(seen["findings"]) if "not-stored" in findings(seen) else ""
+
+    taken(ledger)
+    ledger.on("s2", f"fallocate -l $(($(df --output=avail -B1 {SPOOL} | tail -n 1) * 6 / 10)) {SPOOL}/large")
+    try:
+        assert "the disk will be full" in told()
+    finally:
+        ledger.on("s2", f"rm {SPOOL}/large")
+    archive = "/opt/tfheal/ledger/db/wal/archive"
+    ledger.on("s2", f"mv {archive} {archive}.away; {SQL}{LATER}")
+    status = "/var/lib/postgresql/17/main/pg_wal/archive_status"
+    waits = f'until [ -n "$(ls {status}/*.ready 2>/dev/null)" ]; do sleep 0.1; done'
+    try:
+        ledger.on("s2", f"{waits}; touch -d '-15min' {status}/*.ready")
+        assert "the server could not hand over" in told()
+    finally:
+        ledger.on("s2", f"mv {archive}.away {archive}")
+    ledger.on("s2", f"timeout 120 sh -c 'while ls {status}/*.ready >/dev/null 2>&1; do sleep 0.5; done'")
+    assert told() == ""
+
+
+@pytest.mark.long
+def test_a_database_that_crashed_is_asked_whether_its_data_is_right(ledger: RunningLab) -> None:
+    """Killed, it is started again and asked by the same run; of one that came back without its rows a human is told."""
+    kill = "systemctl kill -s KILL postgresql@17-main; sleep 1"
+    ledger.on("s2", kill)
+    healed = document(ledger, "heal", "--auto")
+    assert actions(healed) == [("restart", "done")], healed
+    assert document(ledger, "status", "ledger")["health"] == "healthy"
+
+    ledger.on("s2", f"{SQL}echo 'CREATE TABLE kept AS TABLE entries; TRUNCATE entries' | sql; {kill}")
+    try:
+        healed = document(ledger, "heal", "--auto", check=None)
+        assert actions(healed)[0] == ("restart", "done"), healed
+        assert "inconsistent" in str(healed), healed
+    finally:
+        ledger.on("s2", f"{SQL}echo 'INSERT INTO entries TABLE kept; DROP TABLE kept' | sql")
+    assert document(ledger, "status", "ledger")["health"] == "healthy"
+
+
+@pytest.mark.long
 def test_a_server_whose_folder_is_gone_comes_back_to_the_last_stored_change(ledger: RunningLab) -> None:
     """Its data folder is deleted: healing makes it anew, with every row that was stored, and a new base begins at once."""
     taken(ledger)

@@ -301,6 +301,12 @@ def test_what_was_in_the_database_comes_back(crm: RunningLab) -> None:
         moment = crm.on(DATABASE, "date -u +%Y-%m-%dT%H:%M:%S.%6NZ").strip()
         user.call("model.party.party.create", [{"name": "Begun after it"}])
         crm.on(DATABASE, "cd /; runuser -u postgres -- psql -Xqd crm -c 'DROP TABLE party_party CASCADE'")
+        gone = [
+            one["detail"]
+            for one in document(crm, "status", "crm", check=None)["findings"]
+            if one["finding"] == "inconsistent"
+        ]
+        assert "the table party_party is gone" in str(gone)
         restored = document(crm, "restore", "crm", "--at", moment, "--yes")
         assert [one["outcome"] for one in restored["outcomes"]] == ["done"]
         assert parties(crm) >= {(made, "Kept by a backup"), (later, "Kept by a change")}

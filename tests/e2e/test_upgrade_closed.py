@@ -61,8 +61,8 @@ def shelf(fleet: RunningLab) -> Iterator[RunningLab]:
         yield fleet
     finally:
         fleet.run("remove", "shelf", "edge", "--data", "--backups", "--yes", check=None)
-        spec(fleet).unlink()
-        edge.unlink()
+        spec(fleet).unlink(missing_ok=True)
+        edge.unlink(missing_ok=True)
         shutil.rmtree(folder)
 
 

@@ -11,7 +11,7 @@ from tfheal.model.route import Route, Server
 from tfheal.model.workspace import Workspace
 
 _LAST_PORT = 65_535
-_HTTPS = 443
+_HTTP, _HTTPS = 80, 443
 
 
 def blueprint(workspace: Workspace, app: str, versions: Mapping[str, int], render: Render) -> Blueprint:
@@ -35,6 +35,13 @@ def routes(workspace: Workspace, gateway: str, render: Render) -> Iterator[Route
         for component, part in workspace.folder(spec.app).playbook.components.items():
             if part.route is not None:
                 yield _route(workspace, spec, component, part.route, render)
+
+
+def way_in(workspace: Workspace, gateway: str, address: str) -> str:
+    """Given a gateway and the address of a slice that it runs on, return the URL, without a path, where people come in there: by TLS where it has that."""
+    over = settings(workspace.apps[gateway], workspace.folder(gateway))
+    scheme, port = ("http", "port") if over.get("tls", "none") == "none" else ("https", "tls_port")
+    return f"{scheme}://{f'[{address}]' if ':' in address else address}:{over.get(port, _HTTP)}"
 
 
 def _front(workspace: Workspace, spec: AppSpec) -> str:

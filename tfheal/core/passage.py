@@ -18,10 +18,11 @@ CAP: Final = 1 << 18
 LONGEST: Final = 30.0  # seconds
 _WELL: Final = 200  # what the gateway's own checks ask for
 _SAID: Final = re.compile(r"(\d{1,4}) (\d{3})((?: \d{3})*)")
+# Whether a certificate holds is asked for apart: here any one will do.
 # An instance that came up just now is well for its gateway only after its second question there, 4 s later.
 _ASK: Final = """\
 say() { printf '%s %s\\n' "$marker" "$*"; }
-code() { curl -sg --noproxy '*' -o /dev/null -w '%{http_code}' --max-time 3 -H "Host: $1" "$2"; }
+code() { curl -skg --noproxy '*' -o /dev/null -w '%{http_code}' --max-time 3 -H "Host: $1" "$2"; }
 since() { read -r now _ </proc/uptime; echo "$((${now%.*} - begun))"; }
 pass() {
   number=$1 host=$2 front=$3
@@ -52,7 +53,10 @@ def script(front: str, routes: Sequence[Route], marker: str, more: str = "") -> 
     """Given the URL of a gateway without its path and what it leads to, return the script for its slice that asks for all of it, and does `more`."""
     lines = []
     for number, route in enumerate(routes):
-        urls = [f"{front}{route.health}", *(url(server.address, route.port) + route.health for server in route.servers)]
+        urls = [
+            f"{front}{route.health}",
+            *(_url(server.address, route.port) + route.health for server in route.servers),
+        ]
         lines.append(" ".join(["pass", str(number), *map(sh.quote, (route.host, *urls))]) + " &\n")
     return called_once(f"{PRELUDE}marker={marker}\n{_ASK}{''.join(lines)}{more}wait\nsay end\n", marker)
 
@@ -88,6 +92,6 @@ def _said(code: int) -> str:
     return f"answers {code}" if code else "does not answer"
 
 
-def url(address: str, port: int) -> str:
+def _url(address: str, port: int) -> str:
     """Given an address of a slice and a port, return the URL of what answers there, without a path."""
     return f"http://{f'[{address}]' if ':' in address else address}:{port}"

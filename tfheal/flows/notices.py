@@ -1,6 +1,6 @@
 """Owners hear of planned work on what is theirs, before it begins and after it; a notice that is not taken stops nothing."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -9,7 +9,8 @@ from tfheal.base.moments import rfc3339
 from tfheal.model.notices import Stage, Work
 from tfheal.model.ports import Ports
 from tfheal.model.record import ActionRecord
-from tfheal.model.upgrade import Upgraded
+from tfheal.model.release import InstanceName
+from tfheal.model.upgrade import Upgrade, Upgraded
 from tfheal.model.workspace import Workspace
 
 
@@ -18,6 +19,12 @@ def of_upgrade(plan: Upgraded) -> Work:
     one, slices = plan.upgrade, tuple(dict.fromkeys(name.slice for name in plan.order))
     away = "; ".join(f"{component}: {words}" for component, words in plan.interruption.items())
     return Work("upgrade", (one.app,), slices, f"from version {one.old} to {one.new}", away)
+
+
+def of_rollback(last: Upgrade, instances: Iterable[InstanceName]) -> Work:
+    """Given an upgrade that a person takes back and its instances, return what its owner is told of that."""
+    slices = tuple(dict.fromkeys(name.slice for name in instances))
+    return Work("rollback", (last.app,), slices, f"from version {last.new} back to {last.old}", "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from urllib.parse import urlsplit
 
 from tfheal.base.errors import TfhealError
 from tfheal.core import certificates, gateway, passage
@@ -16,8 +15,6 @@ from tfheal.model.ports import Exec, Ports
 from tfheal.model.release import InstanceName
 from tfheal.model.route import GATEWAY, Route
 from tfheal.model.workspace import Workspace
-
-_HTTP = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +55,7 @@ def findings(
 def _meant(
     workspace: Workspace, apps: Collection[str], ports: Ports
 ) -> dict[InstanceName, tuple[str, tuple[Route, ...]]]:
-    """Return for each gateway that is deployed its port in its URL, and what it leads to of these apps as far as that is deployed."""
+    """Return for each gateway that is deployed where people come in, and what it leads to of these apps as far as that is deployed."""
     found: dict[InstanceName, tuple[str, tuple[Route, ...]]] = {}
     for app in (app for app, spec in workspace.apps.items() if spec.playbook == GATEWAY):
         there = [item for item in expected((app,), ports) if item.deployed.phase == "deployed"]
@@ -66,8 +63,7 @@ def _meant(
         routes = tuple(one for route in led if (one := _deployed(workspace, route, ports)).servers) if there else ()
         for item in there if routes else ():
             address = workspace.inventory.slices[item.release.slice].address
-            front = passage.url(address, urlsplit(item.release.url or "").port or _HTTP)
-            found[item.release.instance] = (front, routes)
+            found[item.release.instance] = (gateway.way_in(workspace, app, address), routes)
     return found
 
 

@@ -251,10 +251,10 @@ def _everywhere(
 
 
 def _beside(answer: Mapping[str, TaskReply] | TfhealError, where: str) -> TaskReply:
-    """Return what was said where it is restored beside; raise Refused where there is no room, and nothing was begun."""
+    """Return what was said where it is restored beside; raise Refused where it cannot be, and nothing was begun."""
     if isinstance(answer, TfhealError):
         raise answer
-    if answer[core.BESIDE].status == core.NO_ROOM:
+    if answer[core.BESIDE].status == core.NOT_BEGUN:
         raise Refused(why_failed(answer[core.BESIDE]), where=where)
     return replied(answer, core.BESIDE, where)
 

@@ -109,10 +109,12 @@ def rollback(workspace: Workspace, app: str, ports: Ports, limits: Limits, *, lo
             ports.journal.end_run(run.id, int(Refused.exit), ports.clock.now())
             hint = f"tfheal rollback {app} --lose-changes goes back without that"
             raise Refused("it would lose data", where=app, why=why, hint=hint)
-        end = (back if closed else taken_back)(course, "the operator took it back")
-        in_the_traffic(course)
-        if told := based_anew(course):
-            ports.reporter.say(f"{app}  {told}")
+        with notices.told(workspace, notices.of_rollback(last, course.before), run.id, ports) as told:
+            end = (back if closed else taken_back)(course, "the operator took it back")
+            in_the_traffic(course)
+            told(end.state, end.detail)
+        if moved := based_anew(course):
+            ports.reporter.say(f"{app}  {moved}")
     result = Upgraded(end, strictest, tuple(course.before), course.outcomes, seconds=ports.clock.monotonic() - started)
     ports.journal.end_run(run.id, int(result.exit), ports.clock.now())
     return result

@@ -11,7 +11,7 @@ Stage = Literal["before", "after"]
 class Work:
     """Planned work: on which apps and slices, what is done, and what people will notice of it."""
 
-    what: Literal["upgrade", "patch", "reboot"]
+    what: Literal["upgrade", "rollback", "patch", "reboot"]
     apps: tuple[str, ...]
     slices: tuple[str, ...]
     detail: str

@@ -81,7 +81,7 @@ place=$(echo 'SHOW data_directory;' | sql) && [ -n "$place" ] || { fail "the ser
 spool=${place%/*}/.tfheal-restore-$id-$database
 mkdir -p -m 0700 "$spool" || { fail "cannot make $spool"; return; }
 free=$(df --output=avail -B1 "$spool" | tail -n 1)
-[ "$free" -ge "$wanted" ] || { rm -rf "$spool"; no_room "no room beside $database: $((wanted - free)) bytes are missing on $(df --output=target "${place%/*}" | tail -n 1)"; return; }
+[ "$free" -ge "$wanted" ] || { rm -rf "$spool"; refuse "no room beside $database: $((wanted - free)) bytes are missing on $(df --output=target "${place%/*}" | tail -n 1)"; return; }
 r restore "$snapshot" --verify --target "$spool" && [ -s "$spool/$name" ] && chown -R postgres: "$spool" ||
   { rm -rf "$spool"; fail "restic did not bring back the dump of $database"; return; }
 """

@@ -93,7 +93,7 @@ spool=${place%/*}/.tfheal-restore-$id-$database
 rm -rf "${place%/*}/.tfheal-restore-"*"-$database"
 mkdir -p -m 0700 "$spool/wal" || { fail "cannot make $spool"; return; }
 free=$(df --output=avail -B1 "$spool" | tail -n 1)
-[ "$free" -ge "$wanted" ] || { rm -rf "$spool"; no_room "no room beside $database: $((wanted - free)) bytes are missing on $(df --output=target "${place%/*}" | tail -n 1)"; return; }
+[ "$free" -ge "$wanted" ] || { rm -rf "$spool"; refuse "no room beside $database: $((wanted - free)) bytes are missing on $(df --output=target "${place%/*}" | tail -n 1)"; return; }
 lost() { rm -rf "$spool"; fail "$database cannot be replayed: $*"; return 1; }
 r restore "$base" --verify --target "$spool" && [ -s "$spool/$base_name" ] || { lost 'restic did not bring back the base'; return; }
 mkdir -m 0700 "$spool/cluster" && tar -C "$spool/cluster" -xf "$spool/$base_name" && rm "$spool/$base_name" || { lost 'the base is not whole'; return; }
@@ -293,7 +293,7 @@ def beside(found: Recovery) -> str:
 def rehearsed(release: Release, found: Recovery, practice: str) -> str:
     """Return sh, for a job of restic, that replays the databases of a release for practice, reads them, and leaves nothing."""
     lines = "renewed() { :; }\n"  # practice makes no server anew
-    lines += f'fail() {{ printf \'%s\\n\' "$*" >&2; return {CANNOT}; }}\nno_room() {{ fail "$@"; }}\n'
+    lines += f'fail() {{ printf \'%s\\n\' "$*" >&2; return {CANNOT}; }}\nrefuse() {{ fail "$@"; }}\n'
     for dump in release.dumps:
         if not dump.wal:
             continue

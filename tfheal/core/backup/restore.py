@@ -26,22 +26,30 @@ BESIDE: Final = "beside"
 READ_BACK: Final = "read back"
 _WORDS: Final = 200_000  # bytes of what is said meanwhile, of which a replay says one line
 _SPARE: Final = 64 << 20  # bytes that stay free beside what is restored
-NO_ROOM: Final = (
-    75  # how what is restored beside ends where there is no room: nothing was begun (EX_TEMPFAIL of sysexits.h)
+NOT_BEGUN: Final = (
+    75  # how what is restored beside ends where it cannot be, and nothing was changed (EX_TEMPFAIL of sysexits.h)
 )
 _READY_PATIENCE: Final = 30  # seconds until a service that is alive has to be ready
 # `restore` of 0.18 says 0 when what was asked for is not in the snapshot: so what came is counted.
 _RESTORE: Final = """\
 fail() { printf '%s\\n' "$*" >&2; clean >/dev/null 2>&1; return 1; }
-no_room() { fail "$@"; return NO_ROOM; }
+refuse() { fail "$@"; return NOT_BEGUN; }
 for place in PLACES; do
   mkdir -p -m 0700 "$place" || { fail "cannot make $place"; return; }
 done
 for place in PLACES; do
   free=$(df --output=avail -B1 "$place" | tail -n 1)
-  [ "$free" -ge "$wanted" ] || { no_room "no room beside the data: $((wanted - free)) bytes are missing on $(df --output=target "$place" | tail -n 1)"; return; }
+  [ "$free" -ge "$wanted" ] || { refuse "no room beside the data: $((wanted - free)) bytes are missing on $(df --output=target "$place" | tail -n 1)"; return; }
 done
-""".replace("NO_ROOM", str(NO_ROOM))
+""".replace("NOT_BEGUN", str(NOT_BEGUN))
+# A folder changes places with another one: what is mounted on it cannot, and what is mounted below it would go away with it.
+_UNMOUNTED: Final = """\
+while read -r _ at _; do
+  case $at in WHERE)
+    refuse "a file system is mounted on $at, and all of the folder is replaced: unmount it, or restore with --scratch and copy"; return ;;
+  esac
+done </proc/self/mounts
+"""
 _COUNT: Final = """\
 came=$(find PLACES ! -type d | wc -l)
 [ "$came" -ge "$files" ] || { fail "$came of $files files came"; return; }
@@ -163,7 +171,8 @@ def _folder_lines(part: Part, folders: list[str], restore: str) -> str:
         f"|| {{ fail 'restic did not bring back' {sh.quote(path)}; return; }}\n"
         for path in folders
     )
-    return f"files={count}\n{lines}{_COUNT.replace('PLACES', places)}"
+    where = " | ".join(f"{sh.quote(path)} | {sh.quote(path)}/*" for path in folders)
+    return f"files={count}\n{_UNMOUNTED.replace('WHERE', where)}{lines}{_COUNT.replace('PLACES', places)}"
 
 
 def _dump_lines(one: Chosen, by_what: dict[str, Part], folders: list[str], restore: str) -> str:
