@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.long]
 PAGES, CALLS = 18, 4  # a second
 ROLLED = ("7.0.58", "7.0.59")
 # In the order in which they come; each run but the last is killed at the next.
-ROLLING = ("is drained at", "venv:", "archive:", "file:", "unit:", "has to be ready", "specs, put")
+ROLLING = ("is drained at", "venv:", "unit:", "has to be ready", "specs, put")
 CLOSING = (
     "crm  is closed",
     "crm/web@s2  is stopped",
