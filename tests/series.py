@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlparse
 
+from documents import document
 from running_lab import RunningLab, name_of_ours
 from tryton_user import TrytonUser
 from tryton_visitors import Asked
@@ -78,7 +79,9 @@ def asked_of(crm: RunningLab) -> Asked:
     """Return whom its visitors ask."""
     user = TrytonUser.admin(crm, WEB[0])
     (party, *_) = user.call("model.party.party.search", [["name", "=", "Ada Ltd"]], 0, 1, None)
-    return Asked(crm.address(EDGE), "crm.example", urlparse(user.url).path.removesuffix("rpc/"), user.session, party)
+    password = document(crm, "secret", "show", "crm", "admin_password")["value"]
+    path = urlparse(user.url).path.removesuffix("rpc/")
+    return Asked(crm.address(EDGE), "crm.example", path, user.session, password, party)
 
 
 def parties(crm: RunningLab) -> list[set[str]]:

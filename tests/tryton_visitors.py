@@ -1,6 +1,7 @@
 """Users of Tryton behind its gateway: so many pages and so many real calls a second, on connections that are kept and on new ones."""
 
 import asyncio
+import base64
 import json
 import threading
 import time
@@ -8,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final, Self
 
+_Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 _PATIENCE: Final = 60.0  # seconds for one answer: longer than a gateway lets a request wait
 _UNDER_WAY: Final = (OSError, asyncio.IncompleteReadError, TimeoutError, ValueError)
 _KEEPERS: Final = 12  # connections that are kept, for pages
@@ -22,11 +24,16 @@ class MovedError(Exception):
     """A server of the other series is asked in another place."""
 
 
+class SignedOutError(Exception):
+    """The server does not know the session: one of 8.0 knows none of 7.0, as it holds each to its address."""
+
+
 @dataclass(slots=True)
 class Counts:
     """What came of it, by pages and calls: what was answered, what failed by what it met, and how often people were told to come back.
 
-    Calls that met a server of the other series were asked again in its place: `moved`; a browser loads the client anew then.
+    Calls that met a server of the other series were asked again in its place: `moved`; a browser loads the client anew then. Who was
+    signed out `signed_in` again, with the password.
     `gap` is the longest time, in seconds, in which nothing was answered but by the gateway itself.
     """
 
@@ -34,6 +41,7 @@ class Counts:
     failed: Counter[str] = field(default_factory=Counter)
     closed: int = 0
     moved: int = 0
+    signed_in: int = 0
     gap: float = 0.0
     late: float = 0.0
     last: float = field(default_factory=time.monotonic)
@@ -47,12 +55,13 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Whom the visitors ask: the gateway's address, the name of the app, the path and the session of a user, a party that there is."""
+    """Whom the visitors ask: the gateway's address, the name of the app, the path, session and password of its admin, a party that there is."""
 
     address: str
     host: str
     path: str
     session: str
+    password: str
     party: int
 
     def page(self, keeps: bool) -> bytes:  # noqa: FBT001 - whether the connection is kept
@@ -60,13 +69,19 @@ class Asked:
         more = "keep-alive" if keeps else "close"
         return f"GET / HTTP/1.1\r\nHost: {self.host}\r\nConnection: {more}\r\n\r\n".encode()
 
-    def call(self, *, newer: bool) -> bytes:
+    def call(self, session: str, *, newer: bool) -> bytes:
         """Return a request that reads a party from the database, in the place of 7.0 or of a `newer` server."""
-        body = json.dumps(
-            {"id": 1, "method": "model.party.party.read", "params": [[self.party], ["name", "rec_name"], {}]}
-        ).encode()
+        words: tuple[object, ...] = ("model.party.party.read", [self.party], ["name", "rec_name"], {})
+        return self._posted(words, f"Authorization: Session {session}\r\n", newer=newer)
+
+    def login(self, *, newer: bool) -> bytes:
+        """Return a request that signs in."""
+        return self._posted(("common.db.login", "admin", {"password": self.password}, "en"), "", newer=newer)
+
+    def _posted(self, words: tuple[object, ...], header: str, *, newer: bool) -> bytes:
+        body = json.dumps({"id": 1, "method": words[0], "params": words[1:]}).encode()
         head = f"POST {self.path}{'rpc/' if newer else ''} HTTP/1.1\r\nHost: {self.host}\r\nContent-Type: application/json\r\n"
-        return f"{head}Authorization: Session {self.session}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+        return f"{head}{header}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
 class TrytonVisitors:
@@ -97,12 +112,12 @@ class TrytonVisitors:
 
     async def _keeper(self, what: str, request: bytes, rate: float) -> None:
         """Ask again and again on one connection; a new one is made only when the last answer said so, or it failed."""
-        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        begun, count, newer = time.monotonic(), 0, False
+        streams: _Streams | None = None
+        begun, count, newer, session = time.monotonic(), 0, False, self._asked.session
         while rate and not self._over.is_set():
             try:
                 streams = streams or await asyncio.wait_for(self._connected(), _PATIENCE)
-                asked = request or self._asked.call(newer=newer)
+                asked = request or self._asked.call(session, newer=newer)
                 if not await asyncio.wait_for(_answered(streams, asked, what), _PATIENCE):
                     streams = _gone(streams)
                 self.counts.was_answered(what)
@@ -112,12 +127,31 @@ class TrytonVisitors:
             except MovedError:
                 self.counts.moved += 1
                 newer = not newer
+            except SignedOutError:
+                self.counts.signed_in += 1
+                session = await self._signed_in(newer=newer) or session
             except _UNDER_WAY as error:
                 self.counts.failed[f"{what}: {_told(error)}"] += 1
                 streams = _gone(streams)
             count += 1
             await self._next(begun + count / rate)
         _gone(streams)
+
+    async def _signed_in(self, *, newer: bool) -> str:
+        """Sign in on a connection of its own, and return the session; nothing, and a failure is counted, if that did not go."""
+        try:
+            streams = await asyncio.wait_for(self._connected(), _PATIENCE)
+            try:
+                status, _, body = await asyncio.wait_for(_asked(streams, self._asked.login(newer=newer)), _PATIENCE)
+            finally:
+                _gone(streams)
+            if status != "200":
+                raise ValueError(f"status {status}")
+            user, key, *_ = json.loads(body)["result"]
+            return base64.b64encode(f"admin:{user}:{key}".encode()).decode()
+        except (*_UNDER_WAY, KeyError) as error:
+            self.counts.failed[f"login: {_told(error)}"] += 1
+            return ""
 
     async def _next(self, due: float) -> None:
         """Wait until a request is due; note by how much they are late: then it is not the rate that was meant."""
@@ -152,22 +186,28 @@ class TrytonVisitors:
         except _UNDER_WAY as error:
             self.counts.failed[f"page: {_told(error)}"] += 1
 
-    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connected(self) -> _Streams:
         return await asyncio.open_connection(self._asked.address, 80)
 
 
-async def _answered(streams: tuple[asyncio.StreamReader, asyncio.StreamWriter], request: bytes, what: str) -> bool:
-    """Ask, and return whether the connection stays; raise ValueError for any other answer than what is meant."""
+async def _asked(streams: _Streams, request: bytes) -> tuple[str, list[bytes], bytes]:
+    """Ask, and return the status, the headers and the body."""
     reader, writer = streams
     writer.write(request)
     head = (await reader.readuntil(b"\r\n\r\n")).lower().split(b"\r\n")
-    status = head[0].split(b" ")[1].decode()
     size = next((int(line.partition(b":")[2]) for line in head if line.startswith(b"content-length:")), 0)
-    body = await reader.readexactly(size)
+    return head[0].split(b" ")[1].decode(), head, await reader.readexactly(size)
+
+
+async def _answered(streams: _Streams, request: bytes, what: str) -> bool:
+    """Ask, and return whether the connection stays; raise ValueError for any other answer than what is meant."""
+    status, head, body = await _asked(streams, request)
     if status == "503" and b"x-maintenance: yes" in head:
         raise ClosedError
     if status == "405" and what == "call":
         raise MovedError
+    if status == "401" and what == "call":
+        raise SignedOutError
     if status != "200":
         raise ValueError(f"status {status}")
     if what == "call" and (b'"error"' in body or b'"rec_name"' not in body):
@@ -175,7 +215,7 @@ async def _answered(streams: tuple[asyncio.StreamReader, asyncio.StreamWriter], 
     return b"connection: close" not in head
 
 
-def _gone(streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None) -> None:
+def _gone(streams: _Streams | None) -> None:
     if streams:
         streams[1].close()
 

@@ -204,14 +204,15 @@ def test_what_would_fill_the_disk_is_told_of_before(ledger: RunningLab) -> None:
         return str(seen["findings"]) if "not-stored" in findings(seen) else ""
 
     taken(ledger)
-    ledger.on("s2", f"fallocate -l $(($(df --output=avail -B1 {SPOOL} | tail -n 1) * 6 / 10)) {SPOOL}/large")
+    log = "/var/lib/postgresql/17/main/pg_wal"
+    ledger.on("s2", f"fallocate -l $(($(df --output=avail -B1 {log} | tail -n 1) * 6 / 10)) {log}/large")
     try:
         assert "the disk will be full" in told()
     finally:
-        ledger.on("s2", f"rm {SPOOL}/large")
+        ledger.on("s2", f"rm {log}/large")
     archive = "/opt/tfheal/ledger/db/wal/archive"
     ledger.on("s2", f"mv {archive} {archive}.away; {SQL}{LATER}")
-    status = "/var/lib/postgresql/17/main/pg_wal/archive_status"
+    status = f"{log}/archive_status"
     waits = f'until [ -n "$(ls {status}/*.ready 2>/dev/null)" ]; do sleep 0.1; done'
     try:
         ledger.on("s2", f"{waits}; touch -d '-15min' {status}/*.ready")
