@@ -45,8 +45,9 @@ def test_what_a_slice_says_is_read() -> None:
         "c.example forged 1 2 no 0",
         "../x acme 1 2 no 0",
     ]
+    hosts = ("a.example", "b.example", "c.example", "d.example", "../x")
     reply = "".join(f"{M} certificate {line}\n" for line in lines) + "certificate d.example acme 1 2 no 0\n"
-    first, second = certificates(reply.encode(), EDGE, M)
+    first, second = certificates(reply.encode(), EDGE, hosts, M)
     assert (first.host, first.source, first.begins, first.ends, first.due, first.again) == (
         "a.example",
         "acme",
@@ -59,7 +60,28 @@ def test_what_a_slice_says_is_read() -> None:
     assert "\x1b" not in first.why
     assert second == Certificate("b.example", "none", 1, 2)
     with pytest.raises(Refused):
-        certificates(f"{M} paused\n".encode(), EDGE, M)
+        certificates(f"{M} paused\n".encode(), EDGE, hosts, M)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("a.example acme 1 2 yes 0", [Certificate("a.example", "acme", 1, 2, due=True)]),
+        ("crm.bob.example acme 1 2 yes 0", []),
+        ("crm.bob.example none 1 2 yes 0", []),
+        ("crm.bob.example given 1 2 yes 0", []),
+        ("given acme 1 2 yes 0", []),
+        ("given given 1 2 yes 0", [Certificate("given", "given", 1, 2)]),
+        (
+            "a.example none 1 2 yes 0\n{M} certificate a.example acme 1 2 no 0",
+            [Certificate("a.example", "none", 1, 2, due=True)],
+        ),
+    ],
+)
+def test_a_slice_tells_of_its_own_names_alone(line: str, found: list[Certificate]) -> None:
+    """A name of somebody else's is nothing that its gateway has a certificate of, whatever the slice says; nor is one told twice."""
+    reply = f"{M} certificate {line.replace('{M}', M)}\n{M} end\n".encode()
+    assert list(certificates(reply, EDGE, {"a.example"}, M)) == found
 
 
 def test_what_an_authority_asks_for() -> None:

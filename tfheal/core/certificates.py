@@ -5,7 +5,7 @@ Only what has to be published in DNS takes two: the slice says what an authority
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, get_args
@@ -25,6 +25,7 @@ CHALLENGED: Final = 180.0  # seconds until an authority asks, and again until it
 _SOON: Final = (
     21 * 86_400
 )  # seconds; a certificate that holds for less than this, and a quarter of its life, was not renewed
+_OF_ALL: Final = "given"  # the source of a certificate that is of all names, and what a slice calls it
 _SOURCES: Final = "|".join(get_args(CertificateSource))
 _SAID: Final = re.compile(
     rf"certificate ([a-z0-9.-]{{1,253}}) ({_SOURCES}) (\d{{1,12}}) (\d{{1,12}}) (yes|no) (\d{{1,12}})(?: ([A-Za-z0-9+/=]{{0,2000}}))?"
@@ -114,19 +115,23 @@ def _program(gateway: InstanceName) -> str:
     return f"{paths.config(gateway.app, gateway.component)}/certificates.sh"
 
 
-def certificates(reply: bytes, gateway: InstanceName, marker: str) -> tuple[Certificate, ...]:
-    """Given a reply, return the certificates that it tells of; raise Refused where the owner said stop."""
-    found = []
+def certificates(reply: bytes, gateway: InstanceName, hosts: Collection[str], marker: str) -> tuple[Certificate, ...]:
+    """Given a reply and the names that are led through a gateway, return the certificates of these that it tells of; raise Refused where the owner said stop.
+
+    The slice is its owner's: what it says of a name of somebody else is nothing, else we would prove that name to an authority for it.
+    """
+    found: dict[str, Certificate] = {}
     for rest in framed(reply, marker):
         line = untrusted.line(rest, 4_000)
         if line == "paused":
             raise Refused("certificates are not renewed", where=str(gateway), why="it is paused by the owner")
-        if match := _SAID.fullmatch(line):
+        if (match := _SAID.fullmatch(line)) and (match[1] in hosts or match[1] == match[2] == _OF_ALL):
             why = untrusted.line(sh.unencoded((match[7] or "").encode()) or b"", 300)
             source: CertificateSource = next(one for one in get_args(CertificateSource) if one == match[2])
             times = (int(match[3]), int(match[4]))
-            found.append(Certificate(match[1], source, *times, match[5] == "yes", int(match[6]), why))
-    return tuple(found)
+            due = match[5] == "yes" and source != _OF_ALL  # what is given is not got
+            found.setdefault(match[1], Certificate(match[1], source, *times, due, int(match[6]), why))
+    return tuple(found.values())
 
 
 def challenge(reply: bytes, gateway: InstanceName, marker: str) -> str:

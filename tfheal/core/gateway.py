@@ -37,6 +37,15 @@ def routes(workspace: Workspace, gateway: str, render: Render) -> Iterator[Route
                 yield _route(workspace, spec, component, part.route, render)
 
 
+def led(workspace: Workspace, gateway: str) -> dict[str, AppSpec]:
+    """Given a valid workspace and a gateway, return the apps that are led through it, by their host names: all of its own owner."""
+    return {
+        spec.hostname: spec
+        for spec in workspace.apps.values()
+        if spec.hostname and spec.route and spec.route.gateway == gateway
+    }
+
+
 def way_in(workspace: Workspace, gateway: str, address: str) -> str:
     """Given a gateway and the address of a slice that it runs on, return the URL, without a path, where people come in there: by TLS where it has that."""
     over = settings(workspace.apps[gateway], workspace.folder(gateway))

@@ -6,6 +6,7 @@ from contextlib import suppress
 from tfheal.base.errors import Refused, TfhealError, UsageError
 from tfheal.base.exits import Exit
 from tfheal.core import certificates as core
+from tfheal.core.gateway import led
 from tfheal.flows.fleet import Limits, ask_all
 from tfheal.flows.pauses import check
 from tfheal.flows.releases import expected
@@ -119,14 +120,20 @@ def _renewed(workspace: Workspace, name: InstanceName, hosts: list[str], ports: 
     ports.reporter.step(str(name), f"gets {len(hosts)} certificates")
     marker = ports.marker()
     reply = _trip(workspace, name, core.renewed(name, marker), core.LONGEST, ports)
-    still = {one.host: one.why or "it is due still" for one in core.certificates(reply, name, marker) if one.due}
+    still = {
+        one.host: one.why or "it is due still"
+        for one in core.certificates(reply, name, led(workspace, name.app), marker)
+        if one.due
+    }
     yield from (Renewal(name, host, still.get(host, "")) for host in hosts)
 
 
 def _published(workspace: Workspace, name: InstanceName, host: str, ports: Ports) -> None:
     """Get a certificate by what is published for it, and withdraw that whatever becomes of it."""
-    way = next((spec.names for spec in workspace.apps.values() if spec.hostname == host), None)
-    if way is None:
+    spec = led(workspace, name.app).get(host)
+    if spec is None:
+        raise Refused("nothing is published for it", where=host, why=f"it does not lead through {name.app}")
+    if (way := spec.names) is None:
         hint = "names: NAME in its app spec, or challenge: http-01 in the settings of its gateway"
         raise Refused("there is no way to publish what an authority asks for", where=host, hint=hint)
     publisher = ports.names(way)
@@ -146,7 +153,8 @@ def _published(workspace: Workspace, name: InstanceName, host: str, ports: Ports
 
 def _told(workspace: Workspace, name: InstanceName, ports: Ports) -> tuple[Certificate, ...]:
     marker = ports.marker()
-    return core.certificates(_trip(workspace, name, core.question(name, marker), _ASKED, ports), name, marker)
+    reply = _trip(workspace, name, core.question(name, marker), _ASKED, ports)
+    return core.certificates(reply, name, led(workspace, name.app), marker)
 
 
 def _trip(workspace: Workspace, name: InstanceName, script: str, longest: float, ports: Ports) -> bytes:

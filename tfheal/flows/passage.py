@@ -25,6 +25,15 @@ class Known:
     silent: Collection[str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """Where people come in at a gateway, what it leads to, and every name that it has a certificate for."""
+
+    front: str
+    routes: tuple[Route, ...]
+    hosts: Collection[str]
+
+
 def findings(
     workspace: Workspace, apps: Collection[str], known: Known, ports: Ports, limits: Limits
 ) -> Iterator[Finding]:
@@ -33,7 +42,7 @@ def findings(
     slices = dict.fromkeys(name.slice for name in meant)
 
     def ask(target: Slice) -> dict[InstanceName, tuple[tuple[Passage, ...], tuple[Certificate, ...]]]:
-        return {name: _asked(target, name, *meant[name], ports) for name in meant if name.slice == target.name}
+        return {name: _asked(target, name, meant[name], ports) for name in meant if name.slice == target.name}
 
     answers = ask_all([workspace.inventory.slice(name) for name in slices], ask, limits)
     for name in meant:
@@ -52,18 +61,17 @@ def findings(
                 yield Finding("gateway-broken", "critical", name.slice, why, name)
 
 
-def _meant(
-    workspace: Workspace, apps: Collection[str], ports: Ports
-) -> dict[InstanceName, tuple[str, tuple[Route, ...]]]:
+def _meant(workspace: Workspace, apps: Collection[str], ports: Ports) -> dict[InstanceName, _Entry]:
     """Return for each gateway that is deployed where people come in, and what it leads to of these apps as far as that is deployed."""
-    found: dict[InstanceName, tuple[str, tuple[Route, ...]]] = {}
+    found: dict[InstanceName, _Entry] = {}
     for app in (app for app, spec in workspace.apps.items() if spec.playbook == GATEWAY):
         there = [item for item in expected((app,), ports) if item.deployed.phase == "deployed"]
         led = [one for one in gateway.routes(workspace, app, ports.templates.render) if {app, one.app} & {*apps}]
         routes = tuple(one for route in led if (one := _deployed(workspace, route, ports)).servers) if there else ()
         for item in there if routes else ():
             address = workspace.inventory.slices[item.release.slice].address
-            found[item.release.instance] = (gateway.way_in(workspace, app, address), routes)
+            front, hosts = gateway.way_in(workspace, app, address), gateway.led(workspace, app)
+            found[item.release.instance] = _Entry(front, routes, hosts)
     return found
 
 
@@ -79,10 +87,11 @@ def _deployed(workspace: Workspace, route: Route, ports: Ports) -> Route:
 
 
 def _asked(
-    target: Slice, name: InstanceName, front: str, routes: tuple[Route, ...], ports: Ports
+    target: Slice, name: InstanceName, entry: _Entry, ports: Ports
 ) -> tuple[tuple[Passage, ...], tuple[Certificate, ...]]:
     """Return what was answered for each route, and what its certificates are, in one trip."""
     marker = ports.marker()
-    script = passage.script(front, routes, marker, certificates.asked(name))
+    script = passage.script(entry.front, entry.routes, marker, certificates.asked(name))
     reply = ports.transport.run(target, Exec(script, timeout=passage.LONGEST, cap=passage.CAP, beats=False)).stdout
-    return passage.passages(reply, routes, marker), certificates.certificates(reply, name, marker)
+    held = certificates.certificates(reply, name, entry.hosts, marker)
+    return passage.passages(reply, entry.routes, marker), held
