@@ -78,6 +78,27 @@ def test_the_file_of_names_keeps_what_is_not_ours(tmp_path: Path) -> None:
     assert naming.told(b"cut", MARKER) is None
 
 
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("192.0.2.1", ("192.0.2.1",)),
+        ("2001:DB8:0::1", ("2001:db8::1",)),
+        ("1.2.3", ()),
+        ("::::", ()),
+        ("fe80::1%eth0", ()),
+        ("256.0.0.1", ()),
+        ("127.1", ()),
+        ("end", ()),
+        ("192.0.2.1\n{M} abc:", ("192.0.2.1",)),
+    ],
+)
+def test_what_is_no_address_is_not_there(said: str, found: tuple[str, ...]) -> None:
+    """Whoever wrote it into the file of a slice: nothing that is done with addresses meets one that is none."""
+    reply = f"{MARKER} {said.replace('{M}', MARKER)}\n{MARKER} end\n".encode()
+    assert naming.told(reply, MARKER) == found
+    assert naming.strangers(found, {}) == found
+
+
 def test_slices_are_no_strangers() -> None:
     """However their address is written; one that is known by a name is no address."""
     slices = {

@@ -14,6 +14,7 @@ from tfheal.model.publication import NamesWay
 from tfheal.model.release import Release
 
 _FILE: Final = "/etc/hosts"
+_WRITTEN: Final = re.compile(r"[0-9A-Fa-f.:]{2,45}")
 _WORD: Final = re.compile(r"\{(action|name|type|address|ttl)\}")
 
 
@@ -57,13 +58,14 @@ def asked(host: str, marker: str) -> str:
 
 
 def told(reply: bytes, marker: str) -> tuple[str, ...] | None:
-    """Given what the script said, return the addresses, None if it is not whole."""
+    """Given what the script said, return what is an address of it, None if it is not whole."""
     lines = [
         line.removeprefix(f"{marker} ") for line in reply.decode("utf-8", "replace").splitlines() if marker in line
     ]
     if "end" not in lines:
         return None
-    return tuple(sorted({line for line in lines if re.fullmatch(r"[0-9a-f.:]{2,45}", line)}))
+    written = [line for line in lines if _WRITTEN.fullmatch(line) and _is_address(line)]
+    return tuple(sorted({str(ipaddress.ip_address(line)) for line in written}))
 
 
 def written(host: str, addresses: tuple[str, ...], marker: str) -> str:
