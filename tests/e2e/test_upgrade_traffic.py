@@ -234,11 +234,11 @@ def test_a_canary_whose_run_is_killed_gets_its_full_share_again(shaky: RunningLa
     at_rest(shaky, "1")
     killed(shaky)
     assert backends(shaky)["s1"]["weight"] == 25, "20 percent beside one other"
-    assert "tfheal-weight-shaky-s1.timer" in shaky.on("s3", "systemctl list-timers --no-legend")
+    assert "tfheal-weight-shaky.s1.timer" in shaky.on("s3", "systemctl list-timers --no-legend")
     document(shaky, "rollback", "shaky")
     at_rest(shaky, "1")
     killed(shaky)
-    shaky.on("s3", "systemctl start tfheal-weight-shaky-s1.service")  # what its timer does when its time is over
+    shaky.on("s3", "systemctl start tfheal-weight-shaky.s1.service")  # what its timer does when its time is over
     assert backends(shaky)["s1"]["weight"] == 100
     done = document(shaky, "upgrade", "shaky", "--to", "2", "--time", "4s")
     assert (done["state"], done["strategy"]) == ("done", "rolling"), "it went on as a canary, and the other followed"

@@ -35,6 +35,16 @@ state() { seen | awk -v server="$server" '$1 == server { print $3 }'; }
 sessions() { seen | awk -v server="$server" '$1 == server { print $2 }'; }
 others() { seen | awk -v server="$server" '$1 != server && $3 ~ /^UP/' | wc -l; }
 tell() { said=$(ask "$1" 2>&1) && [ -z "$said" ] || fail "HAProxy said to \\`$1\\`: $said"; }
+# After so many seconds a timer tells HAProxy something. It stands before the one that it replaces is stopped.
+later() {
+  new=$1 old=$1.next
+  ! systemctl is-active --quiet "$1.timer" || new=$1.next old=$1
+  systemctl stop "$new.timer" 2>/dev/null
+  systemd-run --quiet --collect --unit="$new" --on-active="$2" --timer-property=AccuracySec=1s \\
+    sh -c "echo '$3' | socat -t 5 - UNIX-CONNECT:$socket; rm -f $note" || fail 'no timer was to be had that ends it'
+  systemctl stop "$old.timer" 2>/dev/null
+}
+never() { systemctl stop "$1.timer" "$1.next.timer" 2>/dev/null; }
 command -v socat >/dev/null || fail 'socat is not there: a deploy of the gateway installs it'
 ask 'show info' >/dev/null 2>&1 || fail 'the gateway does not answer on its socket'
 mkdir -p "$drains" || fail 'no folder in /run'
@@ -42,29 +52,28 @@ exec 8>"$drains/lock"
 """
 _ONE: Final = """\
 flock -w 20 8 || fail 'another run is at work on it'
-note=$drains/$app.$server timer=tfheal-drain-$app-$server
+note=$drains/$app.$server timer=tfheal-drain-$app.$server
+ready="set server $app/$server state ready"
 [ -n "$(state)" ] || fail "the gateway leads to no $server of $app: deploy the gateway"
 holder=$(sed -n 2p "$note" 2>/dev/null)
 """
 _DRAIN: Final = """\
 if [ -n "$holder" ] && [ "$holder" != "$owner" ]; then say "anothers 0 $(packed "$holder")"; exit; fi
-systemctl stop "$timer.timer" 2>/dev/null
-back() {
-  systemd-run --quiet --collect --unit="$timer" --on-active="$longest" --timer-property=AccuracySec=1s \\
-    sh -c "printf '%s\\n' 'enable health $app/$server' 'set server $app/$server state ready' | while read -r line; do echo \\"\\$\\$line\\" | socat -t 5 - UNIX-CONNECT:$socket; done; rm -f $note" ||
-    fail 'no timer was to be had that ends it'
-  printf '%s\\n%s\\n' "$(($(date +%s) + longest))" "$owner" >"$note"
-}
+noted() { printf '%s\\n%s\\n' "$(($(date +%s) + longest))" "$owner" >"$note"; }
 if [ "$(others)" -eq 0 ]; then
+  # What a run of the same owner drained, which was killed, may be all that is left now.
+  if [ -n "$holder" ]; then tell "$ready"; rm -f "$note"; fi
   if [ "$waits" = yes ]; then
-    back
+    later "$timer" "$longest" "enable health $app/$server; $ready"
+    noted
     tell "disable health $app/$server"
     tell "set server $app/$server health up"
   fi
   say last
   exit
 fi
-back
+later "$timer" "$longest" "enable health $app/$server; set server $app/$server health down; $ready"
+noted
 tell "set server $app/$server state drain"
 exec 8>&-
 read -r now _ </proc/uptime
@@ -80,12 +89,17 @@ while count=$(sessions); [ "${count:-0}" -gt 0 ]; do
 done
 say "drained ${count:-0}"
 """
+# HAProxy gives little by little only to what it saw down: it is so until two of its own questions are answered well, while
+# others serve. Who comes back to an app without any serves at once.
 _UNDRAIN: Final = """\
 if [ -n "$owner" ] && [ "$holder" != "$owner" ]; then say "anothers 0 $(packed "$holder")"; exit; fi
-systemctl stop "$timer.timer" 2>/dev/null
 tell "enable health $app/$server"
-tell "set server $app/$server state ready"
+case $(state) in
+DRAIN*) [ "$(others)" -eq 0 ] || tell "set server $app/$server health down" ;;
+esac
+tell "$ready"
 rm -f "$note"
+never "$timer"
 exec 8>&-
 read -r now _ </proc/uptime
 end=$((${now%.*} + patience))

@@ -26,12 +26,9 @@ found=$(row "$switch" switch)
 [ -n "$found" ] || fail "the gateway has no maintenance answer for $app: deploy the gateway"
 holder=$(sed -n 2p "$note" 2>/dev/null)
 if [ -n "$holder" ] && [ "$holder" != "$owner" ]; then say "anothers 0 $(packed "$holder")"; exit; fi
-systemctl stop "$timer.timer" 2>/dev/null
 """
 _CLOSE: Final = """\
-systemd-run --quiet --collect --unit="$timer" --on-active="$longest" --timer-property=AccuracySec=1s \\
-  sh -c "echo 'set server $switch/switch state maint' | socat -t 5 - UNIX-CONNECT:$socket; rm -f $note" ||
-  fail 'no timer was to be had that ends it'
+later "$timer" "$longest" "set server $switch/switch state maint"
 was=anew before=$(answered)
 case $holder:$found in ?*:*MAINT*|:*) ;; *) was=already before=$(sed -n 3p "$note") ;; esac
 printf '%s\\n%s\\n%s\\n' "$(($(date +%s) + longest))" "$owner" "$before" >"$note"
@@ -51,6 +48,7 @@ _OPEN: Final = """\
 tell "set server $switch/switch state maint"
 now=$(answered) before=$(sed -n 3p "$note" 2>/dev/null)
 rm -f "$note"
+never "$timer"
 [ "${before:-0}" -le "$now" ] || before=0 # the gateway was reloaded, and counts anew
 say "open $((now - ${before:-0}))"
 """

@@ -13,7 +13,7 @@ _MOST: Final = 256  # of HAProxy
 _ONE: Final = """\
 flock -w 20 8 || fail 'another run is at work on it'
 mkdir -p "$drains/weights" || fail 'no folder in /run'
-note=$drains/weights/$app.$server timer=tfheal-weight-$app-$server
+note=$drains/weights/$app.$server timer=tfheal-weight-$app.$server
 holder=$(sed -n 2p "$note" 2>/dev/null)
 """
 _GIVE: Final = """\
@@ -22,19 +22,16 @@ case $(ask "get weight $app/$server") in
 *) fail "it gives no share to $server of $app: deploy the gateway" ;;
 esac
 if [ -n "$holder" ] && [ "$holder" != "$owner" ]; then say "anothers 0 $(packed "$holder")"; exit; fi
-systemctl stop "$timer.timer" 2>/dev/null
-systemd-run --quiet --collect --unit="$timer" --on-active="$longest" --timer-property=AccuracySec=1s \\
-  sh -c "echo 'set server $app/$server weight 100%' | socat -t 5 - UNIX-CONNECT:$socket; rm -f $note" ||
-  fail 'no timer was to be had that ends it'
+later "$timer" "$longest" "set server $app/$server weight 100%"
 printf '%s\\n%s\\n' "$(($(date +%s) + longest))" "$owner" >"$note"
 tell "set server $app/$server weight $weight"
 say "ready 0 $(packed UP)"
 """
 _EVEN: Final = """\
 if [ "$holder" != "$owner" ]; then say "anothers 0 $(packed "$holder")"; exit; fi
-systemctl stop "$timer.timer" 2>/dev/null
 tell "set server $app/$server weight 100%"
 rm -f "$note"
+never "$timer"
 say "ready 0 $(packed UP)"
 """
 
