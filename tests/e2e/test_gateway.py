@@ -1,7 +1,10 @@
 """A gateway on a real slice: two instances behind one name, changed under load, broken by hand, tried before it goes live."""
 
 import contextlib
+import csv
 import http.client
+import io
+import json
 import shutil
 import threading
 import time
@@ -14,18 +17,57 @@ from documents import actions, document, findings
 from running_lab import RunningLab
 
 pytestmark = pytest.mark.lab
+# It serves /up at once, and the rest only once it is warm: what only asks whether it is there takes it for ready too soon.
 PLAYBOOK = """\
 playbook: page
 title: A page
 versions: {"1": locks/any.txt, "2": locks/any.txt}
 upgrade: {soak: 1s, rollback: safe}
+settings: {warm: {type: number, default: 0, minimum: 0, maximum: 60, description: seconds until it is ready}}
 components:
   web:
     packages: [curl, python3]
-    resources: [{kind: file, path: "{{ config }}/index.html", content: "a page\\n"}, {kind: file, path: "{{ config }}/version", content: "{{ version }}\\n"}]
-    service: {exec: "/usr/bin/python3 -m http.server 8091 --bind :: --directory {{ config }}", stop_timeout: 1s}
-    checks: [{name: answers, kind: alive, tcp: 8091}]
-    route: {port: 8091}
+    resources:
+      - {kind: file, path: "{{ config }}/server.py", template: server.py.j2}
+      - {kind: file, path: "{{ config }}/version", content: "{{ version }}\\n"}
+    service: {exec: "/usr/bin/python3 -B {{ config }}/server.py", stop_timeout: 1s, start_timeout: 10s}
+    checks:
+      - {name: answers, kind: alive, tcp: 8091}
+      - {name: serves, kind: ready, http: {url: "http://127.0.0.1:8091/"}}
+    route: {port: 8091, health: /up}
+"""
+SERVER = """\
+import http.server, json, socket, time
+
+BEGUN = time.monotonic()
+
+
+class Page(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        warm = time.monotonic() - BEGUN >= {{ settings.warm }}
+        if self.path == "/slow":
+            time.sleep(20)
+        said = {name: self.headers.get_all(f"X-Forwarded-{name}", []) for name in ("For", "Proto", "Host")}
+        text = json.dumps(said) if self.path == "/said" else "a page\\n"
+        self.answer(200 if warm or self.path == "/up" else 500, text if warm else "not yet\\n")
+
+    def do_POST(self):
+        self.answer(200, f"{len(self.rfile.read(int(self.headers['Content-Length'])))} bytes\\n")
+
+    def answer(self, status, text):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+
+class Server(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6
+
+
+Server(("::", 8091), Page).serve_forever()
 """
 NAME = "page.example"
 NAMES = '[names.file]\nvia = "hosts"\nslices = ["s2"]\n'
@@ -44,6 +86,8 @@ heal: {{reflex: off}}
 CONFIG = "/opt/tfheal/edge/gateway/config/haproxy.cfg"
 PROCESS = "systemctl show -P MainPID tfheal-edge-gateway"
 CLIENTS = 4
+FULL = 100  # parts of a full share
+WARM = 8  # seconds: longer than a gateway takes to find well what answers it
 ASKED = "journalctl -u tfheal-page-web -o cat | grep -c 'GET /?visit'"  # the gateway's own question has no word
 
 
@@ -52,6 +96,7 @@ def edge(fleet: RunningLab) -> Iterator[RunningLab]:
     """Have an app on s1 and s2, and the gateway that leads to it on s3."""
     root = fleet.workspace
     made = {"playbooks/page/playbook.yaml": PLAYBOOK, "playbooks/page/locks/any.txt": "# nothing\n"}
+    made |= {"playbooks/page/server.py.j2": SERVER}
     made |= {"apps/edge.yaml": EDGE, "apps/page.yaml": PAGE}
     for name, text in made.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -144,6 +189,23 @@ def is_told_apart(edge: RunningLab) -> None:
     assert findings(document(edge, "status", "page", "edge")) == set()
 
 
+def takes_what_is_said_for_what_it_is(edge: RunningLab) -> None:
+    """Demand that only who is trusted says for whom it asks, and that a body that is too large goes no further."""
+    there = f"-s --noproxy '*' -H 'Host: {NAME}' http://[{edge.address('s3')}]"
+    says = "-H 'X-Forwarded-For: 203.0.113.9' -H 'X-Forwarded-Proto: https' -H 'X-Forwarded-Host: shop.example'"
+
+    def told(name: str) -> dict[str, list[str]]:
+        words = f"curl --interface {edge.address(name)} {says} {there}/said"
+        return dict(json.loads(edge.on(name, words)))
+
+    stranger, trusted = edge.address("s1"), edge.address("s2")
+    assert told("s1") == {"For": [stranger], "Proto": ["http"], "Host": [NAME]}
+    assert told("s2") == {"For": [f"203.0.113.9, {trusted}"], "Proto": ["https"], "Host": ["shop.example"]}
+    sent = f"| curl -w ' %{{http_code}}' --data-binary @- {there}/"
+    assert edge.on("s1", f"head -c 1048576 /dev/zero {sent}") == "1048576 bytes\n 200"
+    assert edge.on("s1", f"head -c 1048577 /dev/zero {sent}")[-4:] == " 413"
+
+
 def test_no_request_is_lost_while_the_gateway_changes(edge: RunningLab) -> None:
     """New settings, drift, and a configuration that HAProxy refuses cost no request; nor does an instance that is gone. Without any, 503 says when to come back. What is broken is blamed."""
     is_told_apart(edge)
@@ -156,7 +218,7 @@ def test_no_request_is_lost_while_the_gateway_changes(edge: RunningLab) -> None:
     with Load(edge.address("s3")) as load:
         edge.on("s3", f"sed -i s/roundrobin/first/ {CONFIG}")
         assert findings(document(edge, "status", "edge", check=3)) == {"drift"}
-        spec.write_text(f"{EDGE}settings: {{patience: 50}}\n")
+        spec.write_text(f'{EDGE}settings: {{patience: 50, largest: 1, trusted: "{edge.address("s2")}"}}\n')
         edge.run("deploy", "edge")
         spec.write_text(f'{EDGE}settings: {{trusted: "::::"}}\n')
         refused = edge.run("deploy", "edge", check=5)
@@ -165,6 +227,7 @@ def test_no_request_is_lost_while_the_gateway_changes(edge: RunningLab) -> None:
     assert (load.failed, load.answered > 100) == ([], True)
     assert edge.on("s3", f"grep -c -e 'timeout server 50s' -e roundrobin {CONFIG}") == "2\n"
     assert edge.on("s3", PROCESS) == before, "it was reloaded, and never restarted"
+    takes_what_is_said_for_what_it_is(edge)
     edge.on("s1", "systemctl stop tfheal-page-web")
     assert {visitor.said() for _ in range(50)} == {(200, "a page\n", "")}
     edge.on("s2", "systemctl stop tfheal-page-web")
@@ -182,6 +245,22 @@ def states(edge: RunningLab) -> dict[str, tuple[str, str]]:
     (gateway,) = document(edge, "gateway", "status")["gateways"]
     assert gateway["gateway"] == "edge/gateway@s3"
     return {one["instance"].partition("@")[2]: (one["state"], one["owner"]) for one in gateway["backends"]}
+
+
+def share(edge: RunningLab, name: str) -> int:
+    """Return of 100 parts how many HAProxy gives to the instance on a slice now."""
+    ask = "echo show stat | socat - UNIX-CONNECT:/run/tfheal-edge-gateway/admin.sock"
+    (row,) = [row for row in csv.DictReader(io.StringIO(edge.on("s3", ask))) if row["svname"] == name]
+    return int(row["weight"])
+
+
+def gets_more_and_more(edge: RunningLab, name: str) -> None:
+    """Demand that an instance that was put back just now gets a part of its share, and then all of it."""
+    assert share(edge, name) < FULL, "little by little"
+    until = time.monotonic() + 20
+    while share(edge, name) < FULL:
+        assert time.monotonic() < until
+        time.sleep(0.5)
 
 
 def is_well(edge: RunningLab, *names: str) -> bool:
@@ -215,15 +294,55 @@ def test_no_request_is_lost_while_instances_are_worked_on(edge: RunningLab) -> N
         assert states(edge)["s1"][1] == owner, "what somebody else drained stays drained"
         (back,) = document(edge, "gateway", "undrain", first)["gateways"]
         assert back["state"] == "back"
+        gets_more_and_more(edge, "s1")
         document(edge, "gateway", "drain", second, "--for", "2s")
         assert is_well(edge, "s2"), "its time was over: nobody has to remember it"
+        assert share(edge, "s2") < FULL
         edge.run("upgrade", "page", "--to", "2")
         edge.run("rollback", "page")
     assert (load.failed, load.answered > 500) == ([], True)
+    assert is_well(edge, "s1", "s2")
+    slow = [threading.Thread(target=ask_for_long, args=(edge,)) for _ in range(2)]
+    for thread in slow:
+        thread.start()
+    time.sleep(1)
+    (cut,) = document(edge, "gateway", "drain", first, "--deadline", "1s")["gateways"]
+    assert (cut["state"], cut["cut"]) == ("drained", 1), "what is under way has its time, and no more"
+    document(edge, "gateway", "undrain", first)
     spec.write_text(EDGE)
     assert edge.run("gateway", "backends", "page").stdout.strip() == f"http://[{edge.slices()['s3']['address']}]/"
     edge.run("gateway", "drain", "page/web@s9", check=2)
     edge.run("gateway", "drain", "edge/gateway@s3", check=6)
+
+
+def ask_for_long(edge: RunningLab) -> None:
+    """Ask for what takes long, and be content with nothing."""
+    connection = http.client.HTTPConnection(edge.address("s3"), 80, timeout=30)
+    with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+        connection.request("GET", "/slow", headers={"Host": NAME})
+        connection.getresponse().read()
+
+
+def test_heal_works_on_nothing_in_the_traffic(edge: RunningLab) -> None:
+    """Nobody drained anything by hand: an instance that is not ready for some seconds after its start gets no request until it is, whether it ran before or not."""
+    spec = edge.workspace / "apps/page.yaml"
+    spec.write_text(f"{PAGE}settings: {{warm: {WARM}}}\n")
+    edge.run("deploy", "page")
+    assert is_well(edge, "s1", "s2")
+    for name in ("s1", "s2"):
+        edge.on(name, "until curl -sfo /dev/null http://localhost:8091/; do sleep 0.2; done")
+    with Load(edge.address("s3")) as load:
+        edge.on("s1", "echo 3 >/opt/tfheal/page/web/config/version")
+        assert actions(document(edge, "heal", "--auto", "page")) == [("redeploy", "done")]
+        assert load.failed == [], "it ran and served all the time"
+        edge.on("s2", "systemctl stop tfheal-page-web")
+        time.sleep(1)
+        met = len(load.failed)
+        assert met <= CLIENTS, "what was under way there when it stopped"
+        assert actions(document(edge, "heal", "--auto", "page")) == [("restart", "done")]
+        assert {name: owner for name, (_, owner) in states(edge).items()} == {"s1": "", "s2": ""}
+        assert len(load.failed) == met
+    assert load.answered > 500
 
 
 @pytest.mark.long

@@ -38,11 +38,12 @@ class Out:
 
 
 @contextmanager
-def drained(workspace: Workspace, instance: InstanceName, out: Out, ports: Ports) -> Iterator[None]:
-    """Given an instance, have its gateways give it no new request while the context lasts, where there are any.
+def drained(workspace: Workspace, instance: InstanceName, out: Out, ports: Ports) -> Iterator[list[Point]]:
+    """Given an instance, have its gateways give it no new request while the context lasts, and yield where that is so.
 
-    The last instance that is well stays in the traffic, and what somebody else drained stays drained. Raise Refused or
-    ActionFailed, with nothing changed, where it `must` be drained and cannot.
+    The last instance that is well stays in the traffic, and what somebody else drained stays drained. What is taken from the
+    list stays out when the context ends, until its timer. Raise Refused or ActionFailed, with nothing changed, where it
+    `must` be drained and cannot.
     """
     done: list[Point] = []
     for point in points(workspace, instance, ports):
@@ -58,7 +59,7 @@ def drained(workspace: Workspace, instance: InstanceName, out: Out, ports: Ports
         if found.state == "drained" or (found.state == "last" and out.waits):
             done.append(point)
     try:
-        yield
+        yield done
     finally:
         for point in done:
             _back(workspace, point, out.owner, ports)

@@ -10,10 +10,10 @@ from tfheal.core.heal import DAY, Situation, Storm, actionable, only, planned
 from tfheal.core.heal.storm import RESCUES, silent, suspected, told
 from tfheal.flows import names
 from tfheal.flows.act import act_everywhere
+from tfheal.flows.aside import aside, ready_again
 from tfheal.flows.bring_back import brought_back, returns, ways_to_earlier
 from tfheal.flows.fence import fence
 from tfheal.flows.fleet import Limits
-from tfheal.flows.gateway import Out, drained
 from tfheal.flows.look import Look, Scope, look
 from tfheal.flows.pauses import settle
 from tfheal.flows.place import effective
@@ -88,6 +88,7 @@ def _heal(run: HealRun, options: HealOptions) -> Healing:
     now = run.ports.clock.now()
     if agreed:
         _keep(run, plan.incidents)
+        ready_again(run, plan, diagnosis, found.meant)
     if not options.plan_only:
         run.ports.journal.note_health(diagnosis.instances, now)
         note(run.workspace, found, diagnosis, run.ports)
@@ -198,9 +199,9 @@ def _taken(run: HealRun, action: Action, have: Mapping[InstanceName, Expected], 
     item = have.get(action.instance) if action.instance else None
     if item is None:
         return take(run, action, have, target)
-    out = Out(f"heal {action.app}", item.release.start_timeout + run.workspace.provider.heal.act_timeout)
-    with drained(run.workspace, item.release.instance, out, run.ports):
-        return brought_back(run, action, item) if action.rung == "restore" else take(run, action, have, target)
+    if action.rung == "restore":
+        return aside(run, action, item, lambda: brought_back(run, action, item))
+    return aside(run, action, item, lambda: take(run, action, have, target))
 
 
 def _late(action: Action) -> Taken:
