@@ -50,6 +50,7 @@ def mistakes(parts: Parts, templates: Templates) -> list[Mistake]:
         found += _of_inventory(parts.inventory)
     for app in parts.apps:
         found += _of_app(app, parts)
+    found += _of_hosts(parts.apps)
     found += _of_places(parts)
     for playbook in parts.playbooks.values():
         found += rehearse.mistakes(playbook, templates) if playbook is not None else []
@@ -167,11 +168,15 @@ def _of_route(app: Written[AppSpec], playbook: Playbook, parts: Parts) -> Iterat
         yield document.mistake(("route",), what)
     if spec.hostname is None:
         yield document.mistake(("route",), "leads no name here", "write hostname: NAME")
-        return
-    same = [other for other in others.values() if (other.route, other.hostname) == (spec.route, spec.hostname)]
-    if same[0].app != spec.app:
-        what = f"is {spec.hostname}, by which {spec.route.gateway} leads to {same[0].app}"
-        yield document.mistake(("hostname",), what, "give each app a name of its own")
+
+
+def _of_hosts(apps: Iterable[Written[AppSpec]]) -> Iterator[Mistake]:
+    """Yield which apps have the name of another: a gateway would lead to one of them, and each would publish its own addresses."""
+    first: dict[str, str] = {}
+    for app in apps:
+        if app.value.hostname and (other := first.setdefault(app.value.hostname, app.value.app)) != app.value.app:
+            what = f"is {app.value.hostname}, which is the name of {other}"
+            yield app.document.mistake(("hostname",), what, "give each app a name of its own")
 
 
 def _of_slices(app: Written[AppSpec], inventory: Inventory) -> Iterator[Mistake]:
