@@ -1,15 +1,20 @@
 """Whether a gateway or the app behind it is to blame is judged by who answers; what a slice says of it is data."""
 
+from dataclasses import replace
+
 import pytest
 
 from tfheal.base.errors import BadReply
-from tfheal.core.passage import Passage, fault, passages, script
+from tfheal.core.passage import Door, Passage, fault, passages, script, visited
 from tfheal.model.release import InstanceName
 from tfheal.model.route import Route, Server
+from tfheal.model.visit import Visit
 
 ROUTE = Route("page", "page.example", 8091, "/up", (Server("s1", "fd00::1"), Server("s2", "web.example")))
 WELL = (InstanceName("page", "web", "s1"),)
 M = "0123456789abcdef0123456789abcdef"
+URL, THERE = "http://page.example/up", ("192.0.2.7",)
+DOOR = Door("page", "page.example", (URL,), (), exact=True)
 
 
 @pytest.mark.parametrize(
@@ -56,3 +61,48 @@ def test_what_is_asked() -> None:
     assert (
         "pass 0 page.example 'http://[fd00::3]:80/up' 'http://[fd00::1]:8091/up' http://web.example:8091/up &" in asked
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "met", "well", "cause", "told"),
+    [
+        ({}, Visit(THERE, URL, 200), True, "", ""),
+        ({}, Visit(why="Name or service not known"), True, "name-unasked", "cannot be resolved here"),
+        ({}, Visit(why="Name or service not known"), False, "name-unasked", "is not known"),
+        (
+            {},
+            Visit(THERE, URL, 404),
+            True,
+            "name-astray",
+            f"{URL} answers 404 from here, at 192.0.2.7, and page is well",
+        ),
+        ({}, Visit(THERE, URL, 404), False, "", ""),
+        ({}, Visit(THERE, URL, why="Connection refused", refused=True), True, "name-astray", "(Connection refused)"),
+        ({}, Visit(THERE, URL, why="timed out"), True, "name-unasked", "may have no way there"),
+        (
+            {},
+            Visit(("fd00::3",), URL, why="timed out"),
+            True,
+            "name-astray",
+            "does not answer from here, at fd00::3 (timed out)",
+        ),
+        ({"addresses": ("192.0.2.7", "fd00::3")}, Visit(THERE, URL, 200), True, "", ""),
+        (
+            {"addresses": ("fd00::3",)},
+            Visit(THERE, URL, 200),
+            True,
+            "name-astray",
+            "leads to 192.0.2.7 from here, and should lead to fd00::3",
+        ),
+        ({"addresses": ("fd00::3",)}, Visit(THERE, URL), False, "name-astray", "should lead to"),
+        ({"exact": False}, Visit(THERE, URL, 302), True, "", ""),
+        ({"exact": False}, Visit(THERE, URL, 401), True, "", ""),
+        ({"exact": False}, Visit(THERE, URL, 502), True, "name-astray", "answers 502"),
+        ({"urls": (), "addresses": THERE}, Visit(THERE), True, "", ""),
+    ],
+)
+def test_where_a_name_leads(changes: dict[str, object], met: Visit, *, well: bool, cause: str, told: str) -> None:
+    """Elsewhere, or to what does not answer although the app is well: the name is to blame. What cannot be asked from here is not known; an app that is ill is not blamed on its name."""
+    found = visited(replace(DOOR, **changes), met, well=well, near={"fd00::3"})
+    assert (found[0] if found else "") == cause
+    assert told in (found[1] if found else "")

@@ -174,12 +174,14 @@ def _around(workspace: "Workspace", root: Path) -> dict[str, Any]:
     """Return the hands that reach what is no slice, by the names that `Ports` has for them."""
     from tfheal.edge.notify import OwnerNotices, PageNotifier
     from tfheal.edge.provisioner import LocalProvisioners
+    from tfheal.edge.street import WebStreet
     from tfheal.edge.uplink import TcpUplink
 
     notifier = PageNotifier(workspace.provider.page, root)
     route = workspace.provider.notices
     notices = OwnerNotices(route, root) if route else None
-    return {"notifier": notifier, "notices": notices, "uplink": TcpUplink(), "provisioners": LocalProvisioners(root)}
+    around = {"uplink": TcpUplink(), "street": WebStreet(), "provisioners": LocalProvisioners(root)}
+    return {"notifier": notifier, "notices": notices, **around}
 
 
 def _exploited(workspace: "Workspace", progress: "Reports") -> frozenset[str] | None:

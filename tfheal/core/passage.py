@@ -1,22 +1,26 @@
 """Whether requests pass a gateway: each public name asked through it and, where that is no good, its instances without it.
 
 Both are asked on the gateway's slice. What fails through it alone is the gateway's fault, and no instance is touched for it.
+Whether the name leads there at all is asked from where we are: that may be wrong while all of it is well.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from tfheal.base import sh
 from tfheal.base.errors import BadReply
 from tfheal.core.probe.script import PRELUDE, called_once, framed
+from tfheal.model.findings import Cause
 from tfheal.model.release import InstanceName
 from tfheal.model.route import Route
+from tfheal.model.visit import Visit
 
 CAP: Final = 1 << 18
 LONGEST: Final = 30.0  # seconds
 _WELL: Final = 200  # what the gateway's own checks ask for
+_FAILURE: Final = 500
 _SAID: Final = re.compile(r"(\d{1,4}) (\d{3})((?: \d{3})*)")
 # Whether a certificate holds is asked for apart: here any one will do.
 # An instance that came up just now is well for its gateway only after its second question there, 4 s later.
@@ -86,6 +90,41 @@ def fault(passage: Passage, well: Sequence[InstanceName]) -> str:
         told = ", ".join(f"{name} {_said(code)}" for name, code in passage.alone.items())
         return f"{host} {said} through it: {passage.route.app} is well on its slices, but asked from here {told}"
     return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where people meet an app by its name: at which URLs, and at which addresses, as far as we say that to the world.
+
+    `exact`: a path of health is asked for, which answers 200 alone; else whatever is no failure will do.
+    """
+
+    app: str
+    host: str
+    urls: tuple[str, ...]
+    addresses: tuple[str, ...]
+    exact: bool
+
+
+def visited(door: Door, visit: Visit, *, well: bool, near: Collection[str]) -> tuple[Cause, str] | None:
+    """Given a door, what was met there, whether the app is well and the addresses that can be reached, return what is wrong with the name, if anything.
+
+    What this machine cannot resolve, or not get at, says nothing of what others can.
+    """
+    if not visit.addresses:
+        return (
+            "name-unasked",
+            f"{door.host} cannot be resolved here, so whether it leads to the app is not known: {visit.why}",
+        )
+    there = ", ".join(visit.addresses)
+    if door.addresses and not {*visit.addresses} <= {*door.addresses}:
+        return "name-astray", f"{door.host} leads to {there} from here, and should lead to {', '.join(door.addresses)}"
+    if not door.urls or not well or visit.status == _WELL or (not door.exact and 0 < visit.status < _FAILURE):
+        return None
+    said = f"{visit.url} {_said(visit.status)} from here, at {there}{f' ({visit.why})' if visit.why else ''}"
+    if visit.status or visit.refused or {*visit.addresses} <= {*near}:
+        return "name-astray", f"{said}, and {door.app} is well on its slices"
+    return "name-unasked", f"{said}: this machine may have no way there"
 
 
 def _said(code: int) -> str:

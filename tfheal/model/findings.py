@@ -55,6 +55,7 @@ Cause = Literal[
     "waiting",
     "name-drift",
     "name-unasked",
+    "name-astray",
     "gateway-broken",
     "gateway-unasked",
     "certificate-missing",

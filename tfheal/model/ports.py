@@ -29,6 +29,7 @@ from tfheal.model.record import (
 from tfheal.model.release import InstanceName, Release
 from tfheal.model.tick import Signal
 from tfheal.model.upgrade import AppSpecs, Upgrades
+from tfheal.model.visit import Street
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,6 +382,7 @@ class Ports:
     notifier: Notifier
     notices: Notices | None  # none: owners are not told
     uplink: Uplink
+    street: Street
     provisioners: Provisioners
     publications: Publications
     names: Callable[[str], Publisher]  # by the name of a way; raise Refused if there is none of that name

@@ -1,0 +1,26 @@
+"""What a visitor meets who asks for a public name: where it leads, and what answers there."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """The addresses of a name by what this machine resolves, and the status at one of its URLs; 0: nothing answered.
+
+    Without an address, or an answer, `why` says why; `refused` is what somebody there did not want.
+    """
+
+    addresses: tuple[str, ...] = ()
+    url: str = ""
+    status: int = 0
+    why: str = ""
+    refused: bool = False
+
+
+class Street(Protocol):
+    """The world outside, as visitors see it from this machine."""
+
+    def visited(self, names: Mapping[str, Sequence[str]]) -> Callable[[], Mapping[str, Visit]]:
+        """Given names and of each its URLs, the likeliest first, begin to ask for all; return what waits for the answers, not for long."""
