@@ -5,87 +5,21 @@ import csv
 import http.client
 import io
 import json
-import shutil
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from documents import actions, document, findings
+from paged import CLIENTS, EDGE, NAME, PAGE, Load, Visitor, paged
+from resolving import resolving
 from running_lab import RunningLab
 
 pytestmark = pytest.mark.lab
-# It serves /up at once, and the rest only once it is warm: what only asks whether it is there takes it for ready too soon.
-PLAYBOOK = """\
-playbook: page
-title: A page
-versions: {"1": locks/any.txt, "2": locks/any.txt}
-upgrade: {soak: 1s, rollback: safe}
-settings: {warm: {type: number, default: 0, minimum: 0, maximum: 60, description: seconds until it is ready}}
-components:
-  web:
-    packages: [curl, python3]
-    resources:
-      - {kind: file, path: "{{ config }}/server.py", template: server.py.j2}
-      - {kind: file, path: "{{ config }}/version", content: "{{ version }}\\n"}
-    service: {exec: "/usr/bin/python3 -B {{ config }}/server.py", stop_timeout: 1s, start_timeout: 10s}
-    checks:
-      - {name: answers, kind: alive, tcp: 8091}
-      - {name: serves, kind: ready, http: {url: "http://127.0.0.1:8091/"}}
-    route: {port: 8091, health: /up}
-"""
-SERVER = """\
-import http.server, json, socket, time
-
-BEGUN = time.monotonic()
-
-
-class Page(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self):
-        warm = time.monotonic() - BEGUN >= {{ settings.warm }}
-        if self.path == "/slow":
-            time.sleep(20)
-        said = {name: self.headers.get_all(f"X-Forwarded-{name}", []) for name in ("For", "Proto", "Host")}
-        text = json.dumps(said) if self.path == "/said" else "a page\\n"
-        self.answer(200 if warm or self.path == "/up" else 500, text if warm else "not yet\\n")
-
-    def do_POST(self):
-        self.answer(200, f"{len(self.rfile.read(int(self.headers['Content-Length'])))} bytes\\n")
-
-    def answer(self, status, text):
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-
-class Server(http.server.ThreadingHTTPServer):
-    address_family = socket.AF_INET6
-
-
-Server(("::", 8091), Page).serve_forever()
-"""
-NAME = "page.example"
-NAMES = '[names.file]\nvia = "hosts"\nslices = ["s2"]\n'
-EDGE = 'app: edge\nowner: lab\nplaybook: gateway\nversion: "debian"\nplace: {gateway: [s3]}\nheal: {reflex: off}\n'
-PAGE = f"""\
-app: page
-owner: lab
-playbook: page
-version: "1"
-hostname: {NAME}
-names: file
-route: {{gateway: edge}}
-place: {{web: [s1, s2]}}
-heal: {{reflex: off}}
-"""
 CONFIG = "/opt/tfheal/edge/gateway/config/haproxy.cfg"
 PROCESS = "systemctl show -P MainPID tfheal-edge-gateway"
-CLIENTS = 4
 FULL = 100  # parts of a full share
 WARM = 8  # seconds: longer than a gateway takes to find well what answers it
 ASKED = "journalctl -u tfheal-page-web -o cat | grep -c 'GET /?visit'"  # the gateway's own question has no word
@@ -93,100 +27,49 @@ ASKED = "journalctl -u tfheal-page-web -o cat | grep -c 'GET /?visit'"  # the ga
 
 @pytest.fixture
 def edge(fleet: RunningLab) -> Iterator[RunningLab]:
-    """Have an app on s1 and s2, and the gateway that leads to it on s3."""
-    root = fleet.workspace
-    made = {"playbooks/page/playbook.yaml": PLAYBOOK, "playbooks/page/locks/any.txt": "# nothing\n"}
-    made |= {"playbooks/page/server.py.j2": SERVER}
-    made |= {"apps/edge.yaml": EDGE, "apps/page.yaml": PAGE}
-    for name, text in made.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(text)
-    settings = (root / "tfheal.toml").read_text()
-    (root / "tfheal.toml").write_text(settings + NAMES)
-    try:
-        fleet.run("deploy", "page", "edge")
-        yield fleet
-    finally:
-        (root / "apps/edge.yaml").write_text(EDGE)
-        fleet.run("remove", "page", "edge", "--data", "--yes", check=None)
-        for name in ("apps/edge.yaml", "apps/page.yaml"):
-            (root / name).unlink()
-        shutil.rmtree(root / "playbooks/page")
-        (root / "tfheal.toml").write_text(settings)
-
-
-class Visitor:
-    """Asks for the page of a name; keeps its connection, or makes one for each request."""
-
-    def __init__(self, address: str, *, keeps: bool = True) -> None:
-        """Keep whom to ask."""
-        self._connection, self._keeps = http.client.HTTPConnection(address, 80, timeout=10), keeps
-
-    def said(self, host: str = NAME) -> tuple[int, str, str]:
-        """Return the status, what was answered, and when to come back."""
-        try:
-            self._connection.request("GET", "/?visit", headers={"Host": host})
-            answer = self._connection.getresponse()
-            return answer.status, answer.read().decode(), answer.headers.get("Retry-After", "")
-        finally:
-            if not self._keeps:
-                self._connection.close()
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
-
-
-class Load:
-    """Visitors who ask one after another until they are told to stop: every second one with a connection for each request."""
-
-    def __init__(self, address: str) -> None:
-        """Keep whom to ask."""
-        self.answered, self.failed = 0, list[str]()
-        self._over = threading.Event()
-        visitors = [Visitor(address, keeps=number % 2 == 0) for number in range(CLIENTS)]
-        self._threads = [threading.Thread(target=self._visit, args=(visitor,)) for visitor in visitors]
-
-    def _visit(self, visitor: Visitor) -> None:
-        with contextlib.closing(visitor):
-            while not self._over.wait(0.02):
-                try:
-                    said: object = visitor.said()
-                except (OSError, http.client.HTTPException) as error:
-                    said = error
-                    visitor.close()
-                if said == (200, "a page\n", ""):
-                    self.answered += 1
-                else:
-                    self.failed.append(repr(said))
-
-    def __enter__(self) -> Self:
-        """Begin to ask."""
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop asking."""
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
+    """Have the page and its gateway."""
+    with paged(fleet) as edge:
+        yield edge
 
 
 def is_told_apart(edge: RunningLab) -> None:
-    """Demand that of a gateway and an app each is blamed for what is its own, and nobody when both are well again."""
+    """Demand that of a gateway, an app and its name each is blamed for what is its own, and nothing when all are well again."""
+    right, wrong = (resolving(edge, {NAME: edge.address(name)}) for name in ("s3", "s1"))
+    is_met_by_its_name(edge, right, wrong)
     stop, start = "systemctl stop tfheal-page-web", "systemctl start tfheal-page-web"
     edge.on("s3", "systemctl stop tfheal-edge-gateway")
     edge.on("s1", stop)
-    (broken,) = blamed(document(edge, "status", "page", check=3))
+    status = document(right, "status", "page", check=3)
+    (broken,) = blamed(status)
     assert broken["instance"] == "edge/gateway@s3"
     assert f"{NAME} does not answer through it, and page on s2 answers" in broken["detail"]
+    assert blamed(status, "name-astray") == [], "it leads to the gateway"
     edge.on("s2", stop)
-    assert blamed(document(edge, "status", "page", check=3)) == [], "it is the app that is down"
+    status = document(right, "status", "page", check=3)
+    assert blamed(status) + blamed(status, "name-astray") == [], "it is the app that is down"
     for name in ("s1", "s2"):
         edge.on(name, f"{start}; until curl -sfo /dev/null http://localhost:8091/; do sleep 0.1; done")
     edge.on("s3", "systemctl start tfheal-edge-gateway")
-    assert findings(document(edge, "status", "page", "edge")) == set()
+    assert findings(document(right, "status", "page", "edge")) == set()
+
+
+def is_met_by_its_name(edge: RunningLab, right: RunningLab, wrong: RunningLab) -> None:
+    """Demand that a name that leads elsewhere is told from one that leads to the app, also by a gateway of somebody else's that leads on to ours."""
+    assert findings(document(right, "status", "page")) == set()
+    (unknown,) = blamed(document(edge, "status", "page"), "name-unasked")
+    assert "cannot be resolved here" in unknown["detail"]
+    (astray,) = blamed(document(wrong, "status", "page", check=3), "name-astray")
+    assert "does not answer from here" in astray["detail"]
+    platform, ours = "systemd-run --quiet --collect --unit=platform", f"{edge.slices()['s3']['address4']}:80"
+    edge.on("s1", f"{platform} --socket-property=ListenStream=80 /usr/lib/systemd/systemd-socket-proxyd {ours}")
+    try:
+        assert findings(document(wrong, "status", "page")) == set()
+        edge.on("s1", f"systemctl stop platform.socket platform; {platform} python3 -m http.server 80 --bind ::")
+        edge.on("s1", "until curl -so /dev/null http://localhost/; do sleep 0.1; done")
+        (astray,) = blamed(document(wrong, "status", "page", check=3), "name-astray")
+        assert f"http://{NAME}/up answers 404 from here" in astray["detail"]
+    finally:
+        edge.on("s1", "systemctl stop platform.socket platform", check=None)
 
 
 def takes_what_is_said_for_what_it_is(edge: RunningLab) -> None:
@@ -235,9 +118,9 @@ def test_no_request_is_lost_while_the_gateway_changes(edge: RunningLab) -> None:
     assert (status, "being worked on" in page, later) == (503, True, "10")
 
 
-def blamed(status: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the findings that say that a gateway is broken."""
-    return [finding for finding in status["findings"] if finding["finding"] == "gateway-broken"]
+def blamed(status: dict[str, Any], cause: str = "gateway-broken") -> list[dict[str, Any]]:
+    """Return the findings that say that a gateway is broken, or another one."""
+    return [finding for finding in status["findings"] if finding["finding"] == cause]
 
 
 def states(edge: RunningLab) -> dict[str, tuple[str, str]]:
@@ -324,7 +207,7 @@ def ask_for_long(edge: RunningLab) -> None:
 
 
 def test_heal_works_on_nothing_in_the_traffic(edge: RunningLab) -> None:
-    """Nobody drained anything by hand: an instance that is not ready for some seconds after its start gets no request until it is, whether it ran before or not."""
+    """Nobody drained anything by hand: an instance that is not ready for some seconds after its start gets no request until it is, whether it ran before or not. A run that is killed meanwhile leaves it out, and the next one puts it back."""
     spec = edge.workspace / "apps/page.yaml"
     spec.write_text(f"{PAGE}settings: {{warm: {WARM}}}\n")
     edge.run("deploy", "page")
@@ -333,15 +216,21 @@ def test_heal_works_on_nothing_in_the_traffic(edge: RunningLab) -> None:
         edge.on(name, "until curl -sfo /dev/null http://localhost:8091/; do sleep 0.2; done")
     with Load(edge.address("s3")) as load:
         edge.on("s1", "echo 3 >/opt/tfheal/page/web/config/version")
-        assert actions(document(edge, "heal", "--auto", "page")) == [("redeploy", "done")]
+        healed = document(edge, "heal", "--auto", "page", check=None)
         assert load.failed == [], "it ran and served all the time"
+        assert (healed["exit"], actions(healed)) == (0, [("redeploy", "done")])
         edge.on("s2", "systemctl stop tfheal-page-web")
         time.sleep(1)
         met = len(load.failed)
         assert met <= CLIENTS, "what was under way there when it stopped"
-        assert actions(document(edge, "heal", "--auto", "page")) == [("restart", "done")]
-        assert {name: owner for name, (_, owner) in states(edge).items()} == {"s1": "", "s2": ""}
+        dying = replace(edge, around=(*edge.around, "TFHEAL_FAILPOINT=waits until it is ready"))
+        dying.run("heal", "--auto", "page", check=-9)
+        assert states(edge)["s2"][1] == "heal page"
+        edge.on("s2", "until curl -sfo /dev/null http://localhost:8091/; do sleep 0.2; done")
+        healed = document(edge, "heal", "--auto", "page", check=None)
         assert len(load.failed) == met
+        assert healed["exit"] == 0
+        assert {name: owner for name, (_, owner) in states(edge).items()} == {"s1": "", "s2": ""}
     assert load.answered > 500
 
 
@@ -361,6 +250,24 @@ def test_requests_wait_for_the_only_instance(edge: RunningLab) -> None:
         assert (states(edge)["s1"][1], is_well(edge, "s1")) == ("", True), "who goes on puts it back"
     assert len(load.failed) <= 2 * CLIENTS
     assert not any("being worked on" in one for one in load.failed), load.failed
+    follows_what_is_placed(edge)
+
+
+def follows_what_is_placed(edge: RunningLab) -> None:
+    """Demand that the name of an app goes where its gateway is put, and without a gateway where the app is put, in the same run."""
+
+    def leads_to(name: str) -> bool:
+        return edge.on("s2", f"grep {NAME} /etc/hosts") == f"{edge.address(name)} {NAME} # tfheal\n"
+
+    assert leads_to("s3")
+    edge.run("place", "edge", "gateway=s2")
+    assert leads_to("s2")
+    alone = PAGE.replace("[s1, s2]", "[s1]").replace("route: {gateway: edge}\n", "")
+    (edge.workspace / "apps/page.yaml").write_text(alone)
+    edge.run("deploy", "page", "edge")
+    assert leads_to("s1")
+    edge.run("place", "page", "web=s3")
+    assert leads_to("s3")
 
 
 @pytest.mark.long

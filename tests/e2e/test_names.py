@@ -2,11 +2,20 @@
 
 import base64
 import subprocess
+import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from documents import document, findings
+from resolving import resolving
 from running_lab import RunningLab
+
+from tfheal.base.errors import ActionFailed
+from tfheal.base.secret import Secret
+from tfheal.edge.names import DnsNames
+from tfheal.edge.vault import AgeVault
+from tfheal.model.publication import NamesWay, secret_of
 
 pytestmark = pytest.mark.lab
 HOST = "files.acme.example"
@@ -15,6 +24,10 @@ TOOL = """\
 #!/bin/sh
 [ ! -e broken ] || { echo "the registry is away"; exit 1; }
 echo "$@" >>tool.log
+grep -vxF "$2 $3 $4" registry >registry.new
+[ "$1" = remove ] || echo "$2 $3 $4" >>registry.new
+mv registry.new registry
+[ ! -e dies ] || { rm dies; kill -9 $PPID; }
 """
 # Both servers on one slice, each on a port of its own, with a zone that takes updates signed by one key.
 SERVERS = f"""
@@ -81,12 +94,13 @@ def named(shop: RunningLab) -> Iterator[RunningLab]:
     (shop.workspace / "tool").chmod(0o755)
     yield shop
     spec.write_text(before[1])
-    (shop.workspace / "broken").unlink(missing_ok=True)
+    for name in ("broken", "dies"):
+        (shop.workspace / name).unlink(missing_ok=True)
     shop.run("heal", "--auto", check=None)  # withdraws what is left, while there are ways to do it
     settings.write_text(before[0])
     for name in ("s1", "s2"):
         shop.on(name, GONE, check=None)
-    for name in ("tool", "tool.log"):
+    for name in ("tool", "tool.log", "registry"):
         (shop.workspace / name).unlink(missing_ok=True)
 
 
@@ -114,17 +128,32 @@ def test_a_name_is_published_and_withdrawn(named: RunningLab) -> None:
     assert [named.on(name, tell) for name in ("s1", "s2")] == ["", ""]
     assert "the registry is away" in named.run("heal", "--auto", check=5).stdout
     (named.workspace / "broken").unlink()
+    (named.workspace / "dies").touch()
+    named.run("heal", "--auto", check=-9)
     named.run("heal", "--auto")
     named.run("heal", "--auto")
-    assert (named.workspace / "tool.log").read_text() == f"add {HOST} AAAA {address} 60\n"
+    log, registry = named.workspace / "tool.log", named.workspace / "registry"
+    assert log.read_text() == 2 * f"add {HOST} AAAA {address} 60\n", "again after the kill, and then no more"
+    assert registry.read_text() == f"{HOST} AAAA {address}\n", "twice is once"
+    leads_astray(named)
     publish(named, "")
-    assert (named.workspace / "tool.log").read_text().splitlines()[1:] == [f"remove {HOST} AAAA {address} 60"]
+    assert log.read_text().splitlines()[2:] == [f"remove {HOST} AAAA {address} 60"]
+    assert registry.read_text() == ""
     assert "names" in publish(named, "nowhere", check=2)
+
+
+def leads_astray(named: RunningLab) -> None:
+    """Demand that a name that leads from here elsewhere than where it is published is told, whatever answers there; where it leads aright there is nothing to tell."""
+    right, wrong = (resolving(named, {HOST: named.address(name)}) for name in ("s1", "s2"))
+    assert not {one for one in findings(document(right, "status", "files")) if one.startswith("name-")}
+    told = document(wrong, "status", "files", check=3)["findings"]
+    (astray,) = [one["detail"] for one in told if one["finding"] == "name-astray"]
+    assert f"leads to {named.address('s2')} from here, and should lead to {named.address('s1')}" in astray
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(("way", "port"), [("knot", 5300), ("bind", 5301)])
-def test_a_name_server_takes_updates(named: RunningLab, way: str, port: int) -> None:
+def test_a_name_server_takes_updates(named: RunningLab, way: str, port: int, tmp_path: Path) -> None:
     """All of it or nothing: a wrong key is refused, a server that is away is asked again by the next run, drift is healed."""
     named.on("s2", SERVERS)
     address, ask = named.address("s1"), f"dig +short -p {port} @::1 {HOST} AAAA; dig +short -p {port} @::1 {HOST} A"
@@ -139,8 +168,14 @@ def test_a_name_server_takes_updates(named: RunningLab, way: str, port: int) -> 
     named.on("s2", f"systemctl kill -s CONT test-{way}")
     named.run("heal", "--auto")
     assert named.on("s2", ask) == f"{address}\n"
+    names = by_server(named, way, tmp_path)
+    before = names.published(HOST)
+    assert before == (address,)
     change = f"server ::1 {port}\nzone acme.example\nupdate add {HOST}. 60 A 192.0.2.66\nsend\n"
     named.on("s2", f"printf '%s' '{change}' | nsupdate -y hmac-sha256:tfheal:{SECRET}")
+    with pytest.raises(ActionFailed, match="somebody else changed the name just now"):
+        names.change(HOST, before, ("192.0.2.67",))
+    assert names.published(HOST) == ("192.0.2.66", address), "what came in between is not overwritten"
     assert "name-drift" in findings(document(named, "status", check=3))
     named.run("heal", "--auto")
     assert named.on("s2", ask) == f"{address}\n"
@@ -148,6 +183,14 @@ def test_a_name_server_takes_updates(named: RunningLab, way: str, port: int) -> 
     assert named.on("s2", f"dig +short -p {port} @::1 taken.acme.example") == "192.0.2.80\n"
     assert named.on("s2", ask) == ""
     publish(named, "")
+
+
+def by_server(running: RunningLab, way: str, folder: Path) -> DnsNames:
+    """Return what speaks to a name server for us, with a vault of its own in a folder."""
+    vault = AgeVault(folder, folder / "age.key")
+    vault.put(*secret_of(way), Secret(SECRET))
+    settings = tomllib.loads((running.workspace / "tfheal.toml").read_text())["names"][way]
+    return DnsNames(way, NamesWay.model_validate(settings), vault)
 
 
 def secret(running: RunningLab, way: str, value: str) -> None:

@@ -99,7 +99,7 @@ def _deploy(
             _note(trip, [name], "deployed")
     results |= _applied(trip, plans, results)
     return replace(
-        _finished(trip, tuple(results[name] for name in plans)), unpublished=names.settle(workspace, app, ports)
+        _finished(trip, tuple(results[name] for name in plans)), unpublished=names.settle(workspace, (app,), ports)
     )
 
 

@@ -92,9 +92,7 @@ def _heal(run: HealRun, options: HealOptions) -> Healing:
     if not options.plan_only:
         run.ports.journal.note_health(diagnosis.instances, now)
         note(run.workspace, found, diagnosis, run.ports)
-    unpublished = (
-        tuple(one for app in run.apps for one in names.settle(run.workspace, app, run.ports)) if agreed else ()
-    )
+    unpublished = names.settle(run.workspace, run.apps, run.ports) if agreed else ()
     return Healing(now, _shown(run, plan, taken), plan, tuple(taken), {}, diagnosis, found.seen, agreed, unpublished)
 
 

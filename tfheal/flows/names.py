@@ -3,10 +3,11 @@
 What is to be published is in the journal before it is, so that a run that was killed leaves nothing that nobody withdraws.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from tfheal.base.errors import Refused, TfhealError
 from tfheal.core import naming
+from tfheal.core.gateway import led
 from tfheal.flows.releases import expected
 from tfheal.model.findings import Finding
 from tfheal.model.ports import Ports
@@ -15,12 +16,20 @@ from tfheal.model.record import Expected
 from tfheal.model.workspace import Workspace
 
 
-def settle(workspace: Workspace, app: str, ports: Ports) -> tuple[str, ...]:
-    """Given an app whose lease is held, bring its public name to where it runs; return what did not come to be, and why."""
+def settle(workspace: Workspace, apps: Collection[str], ports: Ports) -> tuple[str, ...]:
+    """Given apps whose leases are held, bring their public names to where they run, and those that lead through one of them; return what did not come to be, and why.
+
+    Where a name is to lead stands in the journal, so that two runs at once bring it to the same place.
+    """
+    through = (spec.app for app in apps for spec in led(workspace, app).values())
+    return tuple(why for app in dict.fromkeys([*apps, *through]) for why in _settled(workspace, app, ports))
+
+
+def _settled(workspace: Workspace, app: str, ports: Ports) -> list[str]:
     try:
         pairs = _pairs(workspace, app, ports)
     except TfhealError as error:
-        return (str(error),)
+        return [str(error)]
     failed = []
     for known, meant in pairs:
         try:
@@ -28,7 +37,7 @@ def settle(workspace: Workspace, app: str, ports: Ports) -> tuple[str, ...]:
         except TfhealError as error:
             failed.append(f"{meant.host} is not published as it should be: {error}")
             ports.reporter.say(f"{app}: {failed[-1]}")
-    return tuple(failed)
+    return failed
 
 
 def findings(workspace: Workspace, app: str, ports: Ports) -> Iterator[Finding]:

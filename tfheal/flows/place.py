@@ -127,7 +127,7 @@ def place(
             ports.journal.move(Placement(app, after, written, kept, ports.clock.now()), ())
             failed = {}
         fence(run)
-        unpublished = settle(workspace, app, ports)
+        unpublished = settle(workspace, (app,), ports)
     if after == written:
         ports.journal.drop_placement(app)
     result = listed(effective(workspace, ports.journal), app, ports)

@@ -66,7 +66,7 @@ def remove(
                 begun = [replace(item.deployed, phase="removing", at=ports.clock.now()) for item in ours]
                 ports.journal.set_deployed(*begun)  # all of it first: of a killed removal nothing is forgotten
                 removed = _removed(workspace, ours, ports, limits, _Order(run, options))
-                results.append(Removal(app, removed, unpublished=settle(workspace, app, ports)))
+                results.append(Removal(app, removed, unpublished=settle(workspace, (app,), ports)))
                 if not in_use(ports.journal.deployed(app)):
                     ports.journal.drop_placement(app)
         except Refused as refusal:
