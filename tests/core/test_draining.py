@@ -1,11 +1,14 @@
 """What a gateway says of a drain, and of what it leads to, is data: read as far as it can be believed."""
 
 import base64
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tfheal.base.errors import ActionFailed, BadReply, Refused
-from tfheal.core.draining import Point, backends, drained, ended
+from tfheal.core.draining import Point, backends, drained, ended, undrained
 from tfheal.model.draining import Backend, Drain
 from tfheal.model.release import InstanceName
 
@@ -76,3 +79,61 @@ def test_what_it_leads_to() -> None:
 def test_what_people_write_stays_a_word() -> None:
     """Who drains is data to the script."""
     assert "owner='a; reboot'" in drained(Point(GATEWAY, WEB), "a; reboot", (60, 30), M)
+
+
+FAKES = {
+    "systemctl": 'case $* in is-active*) [ -e "$here/active" ] ;; *) echo "$*" >>"$here/log" ;; esac',
+    "systemd-run": 'for word; do case $word in --unit=*) echo "new ${word#--unit=}" >>"$here/log" ;; esac; done; [ ! -e "$here/full" ]',
+    "socat": """read -r line; case $line in
+'show stat') for one in s1 s2; do printf 'page,%s,0,0,0,0,,1,,,,,,,,,,%s,100\\n' "$one" "$(cat "$here/$one")"; done ;;
+'show info') echo Pid: 7 ;;
+*) echo "$line" >>"$here/log" ;;
+esac""",
+}
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Callable[[str], list[str]]:
+    """Return what runs a script where systemd and HAProxy are told of, and do, nothing; it tells what they were told, in order."""
+    for name, body in FAKES.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\nhere={tmp_path}\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    for name, state in (("s1", "UP"), ("s2", "UP")):
+        (tmp_path / name).write_text(state)
+
+    def ran(script: str) -> list[str]:
+        (tmp_path / "log").write_text("")
+        here = script.replace("/run/tfheal/", f"{tmp_path}/").replace("/etc/tfheal/", f"{tmp_path}/")
+        here = here.replace("PATH=", f"PATH={tmp_path}:", 1)
+        subprocess.run(["sh"], input=here.encode(), capture_output=True, check=False)
+        return (tmp_path / "log").read_text().splitlines()
+
+    return ran
+
+
+def test_a_timer_stands_all_the_time(gateway: Callable[[str], list[str]], tmp_path: Path) -> None:
+    """The new one before the old one is stopped, and that not where there is no new one; at the end it goes last."""
+    drain, undrain = drained(Point(GATEWAY, WEB), "ada", (60, 1), M), undrained(Point(GATEWAY, WEB), "ada", 1, M)
+    timer = "tfheal-drain-page.s1"
+    out = "set server page/s1 state drain"
+    assert gateway(drain) == [f"stop {timer}.timer", f"new {timer}", f"stop {timer}.next.timer", out]
+    (tmp_path / "active").touch()
+    assert gateway(drain) == [f"stop {timer}.next.timer", f"new {timer}.next", f"stop {timer}.timer", out]
+    (tmp_path / "full").touch()
+    assert gateway(drain) == [f"stop {timer}.next.timer", f"new {timer}.next"], (
+        "the old one stays, and nothing is drained"
+    )
+    (tmp_path / "s1").write_text("DRAIN")
+    back = ["enable health page/s1", "set server page/s1 health down", "set server page/s1 state ready"]
+    assert gateway(undrain) == [*back, f"stop {timer}.timer {timer}.next.timer"]
+
+
+def test_who_is_all_that_is_left_comes_back_at_once(gateway: Callable[[str], list[str]], tmp_path: Path) -> None:
+    """No other is well: an undrain waits for no question of the gateway's, and what the same owner drained before is let in."""
+    drain, undrain = drained(Point(GATEWAY, WEB), "ada", (60, 1), M), undrained(Point(GATEWAY, WEB), "ada", 1, M)
+    assert gateway(drain)[-1] == "set server page/s1 state drain"
+    (tmp_path / "s1").write_text("DRAIN")
+    (tmp_path / "s2").write_text("DOWN")
+    assert gateway(drain) == ["set server page/s1 state ready"]
+    assert gateway(undrained(Point(GATEWAY, WEB), "bob", 1, M)) == [], "it is nobody's any more"
+    assert "set server page/s1 health down" not in gateway(undrain.replace("owner=ada", "owner=''"))
