@@ -172,6 +172,7 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
 
 def _around(workspace: "Workspace", root: Path) -> dict[str, Any]:
     """Return the hands that reach what is no slice, by the names that `Ports` has for them."""
+    from tfheal.edge.index import PipIndex
     from tfheal.edge.notify import OwnerNotices, PageNotifier
     from tfheal.edge.provisioner import LocalProvisioners
     from tfheal.edge.uplink import TcpUplink
@@ -179,7 +180,9 @@ def _around(workspace: "Workspace", root: Path) -> dict[str, Any]:
     notifier = PageNotifier(workspace.provider.page, root)
     route = workspace.provider.notices
     notices = OwnerNotices(route, root) if route else None
-    return {"notifier": notifier, "notices": notices, "uplink": TcpUplink(), "provisioners": LocalProvisioners(root)}
+    index = PipIndex(root / ".tfheal" / "index.json") if workspace.provider.ask_index else None
+    outside = {"notifier": notifier, "notices": notices, "uplink": TcpUplink(), "index": index}
+    return {**outside, "provisioners": LocalProvisioners(root)}
 
 
 def _exploited(workspace: "Workspace", progress: "Reports") -> frozenset[str] | None:
