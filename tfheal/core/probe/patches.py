@@ -40,9 +40,8 @@ mkdir -p {paths.RUN} {paths.STATE}
         first=$now hold=no
         while read -r known _ _ since _; do [ "$known" != "$package" ] || ! [ "$since" -le "$now" ] || first=$since; done <$seen
         case $held in *" $package "*) hold=held;; esac
-        echo "$package $old $new $first $hold $kind"
-      done >$seen.new
-      mv $seen.new $seen && echo ok >$asked
+        echo "$package $old $new $first $hold $kind" || exit
+      done >$seen.new && mv $seen.new $seen && echo ok >$asked
     fi
   fi
   read -r state <$asked
