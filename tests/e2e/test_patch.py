@@ -121,6 +121,24 @@ def test_a_patch_leaves_the_apps_well_or_is_taken_back(patched: RunningLab) -> N
     assert actions[-1]["why"].startswith("take back the patch: files/web@s1 is down")
 
 
+@pytest.mark.long
+def test_a_kernel_is_not_taken_back(patched: RunningLab) -> None:
+    """What came with it and broke the app is; it stays, is told to stay, and is not offered again with what broke."""
+    patched.on("s1", OFFER.format("ahead"))
+    (plan,) = document(patched, "patch", "slice:s1", "--plan", check=3)["slices"]
+    assert {one["package"]: one["returns"] for one in plan["pending"]} == {
+        "tfheal-breaks": True,
+        "linux-image-tests": False,
+    }
+    (back,) = document(patched, "patch", "slice:s1", "--yes", check=5)["slices"]
+    assert (back["outcome"], "linux-image-tests stayed" in back["detail"]) == ("taken-back", True), back
+    assert patched.on("s1", VERSIONS).startswith("1.0 ")
+    assert patched.on("s1", "dpkg-query -W -f '${Version}' linux-image-tests") == "1.1"
+    document(patched, "status", check=0)
+    (left,) = document(patched, "patch", "slice:s1", "--yes")["slices"]
+    assert left["outcome"] == "idle"
+
+
 def test_a_reboot_is_done_where_all_allow_it_and_once(patched: RunningLab) -> None:
     """The provider and the owner have to say so; the slice comes back, its apps are looked at, and it is left alone then.
 
