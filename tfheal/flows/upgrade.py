@@ -74,6 +74,7 @@ def upgrade(workspace: Workspace, app: str, wish: Wish, ports: Ports, limits: Li
         end = gone_closed(course) if closes else _gone(course)
         if begun:
             in_the_traffic(course)
+        if begun and not closes:
             open_again(course)
         told(end.state, end.detail)
     ports.journal.end_run(run.id, int(replace(plan, upgrade=end).exit), ports.clock.now())
@@ -113,7 +114,8 @@ def rollback(workspace: Workspace, app: str, ports: Ports, limits: Limits, *, lo
         with notices.told(workspace, notices.of_rollback(last, course.before), run.id, ports) as told:
             end = (back if closed else taken_back)(course, "the operator took it back")
             in_the_traffic(course)
-            open_again(course)
+            if not closed:
+                open_again(course)
             told(end.state, end.detail)
         if moved := based_anew(course):
             ports.reporter.say(f"{app}  {moved}")
