@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 from running_lab import RunningLab
 
+from tfheal.core.probe.patches import SEEN
+
 CONTACT = 'contact = "it@lab.example"'
 APP = "tfheal-files-web.service"
 # Packages of our own, each with a newer version: most from a suite of security updates, one from another suite.
@@ -46,7 +48,9 @@ printf '[Service]\nExecStartPre=/bin/false\n' >build/etc/systemd/system/{APP}.d/
 echo 'systemctl daemon-reload; systemctl restart --no-block {APP}' | script postinst; package tfheal-breaks 1.1 late
 cp old/tfheal-breaks* late
 echo '[ ! -e /root/patches/wait ] || {{ touch /root/patches/there; sleep 60; }}' | script postinst; package tfheal-security 1.2 slow
-repository slow tests-security; repository secure tests-security; repository plain tests-updates; repository late tests-security
+cp -r late ahead
+package linux-image-tests 1.0 ahead; dpkg -i ahead/linux-image-tests_1.0_all.deb >/dev/null; package linux-image-tests 1.1 ahead
+repository ahead tests-security; repository slow tests-security; repository secure tests-security; repository plain tests-updates; repository late tests-security
 offer() {{
   for name in "$@"; do echo "deb [trusted=yes] file:/root/patches/$name ./"; done >/etc/apt/sources.list.d/tests.list
   apt-get update -qq -o Dir::Etc::sourcelist=/etc/apt/sources.list.d/tests.list -o Dir::Etc::sourceparts=/dev/null -o APT::Get::List-Cleanup=0
@@ -58,8 +62,8 @@ offer secure plain
 """
 GONE = f"""
 apt-mark unhold tfheal-two >/dev/null
-dpkg -P tfheal-one tfheal-two tfheal-security tfheal-stops tfheal-breaks >/dev/null
-rm -rf /root/patches /etc/apt/sources.list.d/tests.list /run/tfheal/updates-pending* /var/lib/tfheal/patch.d /var/lib/debsecan /etc/tfheal/charter.toml
+dpkg -P tfheal-one tfheal-two tfheal-security tfheal-stops tfheal-breaks linux-image-tests >/dev/null
+rm -rf /root/patches /etc/apt/sources.list.d/tests.list {SEEN} /var/lib/tfheal/patch.d /var/lib/debsecan /etc/tfheal/charter.toml
 rm -rf /var/lib/apt/lists; mv /root/lists /var/lib/apt/lists; mv /root/sources.list /etc/apt
 systemctl daemon-reload; systemctl restart {APP}
 """
@@ -104,6 +108,13 @@ def also(lab: RunningLab, setting: str) -> None:
     """Write one more setting below those that are there."""
     file = lab.workspace / "tfheal.toml"
     file.write_text(f"{file.read_text().rstrip()}\n{setting}\n")
+
+
+def aged(lab: RunningLab, name: str, package: str) -> None:
+    """Have a slice remember that an update has been pending for decades."""
+    lab.on(
+        name, f"grep -q '^{package} ' {SEEN} && sed -i -E 's/^({package} [^ ]+ [^ ]+) [0-9]+ /\\1 1000000000 /' {SEEN}"
+    )
 
 
 def tell(lab: RunningLab, script: str) -> None:

@@ -1,6 +1,8 @@
 """The spool of a server's changes, by the very scripts that run on a slice: nothing is lost between server and store."""
 
+import os
 import subprocess
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -88,6 +90,39 @@ def test_a_folder_that_is_full_goes_once_it_is_stored(server: Path) -> None:
     assert not full.exists()
     stored = (server.parent / "spool/stored").read_text().splitlines()
     assert [len(line.split()) for line in stored] == [64, 1]
+
+
+def test_a_folder_of_a_server_that_rests_goes_too(server: Path) -> None:
+    """Nothing came into it since its hour was over, and all of it is stored: a move to another server leaves nothing behind for ever."""
+    archive(server, "000000010000000000000001", "one")
+    assert push(server).wait() == 0
+    (segment,) = spooled(server)
+    os.utime(segment.parent, (segment.stat().st_mtime - 4_300,) * 2)
+    assert push(server).wait() == 0
+    assert spooled(server) == []
+    assert archive(server, "000000010000000000000002", "two").returncode == 0, "it may be written to again"
+    assert len(spooled(server)) == 1
+
+
+def test_what_was_sent_is_not_counted_as_waiting(server: Path) -> None:
+    """The folder that is written to may be large, and stored: the disk is not filled by it any more."""
+    (look,) = (one.command or "" for one in archived(COMPONENT, alone=True).checks if one.kind == "stored")
+    spool, few = server.parent / "spool", server.parent / "df"
+    few.write_text("#!/bin/sh\necho Avail; echo 100\n")
+    few.chmod(0o755)
+    look = look.replace("/var/spool/tfheal/{{ app }}-{{ component }}", str(spool))
+    asked = [
+        "sh",
+        "-c",
+        f"PATH={server.parent}:$PATH\n[ -e /nonexistent ] || :\n{look.replace('] || exit 0', '] || :', 1)}",
+    ]
+    archive(server, "000000010000000000000001", "x" * 200_000)
+    waiting = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert (waiting.returncode, "the disk will be full" in waiting.stdout) == (1, True), waiting
+    time.sleep(0.05)
+    assert push(server).wait() == 0
+    stored = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert (stored.returncode, stored.stdout.startswith("all is stored")) == (0, True), stored
 
 
 def test_two_that_send_at_once_both_do_well(server: Path) -> None:

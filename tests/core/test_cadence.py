@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tfheal.core.cadence import is_alike, is_newer, next_version
+from tfheal.core.cadence import is_alike, is_newer, next_version, unlisted
 from tfheal.model.app import AutoUpgrade
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -73,3 +73,20 @@ def test_what_was_begun_by_hand_is_none_of_the_ticks_when_it_is_not_of_the_chann
 def test_a_version_is_newer_as_people_count(version: str, current: str, *, newer: bool) -> None:
     """And nothing that is not made of numbers alone."""
     assert is_newer(version, current) is newer
+
+
+@pytest.mark.parametrize(
+    ("current", "found", "newer"),
+    [
+        ("7.0.9", "7.0.8 7.0.12 8.0", ("7.0.12",)),
+        ("7.0.9", "7.0.12 7.0.13 8.2 8.1", ("7.0.13", "8.2")),
+        ("8.0", "8.0.1 8.0.0", ("8.0.1",)),
+        ("7.0.9", "7.0.11 7.3", ()),
+        ("7.0.9", "", ()),
+        ("7.0.9", "9.0rc1 x", ()),
+        ("debian", "9.0", ("9.0",)),
+    ],
+)
+def test_what_no_playbook_lists(current: str, found: str, newer: tuple[str, ...]) -> None:
+    """The newest of the series that the app is of, and the newest of all, where they come after all that is listed."""
+    assert unlisted(current, LISTED, found.split()) == newer

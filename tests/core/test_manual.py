@@ -72,7 +72,7 @@ def test_the_commented_file_is_valid_with_and_without_its_comments() -> None:
     with pytest.raises(ConfigError) as caught:  # all routes at once: the one thing that examples cannot show
         checked(Provider, "workspace", parse_toml("x", plain))
     assert [told(mistake) for mistake in caught.value.mistakes] == [
-        "x:11:2: page: [page] has either command or url",
-        "x:16:2: ping: [ping] has one of url, env and secret",
-        "x:22:2: notices: [notices] has either command or url",
+        "x:13:2: page: [page] has either command or url",
+        "x:18:2: ping: [ping] has one of url, env and secret",
+        "x:24:2: notices: [notices] has either command or url",
     ]

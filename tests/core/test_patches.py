@@ -1,10 +1,14 @@
 """Pending security updates: what a slice says of them, and what is not believed."""
 
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from tfheal.base.exits import Exit
-from tfheal.core.probe.patches import pending
+from tfheal.core.probe.patches import COUNT, pending
 from tfheal.core.probe.script import Answer
+from tfheal.model import paths
 from tfheal.model.facts import Known, Unknown
 from tfheal.model.patches import Patch, PatchPlan, Pending
 
@@ -73,3 +77,48 @@ def test_what_could_not_be_told_is_not_nothing(answer: Answer | None, reason: st
 def test_the_code_says_whether_anything_is_pending(slices: dict[str, Known[Pending] | Unknown], code: Exit) -> None:
     """Patches are the changes of a plan; a slice that could not be asked is unknown."""
     assert PatchPlan(slices, {}).exit == code
+
+
+FAKE_APT = """\
+#!/bin/sh
+sleep 0.5
+echo 'Inst openssl [1] (2 Debian-Security:13/stable-security [amd64])'
+echo 'Inst vim [1] (2 Debian:13/stable [amd64])'
+"""
+
+
+def slice_with_lists(folder: Path) -> str:
+    """Return the question for what is pending on a slice that is kept in a folder, where finding out takes a while."""
+    for name in ("bin", "apt/lists", "dpkg"):
+        (folder / name).mkdir(parents=True)
+    (folder / "apt/lists/x_Packages").touch()
+    (folder / "dpkg/status").touch()
+    (folder / "bin/apt-get").write_text(FAKE_APT)
+    (folder / "bin/apt-get").chmod(0o755)
+    places = {paths.STATE: "state", paths.RUN: "run", "/var/lib/apt": "apt", "/var/lib/dpkg": "dpkg"}
+    script = COUNT
+    for place, here in places.items():
+        script = script.replace(place, f"{folder}/{here}")
+    return f"PATH={folder}/bin:$PATH\n{script}"
+
+
+def test_looks_at_once_say_the_same(tmp_path: Path) -> None:
+    """They find out once, and what they keep is whole."""
+    script = slice_with_lists(tmp_path)
+    looks = [subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, text=True) for _ in range(5)]
+    assert {look.communicate()[0].splitlines()[0] for look in looks} == {"security 1"}
+    assert len((tmp_path / "state/updates-pending").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("since", "oldest"),
+    [("1000", range(1_000_000_000, 10_000_000_000)), ("99999999999", range(60)), ("garbage", range(60))],
+)
+def test_since_when_is_kept_over_a_reboot(tmp_path: Path, since: str, oldest: range) -> None:
+    """A boot empties `/run` alone; what a wrong clock wrote, or nobody, begins anew."""
+    script = slice_with_lists(tmp_path)
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state/updates-pending").write_text(f"openssl 1 2 {since} no security\n")
+    said = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout.splitlines()
+    assert said[0] == "security 1"
+    assert int(said[1].removeprefix("oldest ")) in oldest

@@ -12,6 +12,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 # Small numbers, so that a test waits for seconds where an operator waits for minutes; the rules are the same.
 IMPATIENT = """\
 name = "Test provider"
+ask_index = false
 [page]
 command = ["./page"]
 [ssh]

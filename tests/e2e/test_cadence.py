@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from documents import document
+from documents import actions, document
 from patches import informing, told
 from running_lab import RunningLab
 
@@ -102,7 +102,7 @@ def test_a_tick_upgrades_what_is_due_and_tries_nothing_bad_twice(hours: RunningL
 
 
 def test_an_upgrade_waits_for_its_window(hours: RunningLab) -> None:
-    """Outside it is told till when; nothing is begun."""
+    """Outside it is told till when; nothing is begun, and what is ill is healed all the same."""
     today = int(hours.on("s2", "date -u +%u"))  # 1 is Monday
     days = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
     spec(hours).write_text(SPEC + CLOSED % days[(today + 2) % 7])
@@ -112,6 +112,10 @@ def test_an_upgrade_waits_for_its_window(hours: RunningLab) -> None:
     assert "upgrade" not in seen["parts"]
     assert [(one["app"], one["what"]) for one in seen["waiting"]] == [("hours", "upgrade")]
     assert hours.on("s2", SERVED) == "version 1.0\n"
+    hours.on("s2", "systemctl stop tfheal-hours-web")
+    healed = document(hours, "tick", check=None)["parts"]["heal"]
+    assert ("restart", "done") in actions(healed), healed
+    assert document(hours, "status", "hours", check=None)["health"] == "healthy"
 
 
 @pytest.mark.long

@@ -282,6 +282,14 @@ def test_a_tick_reboots_two_machines_of_an_app_one_after_the_other(edge: Running
         edge.on(name, "mkdir -p /etc/tfheal; echo 'allow = [\"reboot\"]' >/etc/tfheal/charter.toml")
         edge.on(name, "touch /run/reboot-required; while [ $(ps -o etimes= -p 1) -lt 121 ]; do sleep 1; done")
     try:
+        edge.on("s1", "systemctl stop tfheal-page-web")
+        before_a_drain = replace(edge, around=(*edge.around, "TFHEAL_FAILPOINT=is drained at"))
+        ask = ("patch", "slice:s1", "--reboot", "--yes")
+        assert "page/web@s1 is down" in before_a_drain.run(*ask, check=6).stdout, (
+            "it is asked first whether all is well"
+        )
+        edge.on("s1", "systemctl start tfheal-page-web")
+        assert is_well(edge, "s1")
         with Load(edge.address("s3")) as load:
             done = document(edge, "tick")["parts"]["patch"]["slices"]
     finally:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from documents import actions, document
+from readers import Readers, asked
 from running_lab import RunningLab
 
 pytestmark = [pytest.mark.lab, pytest.mark.long]
@@ -19,6 +20,16 @@ playbook: majors
 version: "15"
 place: {db: [s2], web: [s2]}
 backup: {to: s1}
+heal: {reflex: off}
+hostname: ledger.example
+route: {gateway: edge}
+"""
+GATEWAY = """\
+app: edge
+owner: lab
+playbook: gateway
+version: "debian"
+place: {gateway: [s3]}
 heal: {reflex: off}
 """
 # Debian 12's packages beside those of the slice's own release, which stay the ones that are wanted.
@@ -74,20 +85,23 @@ CLUSTERS = "pg_lsclusters -h | awk '{ print $1, $3, $4 }'"
 
 @pytest.fixture(scope="module")
 def majors(fleet: RunningLab) -> Iterator[RunningLab]:
-    """Have an app whose database is on PostgreSQL 15 on s2, with its backups on s1; taken away after the last test."""
+    """Have an app whose database is on PostgreSQL 15 on s2, its backups on s1, behind a gateway on s3; taken away after the last test."""
     folder = fleet.workspace / "playbooks" / "majors"
     shutil.copytree(Path(__file__).parent / "majors", folder)
     (fleet.workspace / "apps").mkdir(exist_ok=True)
     spec(fleet).write_text(SPEC)
+    edge = fleet.workspace / "apps/edge.yaml"
+    edge.write_text(GATEWAY)
     try:
         fleet.on("s2", OLDER)
-        fleet.run("deploy", "majors")
+        fleet.run("deploy", "majors", "edge")
         fleet.on("s2", f"apt-get clean; {SQL}{FILLED}")
         yield fleet
     finally:
-        fleet.run("remove", "majors", "--data", "--backups", "--yes", check=None)
+        fleet.run("remove", "majors", "edge", "--data", "--backups", "--yes", check=None)
         fleet.on("s2", GONE, check=None)
         spec(fleet).unlink()
+        edge.unlink()
         shutil.rmtree(folder)
 
 
@@ -126,16 +140,22 @@ def rows(lab: RunningLab) -> set[int]:
 
 
 def test_a_database_moves_to_another_major_version_and_back(fifteen: RunningLab) -> None:
-    """While somebody writes: each acknowledged row is there; the old server stays as the way back, until something is written."""
+    """While somebody writes: each acknowledged row is there; the old server stays as the way back, until something is written.
+
+    Who comes through the gateway meanwhile reads that it is being worked on.
+    """
     before = seen(fifteen)
     assert before[-1] == "15"
     plan = document(fifteen, "upgrade", "majors", "--to", "17", "--plan", check=3)
     assert "goes from 15/main to 17/main" in plan["interruption"]["db"]
-    assert "web stopped" in plan["interruption"]["db"]
+    assert "web stopped, its gateways, if it has any, answering" in plan["interruption"]["db"]
     fifteen.on("s2", WRITES)
     time.sleep(1)
-    done = document(fifteen, "upgrade", "majors", "--to", "17", "--soak", "1s")
+    with Readers(fifteen.address("s3"), "ledger.example") as people:
+        done = document(fifteen, "upgrade", "majors", "--to", "17", "--soak", "1s")
     assert (done["state"], done["detail"]) == ("done", ""), done
+    assert (people.failed, people.answered > 0, people.closed > 0) == ([], True, True)
+    assert done["closed_for"] > 0
     time.sleep(8)
     there = written(fifteen)
     told = {number for number, _ in there}
@@ -231,7 +251,7 @@ def test_a_slice_without_room_for_a_second_copy_is_refused(fifteen: RunningLab) 
     assert "15 5432 online" in fifteen.on("s2", CLUSTERS)
 
 
-@pytest.mark.parametrize("moment", ["cluster", "changed cluster", "waits until it is ready"])
+@pytest.mark.parametrize("moment", ["cluster", "changed cluster", "restart:", "waits until it is ready"])
 def test_a_move_whose_run_is_killed_goes_on(fifteen: RunningLab, moment: str) -> None:
     """The slice ends what was begun by itself; the same command goes on, and each acknowledged row is there."""
     fifteen.on("s2", WRITES)
@@ -249,6 +269,7 @@ def test_a_move_whose_run_is_killed_goes_on(fifteen: RunningLab, moment: str) ->
     told = {number for number, _ in written(fifteen)}
     assert told <= rows(fifteen)
     assert fifteen.on("s2", CLUSTERS) == "15 5433 down\n17 5432 online\n"
+    assert asked(fifteen.address("s3"), "ledger.example")[0] == 200, "it is open again"
 
 
 def test_a_move_that_is_killed_itself_is_begun_anew(fifteen: RunningLab) -> None:

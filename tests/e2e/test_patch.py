@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from documents import document, findings
-from patches import APP, OFFER, VERSIONS, also, offering, tell, told
+from patches import APP, OFFER, VERSIONS, aged, also, offering, tell, told
 from running_lab import RunningLab
 
 pytestmark = pytest.mark.lab
@@ -38,8 +38,8 @@ def test_updates_are_told_by_where_they_come_from(patched: RunningLab) -> None:
         "tfheal-security": ("1.1", False, False),
     }
     assert told["lists_age"] < 300
-    aged = "sed -i -E 's/^(tfheal-one .*) [0-9]+ no security$/\\1 1000000000 no security/' /run/tfheal/updates-pending"
-    patched.on("s1", f"{aged}; touch /var/lib/apt/lists")
+    aged(patched, "s1", "tfheal-one")
+    patched.on("s1", "touch /var/lib/apt/lists")
     (again,) = document(patched, "patch", "slice:s1", "--plan", "--security", check=3)["slices"]
     ages = {one["package"]: one["age"] for one in again["pending"]}
     assert ages["tfheal-one"] > 700_000_000
@@ -121,11 +121,33 @@ def test_a_patch_leaves_the_apps_well_or_is_taken_back(patched: RunningLab) -> N
     assert actions[-1]["why"].startswith("take back the patch: files/web@s1 is down")
 
 
+@pytest.mark.long
+def test_a_kernel_is_not_taken_back(patched: RunningLab) -> None:
+    """What came with it and broke the app is; it stays, is told to stay, and is not offered again with what broke."""
+    patched.on("s1", OFFER.format("ahead"))
+    (plan,) = document(patched, "patch", "slice:s1", "--plan", check=3)["slices"]
+    assert {one["package"]: one["returns"] for one in plan["pending"]} == {
+        "tfheal-breaks": True,
+        "linux-image-tests": False,
+    }
+    (back,) = document(patched, "patch", "slice:s1", "--yes", check=5)["slices"]
+    assert (back["outcome"], "linux-image-tests stayed" in back["detail"]) == ("taken-back", True), back
+    assert patched.on("s1", VERSIONS).startswith("1.0 ")
+    assert patched.on("s1", "dpkg-query -W -f '${Version}' linux-image-tests") == "1.1"
+    document(patched, "status", check=0)
+    (left,) = document(patched, "patch", "slice:s1", "--yes")["slices"]
+    assert left["outcome"] == "idle"
+
+
 def test_a_reboot_is_done_where_all_allow_it_and_once(patched: RunningLab) -> None:
-    """The provider and the owner have to say so; the slice comes back, its apps are looked at, and it is left alone then."""
-    patched.on("s1", "touch /run/reboot-required; mkdir -p /etc/tfheal; rm -rf /etc/apt/sources.list.d/tests.list")
+    """The provider and the owner have to say so; the slice comes back, its apps are looked at, and it is left alone then.
+
+    It remembers since when an update is pending.
+    """
+    patched.on("s1", "touch /run/reboot-required; mkdir -p /etc/tfheal; " + OFFER.format("plain"))
     ask = ("patch", "slice:s1", "--security", "--reboot", "--yes")
     assert "`reboot` of `patch`" in patched.run(*ask, check=6).stdout
+    aged(patched, "s1", "tfheal-security")
     also(patched, 'reboot = "by-hand"')
     assert "the owner's charter does not allow reboot" in patched.run(*ask, check=6).stdout
     patched.on("s1", "echo 'allow = [\"reboot\"]' >/etc/tfheal/charter.toml")
@@ -138,6 +160,8 @@ def test_a_reboot_is_done_where_all_allow_it_and_once(patched: RunningLab) -> No
     assert "it was rebooted" in ran.stdout
     assert ran.stderr.count("the mail is full") == 2, "a notice that is not taken is told, and stops nothing"
     assert patched.on("s1", "cat /proc/sys/kernel/random/boot_id") != boot
+    (known,) = document(patched, "patch", "slice:s1", "--plan", check=3)["slices"][0]["pending"]
+    assert (known["package"], known["age"] > 700_000_000) == ("tfheal-security", True)
     status = document(patched, "status", check=0)
     assert not {"reboot-required", "patch-unfinished"} & set(findings(status))
     patched.on("s1", "touch /run/reboot-required")

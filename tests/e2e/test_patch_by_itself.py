@@ -1,5 +1,6 @@
 """Updates by a tick: where every app says so, in the window, one slice first; and the ways back that each version has."""
 
+import json
 import subprocess
 import time
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from documents import document, findings
-from patches import OFFER, VERSIONS, also, offering, told
+from patches import APP, OFFER, VERSIONS, aged, also, offering, told
 from running_lab import RunningLab
 
 pytestmark = pytest.mark.lab
@@ -48,7 +49,10 @@ def spec(patched: RunningLab) -> Iterator[Path]:
 
 
 def test_a_tick_installs_security_updates_where_it_is_told_to(patched: RunningLab, spec: Path) -> None:
-    """Nothing without a word; outside the window it is told till when; inside those of security alone, and the owner hears of it."""
+    """Nothing without a word; outside the window it is told till when, and what waited for its `defer` is made all the same.
+
+    Without one those of security alone are, and the owner hears of it.
+    """
     assert "patch" not in document(patched, "tick")["parts"]
     before = spec.read_text()
     today = int(patched.on("s1", "date -u +%u"))
@@ -59,11 +63,16 @@ def test_a_tick_installs_security_updates_where_it_is_told_to(patched: RunningLa
     assert "waits for the window" in waits["refused"]["s1"]
     assert "waiting" in findings(document(patched, "status", check=0))
     assert told(patched) == []
+    aged(patched, "s1", "tfheal-one")
+    (done,) = document(patched, "tick")["parts"]["patch"]["slices"]
+    assert (done["outcome"], done["installed"]) == ("done", ["tfheal-one=1.1"])
+    assert "waits for the window" in document(patched, "tick")["parts"]["patch"]["refused"]["s1"]
+    assert patched.on("s1", VERSIONS) == "1.0 1.1 1.0 1.0 1.0 "
     spec.write_text(f"{before}patch: {{auto: security}}\n")
     (done,) = document(patched, "tick")["parts"]["patch"]["slices"]
-    assert (done["outcome"], done["installed"]) == ("done", ["tfheal-one=1.1", "tfheal-stops=1.1"])
+    assert (done["outcome"], done["installed"]) == ("done", ["tfheal-stops=1.1"])
     assert patched.on("s1", VERSIONS) == "1.0 1.1 1.0 1.1 1.0 "
-    assert told(patched) == [("patch", "before", None), ("patch", "after", "done")]
+    assert told(patched) == [("patch", "before", None), ("patch", "after", "done")] * 2
 
 
 @pytest.mark.long
@@ -165,7 +174,7 @@ def test_a_reboot_whose_run_was_killed_is_looked_after_by_the_next(patched: Runn
     also(patched, 'reboot = "by-hand"')
     patched.on("s1", "rm /etc/apt/sources.list.d/tests.list; mkdir -p /etc/tfheal")
     patched.on("s1", "echo 'allow = [\"reboot\"]' >/etc/tfheal/charter.toml; touch /run/reboot-required")
-    patched.on("s1", "while [ $(ps -o etimes= -p 1) -lt 121 ]; do sleep 1; done")
+    patched.on("s1", OLD_ENOUGH)
     boot = patched.on("s1", BOOT)
     with subprocess.Popen(patched.command("patch", "slice:s1", "--reboot", "--yes"), stderr=subprocess.PIPE) as running:
         assert running.stderr is not None
@@ -183,4 +192,52 @@ def test_a_reboot_whose_run_was_killed_is_looked_after_by_the_next(patched: Runn
     assert "reboot" in {one["what"] for one in document(patched, "history", "files")["actions"]}
 
 
+LATE = "/etc/systemd/system/ssh.service.d"
+BROKEN = f"/etc/systemd/system/{APP}.d"
+
+
+@pytest.mark.long
+def test_a_reboot_that_goes_wrong_calls_a_human(patched: RunningLab, spec: Path) -> None:
+    """Outside the window there is none. A slice that does not come back in time, and one whose app is not well then, end with 7."""
+    also(patched, 'reboot = "by-hand"\nreboot_patience = "15s"')
+    patched.on("s1", "rm /etc/apt/sources.list.d/tests.list; mkdir -p /etc/tfheal")
+    patched.on("s1", "echo 'allow = [\"reboot\"]' >/etc/tfheal/charter.toml; touch /run/reboot-required")
+    ask = ("patch", "slice:s1", "--reboot", "--yes")
+    boot, before = patched.on("s1", f"{OLD_ENOUGH}; {BOOT}"), spec.read_text()
+    today = int(patched.on("s1", "date -u +%u"))
+    spec.write_text(f'{before}window: {{days: [{DAYS[(today + 2) % 7]}], start: "00:00", duration: 1h}}\n')
+    assert "it waits for the window of its apps" in patched.run(*ask, check=6).stdout
+    spec.write_text(before)
+    assert (patched.on("s1", BOOT), told(patched)) == (boot, [])
+    try:
+        patched.on("s1", f"mkdir -p {LATE}; printf '[Service]\\nExecStartPre=/bin/sleep 45\\n' >{LATE}/late.conf")
+        (gone,) = document(patched, *ask, check=7)["slices"]
+        assert (gone["outcome"], "did not come back within 15 s" in gone["detail"]) == ("broken", True), gone
+        assert last_call(patched) == ("files", "s1", "reboot", gone["detail"])
+        assert told(patched) == [("reboot", "before", None), ("reboot", "after", "broken")]
+        until = time.monotonic() + 90
+        while patched.on("s1", BOOT, check=None) in {"", boot} and time.monotonic() < until:
+            time.sleep(1)
+        patched.on("s1", f"rm -r {LATE}; systemctl daemon-reload")
+        assert "patch-unfinished" in findings(document(patched, "status", check=None))
+        assert document(patched, "patch", "slice:s1", "--yes")["slices"][0]["outcome"] == "done"
+        # It is read when the slice boots, and not before.
+        breaks = f"mkdir -p {BROKEN}; printf '[Service]\\nExecStartPre=/bin/false\\n' >{BROKEN}/broken.conf"
+        patched.on("s1", f"{OLD_ENOUGH}; touch /run/reboot-required; {breaks}")
+        (ill,) = document(patched, *ask, check=7)["slices"]
+        assert (ill["outcome"], "files/web@s1 is down" in ill["detail"]) == ("broken", True), ill
+        assert "since the reboot" in ill["detail"]
+        assert last_call(patched) == ("files", "s1", "reboot", ill["detail"])
+    finally:
+        patched.on("s1", f"rm -rf {LATE} {BROKEN}; systemctl daemon-reload; systemctl restart {APP}", check=None)
+    assert document(patched, "patch", "slice:s1", "--yes")["slices"][0]["outcome"] == "done"
+
+
+def last_call(lab: RunningLab) -> tuple[str, str, str, str]:
+    """Return which app the last page is about, on which slice, and what it says."""
+    page = json.loads((lab.workspace / "pages.jsonl").read_text().splitlines()[-1])
+    return page["app"], page["slice"], page["cause"], page["detail"]
+
+
+OLD_ENOUGH = "while [ $(ps -o etimes= -p 1) -lt 121 ]; do sleep 1; done"
 BOOT = "cat /proc/sys/kernel/random/boot_id"

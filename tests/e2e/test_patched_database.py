@@ -49,7 +49,7 @@ apt-get update -qq -o Dir::Etc::sourcelist=/etc/apt/sources.list.d/tests.list -o
 """
 GONE = """
 systemctl stop majors-writer
-dpkg -P tfheal-slow; rm -rf /root/patches /etc/apt/sources.list.d/tests.list /run/tfheal/updates-pending* /var/lib/tfheal/patch.d
+dpkg -P tfheal-slow; rm -rf /root/patches /etc/apt/sources.list.d/tests.list /var/lib/tfheal/updates-pending /var/lib/tfheal/patch.d
 rm -rf /var/lib/apt/lists; mv /root/lists /var/lib/apt/lists
 DEBIAN_FRONTEND=noninteractive apt-get purge -q -y 'postgresql*' >/dev/null 2>&1
 rm -rf /var/lib/postgresql /etc/postgresql /root/written /root/writer; systemctl reset-failed

@@ -1,17 +1,16 @@
 """Upgrades that migrate data while all of an app is stopped: its gateway says so, and what fails or is killed loses nothing."""
 
 import contextlib
-import http.client
 import shutil
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
 
 import pytest
+import readers
 from documents import actions, document
+from readers import Answered, Readers
 from running_lab import RunningLab
 
 from tfheal.core import maintenance
@@ -81,14 +80,9 @@ def that_fails(lab: RunningLab, when: str) -> Iterator[None]:
         spec(lab).write_text(spec(lab).read_text().replace(f"fails: {when}", "fails: never"))
 
 
-def asked(lab: RunningLab) -> tuple[int, str, bool]:
-    """Ask through the gateway; return the status, what was said, and whether that is the announced answer of a closed app."""
-    connection = http.client.HTTPConnection(lab.address(EDGE), 80, timeout=40)
-    with contextlib.closing(connection):
-        connection.request("GET", "/", headers={"Host": NAME})
-        answer = connection.getresponse()
-        closed = (answer.headers.get("X-Maintenance"), answer.headers.get("Retry-After")) == ("yes", "30")
-        return answer.status, answer.read().decode(), closed
+def asked(lab: RunningLab) -> Answered:
+    """Ask through the gateway."""
+    return readers.asked(lab.address(EDGE), NAME)
 
 
 def is_open(lab: RunningLab, begins: str) -> str:
@@ -101,40 +95,9 @@ def is_open(lab: RunningLab, begins: str) -> str:
     return found[1].removeprefix(begins).strip()
 
 
-class Readers:
-    """Readers in two threads, who count what they were answered until they are told to stop."""
-
-    def __init__(self, lab: RunningLab) -> None:
-        """Keep whom to ask."""
-        self.answered, self.closed, self.failed = 0, 0, list[str]()
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._read, args=(lab,)) for _ in range(2)]
-
-    def _read(self, lab: RunningLab) -> None:
-        while not self._over.wait(0.03):
-            try:
-                status, said, closed = asked(lab)
-            except (OSError, http.client.HTTPException) as error:
-                self.failed.append(repr(error))
-                continue
-            if status == 200:
-                self.answered += 1
-            elif closed:
-                self.closed += 1
-            else:
-                self.failed.append(f"{status} {said}")
-
-    def __enter__(self) -> Self:
-        """Begin to ask."""
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop asking."""
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
+def reading(lab: RunningLab) -> Readers:
+    """Have readers who ask through the gateway."""
+    return Readers(lab.address(EDGE), NAME)
 
 
 def at_first(lab: RunningLab) -> str:
@@ -182,20 +145,20 @@ def test_all_of_it_is_stopped_and_migrated_once(shelf: RunningLab) -> None:
     assert (plan["closes"], "all of it is stopped" in plan["interruption"]["web"]) == (True, True), plan
     shelf.on(BOOKS, ADD.format("kept"))
     before = is_open(shelf, "version 1.0: ")
-    with that_fails(shelf, "midway"), Readers(shelf) as readers:
+    with that_fails(shelf, "midway"), reading(shelf) as people:
         back = document(shelf, *UPGRADE, check=5)
     assert (back["state"], "half of it is done" in back["detail"]) == ("rolled-back", True), back
     assert back["closed_for"] > 0
-    assert (is_open(shelf, "version 1.0: "), readers.failed) == (before, [])
-    assert (readers.answered > 0, readers.closed > 0) == (True, True)
+    assert (is_open(shelf, "version 1.0: "), people.failed) == (before, [])
+    assert (people.answered > 0, people.closed > 0) == (True, True)
     assert 'version: "1.0"' in spec(shelf).read_text()
     held = document(shelf, "upgrade", "shelf", "--to", "2.0", check=6)
     assert "is held" in held["error"]["what"]
-    with Readers(shelf) as readers:
+    with reading(shelf) as people:
         done = document(shelf, *UPGRADE)
     assert (done["state"], {one["outcome"] for one in done["instances"]}) == ("done", {"done"}), done
     assert is_open(shelf, "version 2.0: ") == before.replace("schema 1, migrated 0", "schema 2, migrated 1")
-    assert (readers.failed, readers.closed > 0) == ([], True)
+    assert (people.failed, people.closed > 0) == ([], True)
     assert 'version: "2.0"' in spec(shelf).read_text()
     assert actions(document(shelf, "heal", "--auto", "shelf")) == []
     assert "needs a restore" in document(shelf, "rollback", "shelf", check=6)["error"]["what"]
@@ -218,11 +181,11 @@ def test_a_version_that_does_not_serve_is_taken_back(shelf: RunningLab) -> None:
 def test_what_needs_no_migration_is_rolled(shelf: RunningLab) -> None:
     """Version 1.1 has the same series: nobody reads that it is closed."""
     at_first(shelf)
-    with Readers(shelf) as readers:
+    with reading(shelf) as people:
         done = document(shelf, "upgrade", "shelf", "--to", "1.1", "--soak", "1s")
         back = document(shelf, "rollback", "shelf")
     assert (done["state"], done["closes"], back["state"]) == ("done", False, "rolled-back")
-    assert readers.closed == 0
+    assert people.closed == 0
 
 
 POINTS = (

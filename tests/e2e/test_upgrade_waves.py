@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -116,7 +117,10 @@ def test_waves_stop_at_what_fails_and_go_on(row: RunningLab) -> None:
 
 
 def test_nothing_is_begun_after_a_failure(row: RunningLab) -> None:
-    """An app of an early ring that fails keeps the version from all behind it; with leave for one failure they get it."""
+    """An app of an early ring that fails keeps the version from all behind it; with leave for one failure they get it.
+
+    Between two waves it waits as long as was said, where something was done in the one before.
+    """
     anew(row, breaks="two")
     done = document(row, *UPGRADE, check=5)
     assert (done["state"], states(done)) == (
@@ -125,8 +129,13 @@ def test_nothing_is_begun_after_a_failure(row: RunningLab) -> None:
     )
     assert "not begun: four, three" in done["detail"]
     anew(row, breaks="two")
-    done = document(row, *UPGRADE, "--again", "--max-failures", "1", "--max-unavailable", "50%", check=5)
+    leave = ("--max-failures", "1", "--max-unavailable", "50%", "--pause", "8s")
+    done = document(row, *UPGRADE, "--again", *leave, check=5)
     assert states(done) == {"one": "done", "two": "rolled-back", "four": "done", "three": "done"}
+    acts = {name: document(row, "history", name)["actions"] for name in ("one", "two")}
+    ended = datetime.fromisoformat(acts["one"][-1]["ended"])
+    begun = next(one for one in acts["two"] if datetime.fromisoformat(one["time"]) > ended)
+    assert (datetime.fromisoformat(begun["time"]) - ended).total_seconds() >= 8
 
 
 @pytest.mark.parametrize("at", ["upgrades, put_rollout", "two/web@s2  from", "specs, put"])
@@ -141,6 +150,17 @@ def test_a_rollout_that_is_killed_is_gone_on_with(row: RunningLab, at: str) -> N
     if at != "upgrades, put_rollout":
         assert [len(wave) for wave in done["waves"]] == [1, 1, 1, 1]
     assert set(versions(row).values()) == {"2"}
+
+
+def test_failures_before_a_kill_count_on(row: RunningLab) -> None:
+    """With leave for one failure the second one stops it, though the run that saw the first was killed in between."""
+    anew(row, breaks="two")
+    (row.workspace / "apps/three.yaml").write_text(spec("three", breaks="yes"))
+    dying = replace(row, around=(*row.around, "TFHEAL_FAILPOINT=four/web@s1  from"))
+    assert "failpoint: " in dying.run(*UPGRADE, "--max-failures", "1", "--again", check=-9).stderr
+    done = document(row, *UPGRADE, "--max-failures", "1", check=5)
+    assert states(done) == {"one": "unchanged", "two": "refused", "four": "done", "three": "rolled-back"}
+    assert (done["state"], "two, three did not come through" in done["detail"]) == ("stopped", True), done["detail"]
 
 
 def test_who_says_no_is_passed_over(row: RunningLab) -> None:

@@ -10,7 +10,7 @@ from longest_first import LONGEST
 
 # Servers that the product itself names, and the domains and networks that are reserved for examples.
 KNOWN_HOSTS = re.compile(
-    r"(deb|security)\.debian\.org|(archive|security)\.ubuntu\.com|(keepachangelog|semver)\.(com|org)|(www\.)?apache\.org|json-schema\.org|github\.com|registry\.npmjs\.org|acme-v02\.api\.letsencrypt\.org"
+    r"(deb|security)\.debian\.org|(archive|security)\.ubuntu\.com|(keepachangelog|semver)\.(com|org)|(www\.)?apache\.org|json-schema\.org|github\.com|registry\.npmjs\.org|pypi\.org|acme-v02\.api\.letsencrypt\.org"
     r"|([\w-]+\.)*(example|test|invalid|localhost)(\.(com|net|org))?|localhost|127\.0\.0\.1|[a-z]{1,3}|…|.*[{}$<>\[\]%].*"
 )
 HOST_IN_URL = re.compile(r"\b(?:https?|ssh|git)://([^\s/:'\"`)\\,]+)")

@@ -172,6 +172,7 @@ def wired(folder: str | None, *, quiet: bool = False) -> "Iterator[Wired]":
 
 def _around(workspace: "Workspace", root: Path) -> dict[str, Any]:
     """Return the hands that reach what is no slice, by the names that `Ports` has for them."""
+    from tfheal.edge.index import PipIndex
     from tfheal.edge.notify import OwnerNotices, PageNotifier
     from tfheal.edge.provisioner import LocalProvisioners
     from tfheal.edge.street import WebStreet
@@ -180,8 +181,9 @@ def _around(workspace: "Workspace", root: Path) -> dict[str, Any]:
     notifier = PageNotifier(workspace.provider.page, root)
     route = workspace.provider.notices
     notices = OwnerNotices(route, root) if route else None
-    around = {"uplink": TcpUplink(), "street": WebStreet(), "provisioners": LocalProvisioners(root)}
-    return {"notifier": notifier, "notices": notices, **around}
+    index = PipIndex(root / ".tfheal" / "index.json") if workspace.provider.ask_index else None
+    outside = {"uplink": TcpUplink(), "street": WebStreet(), "index": index}
+    return {"notifier": notifier, "notices": notices, **outside, "provisioners": LocalProvisioners(root)}
 
 
 def _exploited(workspace: "Workspace", progress: "Reports") -> frozenset[str] | None:

@@ -2,7 +2,8 @@
 
 The server hands over each segment of its write-ahead log when it is full or a minute old; a script of ours writes it into
 the spool, to the disk, before it says yes. Segments lie in folders of an hour or 64 of them, and what is sent is a folder:
-so a restore reads one snapshot an hour. The folder that is written to stays; the others go once they are stored. What the
+so a restore reads one snapshot an hour. The folder that is written to stays; the others go once they are stored, and so does
+that of a server which was written to no more since its hour was over, as one has that an upgrade left. What the
 timer needs to get at the store is sealed for this machine by the last backup (`systemd-creds`), and is on no disk in plain.
 Where a slice has no way of its own to its store, nothing is sealed and no timer runs: a job of ours sends what waits.
 """
@@ -24,6 +25,7 @@ _TIMED: Final = "tfheal-{{ app }}-{{ component }}.wal"
 SEALED: Final = ("password", "key", "known_hosts")
 _SENT: Final = "all is stored that was handed over until "
 _PATIENCE: Final = 10  # minutes that a change may take to the store before somebody has to know
+_OVER: Final = 70  # minutes after which a folder is of an hour that is over
 _FOLDER: Final = 64  # segments of 16 MiB in a folder of the spool
 # As the server's user, in its data folder: $1 is the segment, $2 its name. Yes means that it is on the disk.
 _ARCHIVE: Final = f"""\
@@ -75,7 +77,10 @@ push() {{
       r backup --quiet --tag "app=$app" --tag "{TAG}=${{folder##*/}}" --host "$host" --retry-lock 2m "$folder" >/dev/null || return
       echo "$count" >"$folder.pushed"
     fi
-    [ "${{folder##*/}}" != "$current" ] || continue
+    if [ "${{folder##*/}}" = "$current" ]; then
+      [ -n "$(find "$folder" -maxdepth 0 -mmin +{_OVER})" ] || continue
+      rm -f -- "${{folder%/*}}/current"
+    fi
     mv -T -- "$folder" "${{folder%/*}}/.gone-${{folder##*/}}" && rm -rf -- "${{folder%/*}}/.gone-${{folder##*/}}" "$folder.pushed"
   done
   mv -T -- "$spool/.begun" "$spool/.sent"
@@ -90,7 +95,9 @@ since=$(find "$spool" -mindepth 3 -type f -newer "$spool/.sent" -mmin +{_PATIENC
 home=$(sed -n "s/^data_directory *= *'\\([^']*\\)'.*/\\1/p" /etc/postgresql/{{{{ cluster }}}}/postgresql.conf | tail -n 1)
 late=$(find "$home/pg_wal/archive_status" -name '*.ready' -mmin +{_PATIENCE} 2>/dev/null | wc -l)
 [ "$late" -eq 0 ] || {{ echo "the server could not hand over $late segments for more than {_PATIENCE} minutes: see its log"; exit 1; }}
-set -- $(du -sk -- "$spool" "$home/pg_wal" 2>/dev/null | awk '{{ sum += $1 }} END {{ print sum }}') $(df --output=avail -k "$spool" | tail -n 1)
+waits=
+[ ! -e "$spool/.sent" ] || waits="-newer $spool/.sent"
+set -- $({{ find "$spool" -mindepth 3 -type f $waits -printf '%k\n'; du -sk -- "$home/pg_wal"; }} 2>/dev/null | awk '{{ sum += $1 }} END {{ print sum + 0 }}') $(df --output=avail -k "$spool" | tail -n 1)
 [ "$1" -lt "$2" ] || {{ echo "what waits to be sent takes $1 KiB, and $2 are free: the disk will be full"; exit 1; }}
 [ ! -e "$spool/.sent" ] || date -u -r "$spool/.sent" +'{_SENT}%Y-%m-%dT%H:%M:%SZ'
 """

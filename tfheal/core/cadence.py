@@ -48,6 +48,26 @@ def is_alike(version: str, current: str, wish: AutoUpgrade) -> bool:
     return (*ours, 0)[:alike] == (*theirs, 0)[:alike]
 
 
+def unlisted(current: str, listed: Collection[str], found: Collection[str]) -> tuple[str, ...]:
+    """Given the version of an app, those that its playbook lists and those of an index, return what is newer there.
+
+    That is the newest of the app's own series (the same first two numbers), and the newest of all.
+    """
+    newer = []
+    for series in (AutoUpgrade(channel="patch"), None):
+        ours, theirs = (
+            [one for one in versions if series is None or is_alike(one, current, series)]
+            for versions in ((*listed, current), found)
+        )
+        highest = max(map(_in_order, ours), default=())
+        newer += sorted((one for one in theirs if _in_order(one) > highest), key=_in_order)[-1:]
+    return tuple(dict.fromkeys(newer))
+
+
+def _in_order(version: str) -> tuple[int, ...]:
+    return _numbers(version) or ()
+
+
 def _numbers(version: str) -> tuple[int, ...] | None:
     """Return a version as people count, with the zeros at its end left out; None if it is not made of numbers alone."""
     if not _PLAIN.fullmatch(version):

@@ -50,8 +50,8 @@ def gated(
     starts = [next_start(window, now, EXPECTED) for window in windows]
     if all(start == now for start in starts):
         return patches, None
-    urgent = any(one.security and one.age >= defer for one in patches)
-    return tuple(one for one in patches if urgent and one.security), max((one for one in starts if one), default=None)
+    urgent = tuple(one for one in patches if one.security and one.age >= defer)
+    return urgent, max((one for one in starts if one), default=None)
 
 
 def waves(apps: Mapping[str, tuple[str, ...]], *, alone_first: bool = False) -> tuple[tuple[str, ...], ...]:

@@ -38,6 +38,7 @@ PATTERNS: Final = {
     r"^(/|\{\{).*": "an absolute path on the slice",
     r"^[0-9A-Za-z][0-9A-Za-z.+~-]{0,40}$": "a version (letters, digits and . + ~ -, at most 41)",
     r"^[a-z0-9][a-z0-9+.-]*(\{\{[^{}]*\}\}[a-z0-9+.-]*)?(=[A-Za-z0-9.+:~-]+)?$": "a Debian package (name, or name=version)",
+    r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$": "a Python package (letters, digits and . _ -)",
     r"^[a-z_][a-z0-9_-]{0,31}$": "a user name",
     r"^([0-9]{2}|[0-9]?\{\{[^{}]*\}\})/[a-z][a-z0-9_]{0,30}$": "a cluster of PostgreSQL (17/main)",
     r"^/[A-Za-z0-9._~/?&=,:@+-]*$": "a path of a URL (/health)",

@@ -91,7 +91,11 @@ def interruption(
         found[component] = away if len(ours) == 1 else f"one of {len(ours)} at a time {away}"
         if moves := next((moving[one.instance] for one in ours if one.instance in moving), None):
             needy = needing(component, releases)
-            stopped = f", and {' and '.join(needy)} stopped" if needy else ""
+            stopped = (
+                f", and {' and '.join(needy)} stopped, its gateways, if it has any, answering in its place"
+                if needy
+                else ""
+            )
             found[component] = (
                 f"serves nobody while all of its data goes from {moves.old} to {moves.new} and is compared, "
                 f"about {moves.expected:.0f} s by the size of its last backup{stopped}; {moves.old} stays, stopped"

@@ -13,13 +13,14 @@ from datetime import datetime
 from typing import Final
 
 from tfheal.base.errors import ActionFailed, Refused
-from tfheal.core.cadence import is_alike, is_newer, next_version
+from tfheal.core.cadence import is_alike, is_newer, next_version, unlisted
 from tfheal.core.waves import RINGS
 from tfheal.core.windows import next_start
 from tfheal.flows.fleet import Limits
 from tfheal.flows.upgrade import upgrade
 from tfheal.flows.upgrade_checks import Wish, takes_of
 from tfheal.flows.versions import deployed_of
+from tfheal.model.findings import Finding
 from tfheal.model.ports import Ports
 from tfheal.model.upgrade import UNDER_WAY, Upgraded
 from tfheal.model.window import Waiting
@@ -42,13 +43,27 @@ class Due:
 
 
 def note(workspace: Workspace, ports: Ports) -> None:
-    """Keep since when the playbooks of the apps list their versions."""
+    """Keep since when the playbooks of the apps list their versions, and what an index has beside them."""
     now = ports.clock.now()
     for name in dict.fromkeys(spec.playbook for spec in workspace.apps.values()):
         folder = workspace.playbooks[name]
         locks = {version: folder.files.get(path, b"") for version, path in folder.playbook.versions.items()}
         digests = {version: hashlib.sha256(lock).hexdigest() for version, lock in locks.items()}
         ports.upgrades.note_listed(name, digests, now)
+    if ports.index is not None:
+        used = (workspace.playbooks[spec.playbook].playbook.pypi for spec in workspace.apps.values())
+        ports.index.ask([name for name in dict.fromkeys(used) if name], now)
+
+
+def findings(workspace: Workspace, app: str, ports: Ports) -> Iterator[Finding]:
+    """Yield what the index had when it was last asked, newer than what the playbook of an app lists: information, and no more."""
+    playbook, items = workspace.folder(app).playbook, deployed_of(app, ports)
+    if ports.index is None or not playbook.pypi or not items:
+        return
+    there, name = ports.index.versions(playbook.pypi), items[0].release.instance
+    if newer := unlisted(items[0].deployed.version, playbook.versions, there):
+        detail = f"the index of packages has {' and '.join(newer)}, which its playbook does not list"
+        yield Finding("newer-version", "info", name.slice, detail, name)
 
 
 def due(workspace: Workspace, ports: Ports) -> tuple[Due, ...]:

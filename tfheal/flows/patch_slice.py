@@ -1,6 +1,7 @@
 """Patching one slice: with the leases of its apps, only while all is well, and taken back or paged when it is not any more."""
 
 from contextlib import ExitStack
+from dataclasses import replace
 
 from tfheal.base.errors import Refused
 from tfheal.base.moments import rfc3339
@@ -14,7 +15,7 @@ from tfheal.flows.gateway import Out, drained
 from tfheal.flows.notices import told as notified
 from tfheal.flows.patch_acts import LONGEST, PatchCase, PatchJob, acted, closed, ill, settled
 from tfheal.flows.pauses import check
-from tfheal.flows.reboot import may_reboot, rebooted
+from tfheal.flows.reboot import barred, may_reboot, rebooted
 from tfheal.flows.recover import close_unfinished
 from tfheal.flows.releases import expected
 from tfheal.model.inventory import Slice
@@ -33,8 +34,11 @@ def patch_slice(job: PatchJob, target: Slice, pending: Pending, apps: tuple[str,
                 held.enter_context(job.ports.leases.hold(app, "patch", job.run))
             for app in apps:
                 _alone(job, app, target)
+            case = _case(job, target, apps, patches)
+            if left := _left_alone(case, pending):
+                return left
             _out_of_the_traffic(job, apps, target, held)
-            return _whole(_case(job, target, apps, patches), pending)
+            return _whole(case, pending)
     except Refused as refusal:
         return Patched(target.name, "refused", str(refusal))
 
@@ -62,6 +66,21 @@ def _alone(job: PatchJob, app: str, target: Slice) -> None:
         raise Refused(f"another run was at work on {app} until just now", why=late, hint="try again")
 
 
+def _left_alone(case: PatchCase, pending: Pending) -> Patched | None:
+    """Return what becomes of a slice on which nothing is done now; raise Refused where something is not well before it is begun.
+
+    This is asked while it is still in the traffic: nobody's connection is cut for nothing.
+    """
+    if case.order.patches or pending.unfinished:
+        if not (pending.unfinished and not case.job.wish.auto) and (wrong := ill(case)):
+            raise Refused(f"{wrong} before it was begun", where=case.target.name, hint="tfheal heal first")
+        return None
+    idle = Patched(case.target.name, "idle")
+    if not (pending.reboot and may_reboot(case.job, case.order.apps)):
+        return idle
+    return replace(idle, not_rebooted=why) if (why := barred(case, pending)) else None
+
+
 def _out_of_the_traffic(job: PatchJob, apps: tuple[str, ...], target: Slice, held: ExitStack) -> None:
     """Have the gateways give no new requests to what is on the slice until all that is `held` is let go."""
     out = Out(f"patch {target.name}", LONGEST, waits=True)
@@ -80,8 +99,6 @@ def _whole(case: PatchCase, pending: Pending) -> Patched:
     """Install what is to be installed, and reboot the slice then if that is needed and wanted."""
     done = Patched(case.target.name, "idle")
     if case.order.patches or pending.unfinished:
-        if not (pending.unfinished and not case.job.wish.auto) and (wrong := ill(case)):
-            raise Refused(f"{wrong} before it was begun", where=case.target.name, hint="tfheal heal first")
         with notified(case.job.workspace, _work(case), case.job.run, case.job.ports) as ended:
             done = _story(case, resumed=pending.unfinished)
             ended(done.outcome, done.detail)

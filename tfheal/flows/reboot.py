@@ -34,9 +34,23 @@ def may_reboot(job: PatchJob, apps: tuple[str, ...]) -> bool:
     return job.wish.reboot and (not job.wish.auto or set(allowed(job, apps)) == {"auto"})
 
 
+def barred(case: PatchCase, pending: Pending) -> str:
+    """Return why the slice is not rebooted now: it may not be, it waits for a window, or something is not well; or nothing."""
+    job, apps = case.job, case.order.apps
+    words = allowed(job, apps)
+    if why := patch_rules.barred(pending, words, job.workspace.provider.patch.reboot_every, auto=job.wish.auto):
+        return why
+    now = job.ports.clock.now()
+    starts = [next_start(job.workspace.window(app), now, patch_rules.REBOOTS) for app in apps]
+    if job.wish.now or all(start == now for start in starts):
+        return ill(case)
+    until = max((one for one in starts if one), default=None)
+    return f"it waits for the window of its apps, {f'till {rfc3339(until)}' if until else 'which is never long enough'}"
+
+
 def rebooted(case: PatchCase, pending: Pending, done: Patched) -> Patched:
     """Given what became of a patch, reboot its slice and see to it that it is well again; or say why that is not done."""
-    if why := _barred(case, pending) or ill(case):
+    if why := barred(case, pending):
         return replace(done, not_rebooted=why)
     what = "what was updated takes effect with a reboot only"
     work = Work("reboot", case.order.apps, (case.target.name,), what, "the machine is away for a minute or so")
@@ -48,20 +62,6 @@ def rebooted(case: PatchCase, pending: Pending, done: Patched) -> Patched:
     for app in case.order.apps or ("",):
         call(app, case.target.name, "reboot", wrong, "a reboot cannot be taken back", case.job.ports)
     return replace(done, outcome="broken", detail=wrong, rebooted=True)
-
-
-def _barred(case: PatchCase, pending: Pending) -> str:
-    """Return why the slice may not be rebooted now, or nothing."""
-    job, apps = case.job, case.order.apps
-    words = allowed(job, apps)
-    if why := patch_rules.barred(pending, words, job.workspace.provider.patch.reboot_every, auto=job.wish.auto):
-        return why
-    now = job.ports.clock.now()
-    starts = [next_start(job.workspace.window(app), now, patch_rules.REBOOTS) for app in apps]
-    if job.wish.now or all(start == now for start in starts):
-        return ""
-    until = max((one for one in starts if one), default=None)
-    return f"it waits for the window of its apps, {f'till {rfc3339(until)}' if until else 'which is never long enough'}"
 
 
 def _through(case: PatchCase) -> str:

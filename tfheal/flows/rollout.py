@@ -2,6 +2,7 @@
 
 What is begun is written down first, with its waves. Each app is upgraded as it would be alone; what stands in the way of one
 is told and passed over. A run that stopped or was killed is gone on with by the same command: what is done is not done again.
+What failed before a kill counts on; who goes on with one that stopped has read of its failures, and they count no more.
 """
 
 import queue
@@ -25,6 +26,7 @@ from tfheal.model.upgrade import Rollout, Upgraded
 from tfheal.model.workspace import Workspace
 
 _STEP = 5.0  # seconds between two words of a pause
+_PASSED = frozenset({"refused", "unreachable"})  # how an app ended that was not tried: it is no better than it was
 
 Went = Upgraded | TfhealError
 Answer = Went | BaseException
@@ -59,7 +61,12 @@ class _Way:
 
     @property
     def stopped(self) -> bool:
-        return self.unwell or sum(_word(one) in FAILED for one in self.went.values()) > self.failures
+        return self.unwell or len(self.failed) > self.failures
+
+    @property
+    def failed(self) -> list[str]:
+        """Return the apps that failed, before a kill too, and have not come through since."""
+        return [app for app, word in self.record.outcomes.items() if word in FAILED]
 
     def put(self, **changed: object) -> None:
         self.record = replace(self.record, **changed)  # type: ignore[arg-type]  # fields of a record by their names
@@ -90,7 +97,9 @@ def rollout(
     run = ports.journal.begin_run(f"upgrade playbook:{playbook}", ports.clock.now())
     record = Rollout(run.id, playbook, wish.to, "running", ports.clock.now(), cut)
     if begun is not None:
-        record = replace(begun, state="running", waves=cut, detail="")
+        seen = FAILED if begun.state == "stopped" else frozenset[str]()
+        outcomes = {app: word for app, word in begun.outcomes.items() if word not in seen}
+        record = replace(begun, state="running", waves=cut, detail="", outcomes=outcomes)
     way = _Way(workspace, ports, limits, wish, record, failures, unavailable)
     with ports.leases.hold(f"the waves of {playbook}", "upgrade", run.id):  # no app has this name
         way.put()
@@ -125,8 +134,7 @@ def _gone(way: _Way, pause: float) -> None:
         _wave(way, wave)
         if way.stopped:
             left = [app for wave in way.record.waves for app in wave if app not in way.went]
-            failed = [app for app, one in way.went.items() if _word(one) in FAILED]
-            why = way.record.detail or f"{', '.join(failed)} did not come through"
+            why = way.record.detail or f"{', '.join(way.failed)} did not come through"
             way.put(state="stopped", detail=f"{why}; not begun: {', '.join(left) or 'none'}")
             return
         if pause and number < len(way.record.waves) and len(_changed(way)) > before:
@@ -165,7 +173,8 @@ def _wave(way: _Way, wave: tuple[str, ...]) -> None:
         if not isinstance(answer, (Upgraded, TfhealError)):
             raise answer
         way.went[app] = answer
-        way.put(outcomes={**way.record.outcomes, app: _word(answer)})
+        if app not in way.failed or _word(answer) not in _PASSED:
+            way.put(outcomes={**way.record.outcomes, app: _word(answer)})
         way.ports.reporter.say(f"{app}  {_word(answer)}{f': {answer}' if isinstance(answer, TfhealError) else ''}")
 
 

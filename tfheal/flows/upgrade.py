@@ -22,7 +22,7 @@ from tfheal.flows.upgrade_back import Course, came_to, ended, failed, in_the_tra
 from tfheal.flows.upgrade_canary import canary_of, compared, let_in
 from tfheal.flows.upgrade_checks import Wish, backed_up, begun_before, going_on, permitted, planned, soak_of, trial_of
 from tfheal.flows.upgrade_closed import back, gone_closed
-from tfheal.flows.upgrade_moved import based_anew, held_back
+from tfheal.flows.upgrade_moved import based_anew, held_back, open_again
 from tfheal.flows.upgrade_still import stilled
 from tfheal.flows.upgrade_watch import proven, usual, watched
 from tfheal.flows.versions import Switch, at_version, deployed_of, releases_of, switched
@@ -64,7 +64,7 @@ def upgrade(workspace: Workspace, app: str, wish: Wish, ports: Ports, limits: Li
     ):
         ports.upgrades.put(record)
         course = _course(workspace, record, soak_of(workspace, app, wish), run.id, ports, limits)
-        course.canary = trial_of(workspace, app, wish)
+        course.canary, course.moving = trial_of(workspace, app, wish), plan.moving
         course.usual = Rate() if begun else usual(workspace, course.after, ports)
         make_secrets(course.workspace, app, ports)
         if wish.go_on:
@@ -74,6 +74,8 @@ def upgrade(workspace: Workspace, app: str, wish: Wish, ports: Ports, limits: Li
         end = gone_closed(course) if closes else _gone(course)
         if begun:
             in_the_traffic(course)
+        if begun and not closes:
+            open_again(course)
         told(end.state, end.detail)
     ports.journal.end_run(run.id, int(replace(plan, upgrade=end).exit), ports.clock.now())
     seconds = ports.clock.monotonic() - started
@@ -112,6 +114,8 @@ def rollback(workspace: Workspace, app: str, ports: Ports, limits: Limits, *, lo
         with notices.told(workspace, notices.of_rollback(last, course.before), run.id, ports) as told:
             end = (back if closed else taken_back)(course, "the operator took it back")
             in_the_traffic(course)
+            if not closed:
+                open_again(course)
             told(end.state, end.detail)
         if moved := based_anew(course):
             ports.reporter.say(f"{app}  {moved}")

@@ -45,6 +45,7 @@ class Course:
     outcomes: dict[InstanceName, str] = field(default_factory=dict)
     blamed: bool = True  # what failed is the version's own fault: it is held
     lose: bool = False  # what was written since in another server may be lost by going back
+    moving: float = 0.0  # for how many seconds data is away that moves to another server, about
     canary: CanaryRules = field(default_factory=CanaryRules)
     usual: Rate = field(default_factory=Rate)  # what gateways counted of the version before
     closed: float | None = None  # since when all of the app is stopped, on the monotonic clock

@@ -53,6 +53,7 @@ Cause = Literal[
     "backup-unknown",
     "store-gone",
     "waiting",
+    "newer-version",
     "name-drift",
     "name-unasked",
     "name-astray",

@@ -20,6 +20,7 @@ SHIPPED_LADDER: tuple[Rung, ...] = (
 )
 Permission = Literal[Rung, "restore-logical"]  # what an app allows healing to do
 WayBack = Literal["safe", "needs-restore", "forbidden"]
+PyPiName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 Version = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z][0-9A-Za-z.+~-]{0,40}$")]
 Setting = str | int | bool
 SettingName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
@@ -304,6 +305,10 @@ class Playbook(Strict):
     description: str = Field(default="", description="one sentence: what the application is for")
     versions: dict[Version, Text] = Field(
         min_length=1, description="each version, and the lock file of its exact packages and hashes"
+    )
+    pypi: PyPiName | None = Field(
+        default=None,
+        description="its package in the index of Python packages, of the same versions: newer ones there are information",
     )
     upgrade: UpgradeRules = Field(default=UpgradeRules(), description="when a release is trusted, and the ways back")
     settings: dict[SettingName, SettingSpec] = Field(default_factory=dict, description="what an app spec may set")

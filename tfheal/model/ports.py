@@ -10,6 +10,7 @@ from tfheal.base.secret import Secret
 from tfheal.model.backup import KeyPair
 from tfheal.model.catalogue import Catalogue
 from tfheal.model.findings import Health
+from tfheal.model.index import Index
 from tfheal.model.inventory import Slice
 from tfheal.model.notices import Notices
 from tfheal.model.pause import Pause, PauseKind
@@ -391,6 +392,7 @@ class Ports:
     reporter: Reporter
     upgrades: Upgrades
     specs: AppSpecs
+    index: Index | None  # none: no index of packages is asked
     exploited: Callable[[], frozenset[str] | None]  # ids of vulnerabilities; None: no catalogue is given
     hidden: Callable[[Collection[str]], Mapping[str, tuple[str, ...]]]  # of slices: the secrets that they may say
     marker: Callable[[], str]

@@ -26,4 +26,6 @@ class RolledOut:
     def exit(self) -> Exit:
         """Return the exit code: that of the worst of its apps."""
         found = [one.exit for one in self.went.values()]
-        return winning([*found, Exit.REFUSED] if self.unwell else found)
+        if self.rollout.state == "stopped":
+            found.append(Exit.REFUSED if self.unwell else Exit.FAILED)
+        return winning(found)

@@ -192,6 +192,10 @@ class Provider(Strict):
         default=None, description="when planned work may be done on apps that say nothing else"
     )
     patch: PatchPolicy = PatchPolicy()
+    ask_index: bool = Field(
+        default=True,
+        description="whether `tfheal tick` asks the index that pip is set to here, once a day, for versions that no playbook lists",
+    )
     names: dict[Name, NamesWay] = Field(default={}, description="how host names of apps are published")
     service_levels: dict[Name, ServiceLevel] = Field(
         default={}, description="what is promised of apps; `standard` is there without being written"

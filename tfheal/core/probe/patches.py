@@ -1,7 +1,8 @@
 """Updates that are pending: what a slice is asked, and the parser that believes no line it cannot read.
 
 Security is told by origin: an update is one of security if it comes from a suite named `…-security`, as Debian's and
-Ubuntu's are; packages that are held count too. An age is since the slice first saw it pending, at most since its boot.
+Ubuntu's are; packages that are held count too. An age is since the slice first saw it pending, over all its boots: by it
+ends how long a security update waits for a window.
 """
 
 import re
@@ -14,33 +15,37 @@ from tfheal.model import paths
 from tfheal.model.facts import Fact, Known, Unknown
 from tfheal.model.patches import Patch, Pending
 
-SEEN: Final = f"{paths.RUN}/updates-pending"
-# Finding out costs a second of CPU, so it is done once per change of the lists; what did not succeed is not tried again
-# before the next change.
+SEEN: Final = f"{paths.STATE}/updates-pending"
+# Finding out costs a second of CPU, so it is done once per change of the lists and per boot; what did not succeed is not
+# tried again before the next change. Who looks meanwhile waits for it. What is of later than now was seen by a wrong clock.
 _PENDING: Final = f"""\
 [ ! -e /run/reboot-required ] || echo "reboot"
 [ ! -e {paths.PATCH}/unfinished ] || echo "unfinished"
 ls /var/lib/apt/lists/*_Packages* >/dev/null 2>&1 || exit 0
-seen={SEEN}
-now=$(date +%s)
-if [ ! -e $seen.asked ] || [ /var/lib/apt/lists -nt $seen.asked ] || [ /var/lib/dpkg/status -nt $seen.asked ]; then
-  mkdir -p {paths.RUN} && echo unknown >$seen.asked
-  [ -e $seen ] || : >$seen
-  if list=$(timeout 20 apt-get -s -o Debug::NoLocking=1 --ignore-hold --with-new-pkgs upgrade 2>/dev/null); then
-    held=" $(apt-mark showhold 2>/dev/null | tr '\\n' ' ')"
-    echo "$list" | sed -n -E \\
-      -e 's/^Inst ([^ ]+) \\[([^] ]+)\\] \\(([^ ]+) [^[]*-security[, ].*/\\1 \\2 \\3 security/p;t' \\
-      -e 's/^Inst ([^ ]+) \\[([^] ]+)\\] \\(([^ ]+) .*/\\1 \\2 \\3 other/p' | head -n 500 |
-    while read -r package old new kind; do
-      first=$now hold=no
-      while read -r known _ _ since _; do [ "$known" != "$package" ] || first=$since; done <$seen
-      case $held in *" $package "*) hold=held;; esac
-      echo "$package $old $new $first $hold $kind"
-    done >$seen.new
-    mv $seen.new $seen && echo ok >$seen.asked
+seen={SEEN} asked={paths.RUN}/updates-asked
+mkdir -p {paths.RUN} {paths.STATE}
+{{
+  flock -w 15 9 && busy=no || busy=yes
+  now=$(date +%s)
+  if [ $busy = no ] &&
+    {{ [ ! -e $seen ] || [ ! -e $asked ] || [ /var/lib/apt/lists -nt $asked ] || [ /var/lib/dpkg/status -nt $asked ]; }}; then
+    echo unknown >$asked
+    [ -e $seen ] || : >$seen
+    if list=$(timeout 20 apt-get -s -o Debug::NoLocking=1 --ignore-hold --with-new-pkgs upgrade 2>/dev/null); then
+      held=" $(apt-mark showhold 2>/dev/null | tr '\\n' ' ')"
+      echo "$list" | sed -n -E \\
+        -e 's/^Inst ([^ ]+) \\[([^] ]+)\\] \\(([^ ]+) [^[]*-security[, ].*/\\1 \\2 \\3 security/p;t' \\
+        -e 's/^Inst ([^ ]+) \\[([^] ]+)\\] \\(([^ ]+) .*/\\1 \\2 \\3 other/p' | head -n 500 |
+      while read -r package old new kind; do
+        first=$now hold=no
+        while read -r known _ _ since _; do [ "$known" != "$package" ] || ! [ "$since" -le "$now" ] || first=$since; done <$seen
+        case $held in *" $package "*) hold=held;; esac
+        echo "$package $old $new $first $hold $kind" || exit
+      done >$seen.new && mv $seen.new $seen && echo ok >$asked
+    fi
   fi
-fi
-read -r state <$seen.asked
+  read -r state <$asked
+}} 9>{paths.RUN}/updates-lock
 """
 COUNT: Final = f"""\
 {_PENDING}[ "$state" = ok ] || {{ echo "security unknown"; exit 0; }}
@@ -73,7 +78,7 @@ $offered" in *"
 ${{package%%:*}}|$old|"*) again=secured;; esac
   if [ $again = no ] && {{ command -v dpkg-repack || ls "$kept"_*.deb; }} >/dev/null 2>&1; then again=secured; fi
   ! grep -qxF "$package $new" {paths.PATCH}/taken-back 2>/dev/null || back=taken-back
-  echo "patch $package $old $new $((now - since)) $hold $kind $again $back"
+  echo "patch $package $old $new $((now > since ? now - since : 0)) $hold $kind $again $back"
 done <$seen
 """
 QUESTION: Final = Question("patches", _LIST, timeout=25.0, cap=131_072)
