@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tfheal.base.errors import BadReply
-from tfheal.core.passage import Door, Passage, fault, passages, script, visited
+from tfheal.core.passage import Passage, PublicName, fault, passages, script, visited
 from tfheal.model.release import InstanceName
 from tfheal.model.route import Route, Server
 from tfheal.model.visit import Visit
@@ -14,7 +14,7 @@ ROUTE = Route("page", "page.example", 8091, "/up", (Server("s1", "fd00::1"), Ser
 WELL = (InstanceName("page", "web", "s1"),)
 M = "0123456789abcdef0123456789abcdef"
 URL, THERE = "http://page.example/up", ("192.0.2.7",)
-DOOR = Door("page", "page.example", (URL,), (), exact=True)
+PUBLIC = PublicName("page", "page.example", (URL,), (), exact=True)
 
 
 @pytest.mark.parametrize(
@@ -103,6 +103,6 @@ def test_what_is_asked() -> None:
 )
 def test_where_a_name_leads(changes: dict[str, object], met: Visit, *, well: bool, cause: str, told: str) -> None:
     """Elsewhere, or to what does not answer although the app is well: the name is to blame. What cannot be asked from here is not known; an app that is ill is not blamed on its name."""
-    found = visited(replace(DOOR, **changes), met, well=well, near={"fd00::3"})
+    found = visited(replace(PUBLIC, **changes), met, well=well, near={"fd00::3"})
     assert (found[0] if found else "") == cause
     assert told in (found[1] if found else "")

@@ -175,14 +175,14 @@ def _around(workspace: "Workspace", root: Path) -> dict[str, Any]:
     from tfheal.edge.index import PipIndex
     from tfheal.edge.notify import OwnerNotices, PageNotifier
     from tfheal.edge.provisioner import LocalProvisioners
-    from tfheal.edge.street import WebStreet
     from tfheal.edge.uplink import TcpUplink
+    from tfheal.edge.visitor import HttpVisitor
 
     notifier = PageNotifier(workspace.provider.page, root)
     route = workspace.provider.notices
     notices = OwnerNotices(route, root) if route else None
     index = PipIndex(root / ".tfheal" / "index.json") if workspace.provider.ask_index else None
-    outside = {"uplink": TcpUplink(), "street": WebStreet(), "index": index}
+    outside = {"uplink": TcpUplink(), "visitor": HttpVisitor(), "index": index}
     return {"notifier": notifier, "notices": notices, **outside, "provisioners": LocalProvisioners(root)}
 
 

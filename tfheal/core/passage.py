@@ -93,7 +93,7 @@ def fault(passage: Passage, well: Sequence[InstanceName]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class PublicName:
     """Where people meet an app by its name: at which URLs, and at which addresses, as far as we say that to the world.
 
     `exact`: a path of health is asked for, which answers 200 alone; else whatever is no failure will do.
@@ -106,24 +106,27 @@ class Door:
     exact: bool
 
 
-def visited(door: Door, visit: Visit, *, well: bool, near: Collection[str]) -> tuple[Cause, str] | None:
-    """Given a door, what was met there, whether the app is well and the addresses that can be reached, return what is wrong with the name, if anything.
+def visited(public: PublicName, visit: Visit, *, well: bool, near: Collection[str]) -> tuple[Cause, str] | None:
+    """Given a public name, what was met there, whether the app is well and the addresses that can be reached, return what is wrong with the name, if anything.
 
     What this machine cannot resolve, or not get at, says nothing of what others can.
     """
     if not visit.addresses:
         return (
             "name-unasked",
-            f"{door.host} cannot be resolved here, so whether it leads to the app is not known: {visit.why}",
+            f"{public.host} cannot be resolved here, so whether it leads to the app is not known: {visit.why}",
         )
     there = ", ".join(visit.addresses)
-    if door.addresses and not {*visit.addresses} <= {*door.addresses}:
-        return "name-astray", f"{door.host} leads to {there} from here, and should lead to {', '.join(door.addresses)}"
-    if not door.urls or not well or visit.status == _WELL or (not door.exact and 0 < visit.status < _FAILURE):
+    if public.addresses and not {*visit.addresses} <= {*public.addresses}:
+        return (
+            "name-astray",
+            f"{public.host} leads to {there} from here, and should lead to {', '.join(public.addresses)}",
+        )
+    if not public.urls or not well or visit.status == _WELL or (not public.exact and 0 < visit.status < _FAILURE):
         return None
     said = f"{visit.url} {_said(visit.status)} from here, at {there}{f' ({visit.why})' if visit.why else ''}"
     if visit.status or visit.refused or {*visit.addresses} <= {*near}:
-        return "name-astray", f"{said}, and {door.app} is well on its slices"
+        return "name-astray", f"{said}, and {public.app} is well on its slices"
     return "name-unasked", f"{said}: this machine may have no way there"
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from tfheal.core.backup.ages import with_changes
 from tfheal.core.diagnose import dated
 from tfheal.core.stores import keeper
-from tfheal.flows import cadence, copying, names, outside, passage, patch_cadence, store_gone
+from tfheal.flows import cadence, copying, names, passage, patch_cadence, public_names, store_gone
 from tfheal.flows import verify as verification
 from tfheal.flows.backup import ages_of, lateness
 from tfheal.flows.drill import findings as drill_findings
@@ -31,7 +31,7 @@ from tfheal.model.workspace import Workspace
 
 def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], ports: Ports, limits: Limits) -> Status:
     """Given names of apps and of the slices to look at, return their status."""
-    visits = outside.begun(workspace, apps, ports)
+    visits = public_names.begun(workspace, apps, ports)
     found = look(workspace, Scope(apps, frozenset(slices)), ports, limits)
     note_reflex(found.meant, found.seen, ports)
     diagnosis = judged(workspace, apps, found, ports)
@@ -57,7 +57,7 @@ def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], p
     known = _known(found, diagnosis)
     findings += (passed := tuple(passage.findings(workspace, apps, known, ports, limits)))
     blamed = {one.instance.app for one in passed if one.instance and one.cause == "gateway-broken"}
-    findings += tuple(outside.findings(workspace, visits, known, blamed))
+    findings += tuple(public_names.findings(workspace, visits, known, blamed))
     waits = (*waiting(workspace, ports), *patch_cadence.waiting(workspace, found.seen, ports))
     findings += tuple(_waiting(workspace, one) for one in waits if one.app in apps)
     findings += tuple(one for app in apps for one in cadence.findings(workspace, app, ports))

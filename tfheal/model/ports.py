@@ -30,7 +30,7 @@ from tfheal.model.record import (
 from tfheal.model.release import InstanceName, Release
 from tfheal.model.tick import Signal
 from tfheal.model.upgrade import AppSpecs, Upgrades
-from tfheal.model.visit import Street
+from tfheal.model.visit import Visitor
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,7 +383,7 @@ class Ports:
     notifier: Notifier
     notices: Notices | None  # none: owners are not told
     uplink: Uplink
-    street: Street
+    visitor: Visitor
     provisioners: Provisioners
     publications: Publications
     names: Callable[[str], Publisher]  # by the name of a way; raise Refused if there is none of that name

@@ -19,7 +19,7 @@ class Visit:
     refused: bool = False
 
 
-class Street(Protocol):
+class Visitor(Protocol):
     """The world outside, as visitors see it from this machine."""
 
     def visited(self, names: Mapping[str, Sequence[str]]) -> Callable[[], Mapping[str, Visit]]:

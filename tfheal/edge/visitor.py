@@ -24,8 +24,8 @@ _MOVED: Final = frozenset({301, 302, 303, 307, 308})
 _PORTS: Final = {"http": 80, "https": 443}
 
 
-class WebStreet:
-    """The street by plain requests, each in a thread of its own that nobody waits for when its time is over."""
+class HttpVisitor:
+    """The visitor by plain requests, each in a thread of its own that nobody waits for when its time is over."""
 
     def visited(self, names: Mapping[str, Sequence[str]]) -> Callable[[], Mapping[str, Visit]]:
         """Given names and of each its URLs, begin to ask for all; return what waits for the answers until the time is over."""

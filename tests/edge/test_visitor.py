@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tfheal.edge.street import SECONDS, WebStreet
+from tfheal.edge.visitor import SECONDS, HttpVisitor
 from tfheal.model.visit import Visit
 
 AWAY = "http://elsewhere.invalid/"
@@ -54,7 +54,7 @@ def page() -> Iterator[str]:
 )
 def test_what_answers(page: str, path: str, status: int, at: str) -> None:
     """A redirect to the same name is gone after, for some hops; one that leads away is the answer."""
-    met = WebStreet().visited({"localhost": [page + path]})()["localhost"]
+    met = HttpVisitor().visited({"localhost": [page + path]})()["localhost"]
     assert (met.status, met.url, met.refused) == (status, page + at, False)
     assert "127.0.0.1" in met.addresses
 
@@ -63,7 +63,7 @@ def test_the_first_url_that_is_well_counts(page: str) -> None:
     """Else the one that tells most: an answer more than a refusal, a refusal more than silence."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         closed = f"http://localhost:{listener.getsockname()[1]}/"
-    ask = WebStreet().visited
+    ask = HttpVisitor().visited
 
     def met(*urls: str) -> Visit:
         return ask({"localhost": urls})()["localhost"]
@@ -82,7 +82,7 @@ def test_nobody_is_waited_for_long() -> None:
         names = {
             name: [f"http://{name}:{silent.getsockname()[1]}/"] for name in ("nobody.invalid", "localhost", "x" * 80)
         }
-        found = WebStreet().visited(names)()
+        found = HttpVisitor().visited(names)()
     assert time.monotonic() - begun < SECONDS + 1
     assert (found["nobody.invalid"].addresses, found["nobody.invalid"].why != "") == ((), True)
     assert found["x" * 80].addresses == ()
@@ -91,4 +91,4 @@ def test_nobody_is_waited_for_long() -> None:
         False,
         True,
     )
-    assert WebStreet().visited({})() == {}
+    assert HttpVisitor().visited({})() == {}
