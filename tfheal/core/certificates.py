@@ -134,13 +134,16 @@ def certificates(reply: bytes, gateway: InstanceName, hosts: Collection[str], ma
     return tuple(found.values())
 
 
-def challenge(reply: bytes, gateway: InstanceName, marker: str) -> str:
-    """Given the reply to a start, return the value that an authority wants published; raise ActionFailed with why it wants none."""
+def challenge(reply: bytes, gateway: InstanceName, marker: str) -> str | None:
+    """Given the reply to a start, return the value that an authority wants published; raise ActionFailed with why it wants none.
+
+    None: there is a certificate already, as that authority saw not long ago that the name is ours, and asked for nothing.
+    """
     for rest in framed(reply, marker):
         if match := _CHALLENGE.fullmatch(untrusted.line(rest, 400)):
             return match[1]
     ended(reply, gateway, marker)
-    raise ActionFailed("no certificate was asked for", where=str(gateway), why="the authority asked for nothing")
+    return None
 
 
 def ended(reply: bytes, gateway: InstanceName, marker: str) -> None:

@@ -140,7 +140,8 @@ def _published(workspace: Workspace, name: InstanceName, host: str, ports: Ports
     ports.reporter.step(str(name), f"asks for a certificate of {host}")
     marker = ports.marker()
     reply = _trip(workspace, name, core.started(name, host, marker), core.CHALLENGED, ports)
-    value = core.challenge(reply, name, marker)
+    if (value := core.challenge(reply, name, marker)) is None:
+        return
     try:
         publisher.prove(host, value)
         marker = ports.marker()
