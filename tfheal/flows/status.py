@@ -106,7 +106,12 @@ def _exploited(found: Look, ports: Ports) -> Iterator[Finding]:
 
 
 def _waiting(workspace: Workspace, waiting: Waiting) -> Finding:
-    name = keeper(workspace, waiting.app)
+    """Return what waits as information on an app; only one with data has somebody who keeps its backups."""
+    if waiting.what in {"drill", "prune"}:
+        name = keeper(workspace, waiting.app)
+    else:
+        component, slices = next(iter(workspace.apps[waiting.app].place.items()))
+        name = InstanceName(waiting.app, component, slices[0])
     return Finding("waiting", "info", name.slice, waiting.words, name)
 
 
