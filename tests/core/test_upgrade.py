@@ -1,14 +1,19 @@
 """Upgrading, as far as it is judged: the order, what a watched instance did, and what is to be taken back."""
 
+from pathlib import Path
+
 import pytest
 from releases import a_release
+from shells import ran
 
 from tfheal.core.apply import Report, StepReport
+from tfheal.core.resources.software import software
 from tfheal.core.upgrade import (
     ROOM,
     Moving,
     Watch,
     at_rest,
+    beside,
     closed_for,
     closes,
     in_order,
@@ -16,13 +21,16 @@ from tfheal.core.upgrade import (
     is_to_blame,
     moves,
     needing,
+    room,
     stays_behind,
     to_take_back,
+    unlocked,
 )
 from tfheal.model.findings import Health
 from tfheal.model.record import Outcome
 from tfheal.model.release import InstanceName, Release, secret_token
 
+LOCKED = f"six==1.0 --hash=sha256:{'a' * 64}\n"
 Look = tuple[float, Health, float | None]
 WELL: list[Look] = [(0.0, "healthy", 1.0), (1.0, "healthy", 2.0), (2.0, "healthy", 3.0)]
 
@@ -116,9 +124,26 @@ def test_an_app_is_closed_where_its_data_goes_to_another_series(
 ) -> None:
     """One that the version before can work on is rolled, and so is what needs no migration."""
     before, after = a_series(old, compatible=compatible), a_series(new, compatible=compatible)
-    assert closes(before, after) is closed
+    assert closes(before, after, restores=False) is closed
+    assert closes(before, after, restores=True) is not compatible, "what was written beside it would be lost"
     without = [one.model_copy(update={"migrate": None}) for one in before]
-    assert closes(without, after) is not compatible, "a version before that knew of no migration"
+    assert closes(without, after, restores=False) is not compatible, "a version before that knew of no migration"
+
+
+def test_an_app_without_a_migration_is_closed_for_what_may_have_to_come_back() -> None:
+    """What is dumped with a server that others need runs on, so that it can be dumped; a file of SQLite needs nobody."""
+    dump = [{"name": "rows", "command": "cat rows"}]
+    old = [a_release(component="web", version="1"), a_release(component="db", dumps=dump, version="1")]
+    new = [one.model_copy(update={"version": "2"}) for one in old]
+    assert not closes(old, new, restores=False)
+    assert closes(old, new, restores=True)
+    assert "may have" not in interruption(old, new)["web"]
+    assert "so that nothing is lost" in interruption(old, new, closed=90.0)["web"]
+    assert len(at_rest(new)) == 2, "nobody needs it: what is served by it itself is to stop"
+    web = new[0].model_copy(update={"needs": ("db",)})
+    assert [one.component for one in at_rest([web, new[1]])] == ["web"]
+    file = [{"name": "rows", "sqlite": "/srv/rows.sqlite"}]
+    assert len(at_rest([web, a_release(component="db", dumps=file, version="2")])) == 2
 
 
 def test_what_nothing_migrates_with_is_stopped() -> None:
@@ -164,3 +189,63 @@ def test_all_data_of_before_is_still_there_where_all_of_it_moved() -> None:
     assert not stays_behind((moved, plain), set())
     assert not stays_behind((moved, held), names)
     assert not stays_behind((files, plain), names)
+
+
+def software_of(*homes: Path) -> Release:
+    """Return a release with an environment under each of these homes."""
+    return a_release(
+        *({"kind": "venv", "home": str(home), "lock": LOCKED, "python": "python3"} for home in homes),
+        {"kind": "packages", "names": ["curl", "nginx=1.2"]},
+    )
+
+
+def needed(release: Release) -> int:
+    """Return how much room a release asks for, in KiB, with a disk that is always too small; 0 for none."""
+    shell = f"df() {{ echo Avail; echo 0; }}\n{room(release)[0].check}"
+    said = ran(shell).stdout.decode()
+    return int(said.split(" KiB ")[0]) if said else 0
+
+
+def test_room_is_asked_for_all_software_that_is_not_built_yet(tmp_path: Path) -> None:
+    """As much as each folder of software has by now; who goes on and finds some of it built asks for the rest alone."""
+    homes = (tmp_path / "server", tmp_path / "client")
+    release = software_of(*homes)
+    for home in homes:
+        (home / "releases/old").mkdir(parents=True)
+        (home / "releases/old/program").write_bytes(b"x" * (8 << 20))
+    both = needed(release)
+    assert 80 << 10 <= both < 96 << 10, "64 MiB stay free"
+    for home, left in zip(homes, (72 << 10, 0), strict=True):
+        built = home / "releases" / software(release)[homes.index(home)]
+        built.mkdir()
+        (built / ".complete").touch()
+        assert left <= needed(release) < left + (8 << 10)
+
+
+def test_what_is_built_beside_leaves_what_runs_alone() -> None:
+    """Packages that are missing are installed for it, one that is to have another version is left to the switch."""
+    first, lacking, built = beside(software_of(Path("/opt/tfheal/notes/web")))
+    assert (first.id, built.id) == (ROOM, "beside:/opt/tfheal/notes/web")
+    assert ("curl" in lacking.apply, "nginx" in lacking.apply, lacking.effect) == (True, False, "nothing")
+    assert beside(a_release({"kind": "packages", "names": ["curl"]})) == ()
+
+
+@pytest.mark.parametrize(
+    ("lock", "found"),
+    [
+        ("# a word\n--index-url https://example.org\n", ""),
+        (f"six==1.0 --hash=sha256:{'a' * 64}  # a word\n", ""),
+        (
+            f"six==1.0 \\\n    --hash=sha256:{'a' * 64} \\\n    --hash=sha256:{'b' * 64}\nfive==1 --hash sha512:{'c' * 128}\n",
+            "",
+        ),
+        (f"six @ https://example.org/six.whl#sha256={'a' * 64}\n", ""),
+        (f"six==1.0 --hash=sha256:{'a' * 64}\nfive==1.0\n", "five==1.0"),
+        ("six==1.0 --hash=sha256:abc\n", "six==1.0 --hash=sha256:abc"),
+        ("six==1.0 --hash=md5:abc\n", "six==1.0 --hash=md5:abc"),
+    ],
+)
+def test_a_lock_without_a_hash_is_told_before_anything_is_begun(lock: str, found: str) -> None:
+    """Each package has one, in whichever way pip takes it."""
+    release = a_release({"kind": "venv", "home": "/opt/x", "lock": lock, "python": "python3"})
+    assert unlocked(release) == found

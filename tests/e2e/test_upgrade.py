@@ -1,6 +1,12 @@
 """Upgrades on real slices: one instance after the other; a version that fails takes itself back, whoever is killed meanwhile."""
 
+import contextlib
+import http.client
+import json
 import shutil
+import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -145,22 +151,93 @@ def test_a_version_that_fails_takes_itself_back(notes: RunningLab, fails: str, s
     assert "upgrade from 1.0 to 2.0" in str(document(notes, "history", "notes")), "how it failed is kept"
 
 
+def test_it_waits_for_its_window_and_needs_a_spec_that_it_can_write(notes: RunningLab) -> None:
+    """By hand too: outside its maintenance window it is refused; so it is where the version could not be written at the end."""
+    before, text = releases(notes), spec(notes).read_text()
+    opens = notes.on("s2", "date -u -d '6 hours' +%H:%M").strip()
+    try:
+        spec(notes).write_text(f'{text}window: {{start: "{opens}", duration: 1h, timezone: UTC}}\n')
+        assert "outside its maintenance window" in document(notes, *UPGRADE, "--to", "2.0", check=6)["error"]["what"]
+        spec(notes).write_text(text.replace("version: ", "version:\n  "))
+        assert "is not to be found" in document(notes, *UPGRADE, "--to", "2.0", check=6)["error"]["what"]
+    finally:
+        spec(notes).write_text(text)
+    assert releases(notes) == before
+
+
+@contextlib.contextmanager
+def writing(lab: RunningLab) -> Iterator[dict[str, list[str]]]:
+    """Write words to both instances one after the other meanwhile; give those that were acknowledged, by slice."""
+    kept: dict[str, list[str]] = {"s2": [], "s3": []}
+    over = threading.Event()
+
+    def write(name: str) -> None:
+        number = 0
+        while not over.wait(0.05):
+            number += 1
+            connection = http.client.HTTPConnection(lab.address(name), 8090, timeout=5)
+            with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+                connection.request("POST", f"/word-{number}")
+                if connection.getresponse().status == 200:
+                    kept[name].append(f"word-{number}")
+
+    threads = [threading.Thread(target=write, args=(name,)) for name in kept]
+    for thread in threads:
+        thread.start()
+    try:
+        yield kept
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+
+
 @pytest.mark.long
 def test_data_that_a_version_changed_comes_back_with_the_version_before(notes: RunningLab) -> None:
-    """It changed the data and never served: the old version runs again, with the data of the backup that was made just before."""
+    """It changed the data and never served: the old version runs again, with all that was ever written to it, up to its stop."""
     text = spec(notes).read_text()
     spec(notes).write_text(text + "backup: {to: s1}\n")
     try:
         notes.run("deploy", "notes")
         before, visits = releases(notes), notes.on("s2", VISITS).strip()
         spec(notes).write_text(spec(notes).read_text().replace("fails: never", "fails: to-serve"))
-        done = document(notes, "upgrade", "notes", "--soak", "1s", "--to", "3.0", "--again", check=5)
+        with writing(notes) as kept:
+            done = document(notes, "upgrade", "notes", "--soak", "1s", "--to", "3.0", "--again", check=5)
         assert (done["state"], done["backup"] != "") == ("rolled-back", True), done
+        assert (done["closes"], "so that nothing is lost" in done["interruption"]["web"]) == (True, True)
+        for name, words in kept.items():
+            there = notes.on(name, "cat /srv/tfheal/notes/web/words").split()
+            assert (len(words) > 20, set(words) - set(there)) == (True, set()), "what was acknowledged is there"
         assert notes.on("s2", VISITS).startswith(visits), "the data is as it was before"
         assert "migrated" not in notes.on("s3", VISITS)
         spec(notes).write_text(text + "backup: {to: s1}\n")
         assert releases(notes) == before
     finally:
+        notes.run("remove", "notes/store@s1", "--backups", "--yes", check=None)
+        spec(notes).write_text(text)
+        notes.run("deploy", "notes", "--in-place")
+
+
+@pytest.mark.long
+def test_what_is_forbidden_during_its_backup_is_not_begun(notes: RunningLab) -> None:
+    """A backup may take hours: what stands in the way by then is asked once more, before anything is changed."""
+    text = spec(notes).read_text()
+    spec(notes).write_text(text + "backup: {to: s1}\n")
+    charter = "/etc/tfheal/charter.toml"
+    try:
+        notes.run("deploy", "notes")
+        before = releases(notes)
+        command = notes.command("upgrade", "notes", "--soak", "1s", "--to", "2.0", "--again", "--json")
+        with subprocess.Popen(command, cwd=notes.workspace, stdout=subprocess.PIPE, text=True) as process:
+            while process.poll() is None and not document(notes, "backup", "list", "notes", check=None)["backups"]:
+                time.sleep(0.1)
+            notes.on("s3", f"echo 'forbid = [\"upgrade\"]' >{charter}")
+            said = json.loads(process.communicate(timeout=120)[0])
+        assert (said["exit"], said["error"]["what"]) == (6, "its owner has to permit upgrade"), said
+        notes.on("s3", f"rm {charter}")
+        assert releases(notes) == before
+    finally:
+        notes.on("s3", f"rm -f {charter}")
         notes.run("remove", "notes/store@s1", "--backups", "--yes", check=None)
         spec(notes).write_text(text)
         notes.run("deploy", "notes", "--in-place")
@@ -191,14 +268,15 @@ def test_the_store_of_an_app_follows_it(notes: RunningLab) -> None:
 
 
 @pytest.mark.long
-def test_what_may_not_go_back_waits_for_a_human(notes: RunningLab) -> None:
-    """Of a version whose data an older one cannot read nothing is taken back by itself: a human is called, once."""
+@pytest.mark.parametrize("version", ["3.0", "4.0"])
+def test_what_may_not_go_back_waits_for_a_human(notes: RunningLab, version: str) -> None:
+    """Without a backup (`needs-restore`), and where it is `forbidden`, nothing is taken back by itself: a human is called, once."""
     before, text = releases(notes), spec(notes).read_text()
     spec(notes).write_text(text.replace("fails: never", "fails: to-serve"))
     pages = notes.workspace / "pages.jsonl"
     called = pages.read_text().count("upgrade-failed") if pages.exists() else 0
     try:
-        done = document(notes, *UPGRADE, "--to", "3.0", check=7)
+        done = document(notes, *UPGRADE, "--to", version, check=7)
         assert done["state"] == "frozen", done
         assert pages.read_text().count("upgrade-failed") == called + 1
         assert "version 1.0" in served(notes)[1], "what is healthy serves on"
@@ -206,7 +284,7 @@ def test_what_may_not_go_back_waits_for_a_human(notes: RunningLab) -> None:
         document(notes, "rollback", "notes", check=6)
     finally:
         spec(notes).write_text(text)
-    assert document(notes, *UPGRADE, "--to", "3.0")["state"] == "done", "mended, the same command goes on"
+    assert document(notes, *UPGRADE, "--to", version)["state"] == "done", "mended, the same command goes on"
     spec(notes).write_text(text)
     document(notes, "deploy", "notes", "--in-place")
     assert releases(notes) == before
@@ -219,6 +297,10 @@ def test_an_upgrade_that_is_killed_is_gone_on_with_or_taken_back(notes: RunningL
     before = releases(notes)
     dying = replace(notes, around=(*notes.around, f"TFHEAL_FAILPOINT={at}"))
     assert "failpoint: " in dying.run(*UPGRADE, "--to", "2.0", "--again", check=-9).stderr
+    if at == "unit:":
+        notes.run("pause", "notes", "--for", "1h", "--why", "inventory")
+        assert "is paused" in document(notes, *UPGRADE, "--to", "2.0", "--again", check=6)["error"]["what"]
+        notes.run("resume", "notes")
     done = document(notes, *UPGRADE, "--to", "2.0", "--again")
     assert done["state"] in {"done", "unchanged"}
     assert all("version 2.0" in one for one in served(notes))

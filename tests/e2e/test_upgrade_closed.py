@@ -262,5 +262,8 @@ def test_what_was_open_meanwhile_is_not_taken_back(shelf: RunningLab) -> None:
         marker = "0123456789abcdef0123456789abcdef"
         gateway = InstanceName("edge", "gateway", EDGE)
         shelf.on(EDGE, maintenance.opened(gateway, "shelf", "upgrade shelf", marker))
-        assert document(shelf, *UPGRADE, check=7)["state"] == "frozen"
+        shelf.on(BOOKS, ADD.format("since"))
+        for _ in range(2):  # it is closed again since, and was open all the same
+            assert document(shelf, *UPGRADE, check=7)["state"] == "frozen"
     assert document(shelf, *UPGRADE)["state"] == "done", "mended, the same command goes on"
+    assert "since" in is_open(shelf, "version 2.0: ")

@@ -78,3 +78,25 @@ def test_a_migration_that_is_killed_is_finished(diary: RunningLab) -> None:
     assert 'version: "2.0"' in spec(diary).read_text()
     assert actions(document(diary, "heal", "--auto", "diary")) == []
     assert "needs a restore" in document(diary, "rollback", "diary", check=6)["error"]["what"]
+
+
+def test_what_served_without_a_gateway_keeps_its_data(diary: RunningLab) -> None:
+    """Killed, and finished by healing, people may have written to it: a version that then fails is frozen, run after run, and what they wrote is there."""
+    spec(diary).write_text(SPEC)
+    last = max(document(diary, "backup", "list", "diary")["backups"], key=lambda one: str(one["started"]))
+    diary.run("deploy", "diary", "--in-place", check=None)
+    diary.run("restore", "diary", "--snapshot", last["id"], "--yes")
+    diary.run("heal", "--auto", "diary", check=None)
+    assert diary.on("s2", SERVED).startswith("version 1.0: ")
+    dying = replace(diary, around=(*diary.around, "TFHEAL_FAILPOINT=unit:"))
+    assert "failpoint: " in dying.run(*UPGRADE, check=-9).stderr
+    document(diary, "heal", "--auto", "diary", check=None)
+    assert diary.on("s2", SERVED).startswith("version 2.0: "), "healing has finished what was being switched"
+    diary.on("s2", WRITTEN.format("since").replace("entries", "lines"))
+    spec(diary).write_text(SPEC.replace("fails: never", "fails: to-serve"))
+    for _ in range(2):
+        frozen = document(diary, *UPGRADE, check=7)
+        assert (frozen["state"], "HTTP 503" in frozen["detail"]) == ("frozen", True), frozen
+    spec(diary).write_text(SPEC)
+    assert document(diary, *UPGRADE)["state"] == "done", "mended, the same command goes on"
+    assert "since" in diary.on("s2", SERVED)

@@ -188,6 +188,16 @@ def test_a_canary_that_fails_its_users_is_taken_back(shaky: RunningLab) -> None:
     at_rest(shaky, "1")
 
 
+@pytest.mark.long
+def test_a_canary_whose_check_fails_in_its_trial_is_taken_back(shaky: RunningLab) -> None:
+    """It is well until it had its share for some seconds, and nobody asks it anything: the checks alone decide."""
+    at_rest(shaky, "1")
+    done = document(shaky, *CANARY, "--to", "5", "--time", "30s", check=5)
+    assert (done["state"], "not-ready: serves: HTTP 500" in done["detail"]) == ("rolled-back", True), done
+    assert [one["instance"] for one in done["instances"]] == ["shaky/web@s1"]
+    at_rest(shaky, "1")
+
+
 def killed(lab: RunningLab) -> None:
     """Begin an upgrade, and kill it once its canary has its share."""
     process = begun(lab, "--to", "2", "--time", "60s")

@@ -20,7 +20,9 @@ def test_the_last_upgrade_is_known_as_it_ended(tmp_path: Path) -> None:
     journal = SqliteJournal(tmp_path / "journal.db")
     kept = JournalUpgrades(journal)
     first = Upgrade("1", "notes", "1.0", "2.0", "running", NOW, "b1")
-    ended = Upgrade("1", "notes", "1.0", "2.0", "rolled-back", NOW, "b1", "it did not start", "canary")
+    ended = Upgrade(
+        "1", "notes", "1.0", "2.0", "rolled-back", NOW, "b1", "it did not start", "canary", served=True, usual=(100, 3)
+    )
     kept.put(first)
     kept.put(ended)
     assert (kept.last("notes"), kept.last("other")) == (ended, None)
@@ -56,6 +58,7 @@ def test_the_version_in_a_spec_is_replaced_and_nothing_else(text: str, changed: 
     (tmp_path / "apps").mkdir()
     spec = tmp_path / "apps/notes.yaml"
     spec.write_text(text)
+    assert SpecFiles(tmp_path).takes_version("notes") is (changed is not None), "what is asked before anything is begun"
     if changed is None:
         with pytest.raises(UsageError, match="not to be found"):
             SpecFiles(tmp_path).put_version("notes", "2.0")

@@ -17,6 +17,7 @@ Verdict = Literal["few", "well", "worse", "unsure"]
 ENOUGH: Final = 100  # requests below which failures say nothing: the checks alone decide
 SURE: Final = 0.01  # how likely chance may be for a verdict at the end of a watch
 SURE_AT_ONCE: Final = 0.0001  # the same at each look before: who looks often would find something by chance else
+_MOST: Final = 0.5  # part of its requests that no version of use fails, whatever was before
 _NOTHING: Final = 1e-18
 _TERMS: Final = 1_000_000  # of a sum that a gateway with counts of its own invention could make endless
 
@@ -79,13 +80,15 @@ def verdict(new: Rate, old: Rate, more: float, sure: float = SURE) -> Verdict:
     """Given what a new version and the one before did, judge the new one: it may fail a part `more` of its requests.
 
     `few`: too few requests to say; `worse`: more fail than that, and not by chance; `unsure`: more fail, which may be chance,
-    or there is nothing to compare with. Where both fail alike the new one is `well`: it is not its fault.
+    or there is nothing to compare with and not most of them fail. Where both fail alike the new one is `well`: it is not its fault.
     """
     if new.requests < ENOUGH:
         return "few"
     known = old.requests >= ENOUGH
     if new.share - (old.share if known else 0.0) <= more:
         return "well"
+    if not known and new.share > _MOST:
+        return "worse"
     return "worse" if known and by_chance(new, old) < sure else "unsure"
 
 

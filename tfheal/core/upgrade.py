@@ -8,31 +8,52 @@ from typing import Final
 from tfheal.base import sh
 from tfheal.core.apply import Report
 from tfheal.core.order import stages
-from tfheal.core.resources import cluster
+from tfheal.core.resources import cluster, packages, venv
 from tfheal.core.resources.migrate import series
 from tfheal.core.resources.software import trees
 from tfheal.core.resources.step import Step, apply_script, check_script
 from tfheal.core.resources.tree import beside as tree_beside
+from tfheal.core.resources.tree import tree_id
 from tfheal.core.stores import holds_data
+from tfheal.model import paths
 from tfheal.model.findings import Health
-from tfheal.model.playbook import Playbook
+from tfheal.model.playbook import Migrate, Playbook
 from tfheal.model.record import Outcome
 from tfheal.model.release import InstanceName, Release
+from tfheal.model.resources import Packages, Venv
 
 READY: Final = 3  # looks in a row at which an instance is healthy before it counts as ready
 _CONFIRMED: Final = 2  # looks in a row at which one that was ready is ill before that counts
 _CLOSE: Final = 1.0  # seconds by which a slice's word on how long something runs may be off
 _MOVING_LEAST: Final = 15.0  # seconds that data is away at least that moves to another server
 _MOVING_RATE: Final = 4e6  # bytes of a dump that are dumped, restored, compared and read in a second, or more
+_CLOSED_FOR: Final = {
+    True: "the data is migrated",
+    False: "it goes to the other version, so that nothing is lost if the data of before has to come back",
+}
 _SPARE: Final = 64 << 20  # bytes that stay free
 ROOM: Final = "room"  # the step that fails where there is none
+# What is built already needs no more room.
 _ROOM: Final = """\
-used=$(du -sxk "$releases" 2>/dev/null | cut -f 1)
-place=$releases
+need=0
+place=
+while IFS=' ' read -r id releases; do
+    [ ! -e "$releases/$id/.complete" ] || continue
+    used=$(du -sxk "$releases" 2>/dev/null | cut -f 1)
+    need=$((need + ${used:-0}))
+    [ -n "$place" ] || place=$releases
+done <<END
+$trees
+END
+[ -n "$place" ] || exit 0
 while [ ! -d "$place" ]; do place=${place%/*}; [ -n "$place" ] || place=/; done
 free=$(df --output=avail -k "$place" | tail -n 1)
-need=$((${used:-0} + spare / 1024))
+need=$((need + spare / 1024))
 [ "$free" -ge "$need" ] || differs "$need KiB are needed beside what is there, and $free are free"
+"""
+_STORE_ROOM: Final = """\
+free=$(df --output=avail -B1 "$place" | tail -n 1)
+[ "$free" -ge "$wanted" ] || differs "about $wanted bytes are needed for a backup, and $free are free"
 """
 _NO_ROOM: Final = 'fail "there is no room for another release: free some, nothing was changed"'
 
@@ -77,12 +98,13 @@ def interruption(
     found = {}
     was = {release.instance: series(release) for release in before}
     resting = at_rest(releases) if closed is not None else frozenset()
+    migrated = any(_migrating(before, releases))
     for component in dict.fromkeys(release.component for release in releases):
         ours = [release for release in releases if release.component == component]
         if closed is not None:
             if any(release.instance in resting for release in ours):
                 found[component] = (
-                    f"all of it is stopped while the data is migrated, within {closed:.0f} s; "
+                    f"all of it is stopped while {_CLOSED_FOR[migrated]}, within {closed:.0f} s; "
                     "its gateways, if it has any, answer with 503 and Retry-After until it is proven"
                 )
             continue
@@ -137,25 +159,29 @@ def stopped(release: Release) -> Step:
     return Step("stopped", check, f"systemctl stop -- {unit}", None, timeout=release.stop_timeout + 30)
 
 
-def closes(before: Collection[Release], after: Collection[Release]) -> bool:
-    """Given the releases before and after, return whether data is migrated that those before could not work on."""
+def closes(before: Collection[Release], after: Collection[Release], *, restores: bool) -> bool:
+    """Given the releases before and after, return whether all of the app is stopped on the way from the ones to the others.
+
+    It is where data is migrated that those before could not work on; and where a way back `restores` data, as what was
+    written beside it would be lost by that: but for what says that the version before works on beside it.
+    """
+    migrated = list(_migrating(before, after))
+    return any(not one.compatible for one in migrated) or (restores and not migrated)
+
+
+def _migrating(before: Collection[Release], after: Collection[Release]) -> Iterator[Migrate]:
+    """Yield the migrations that are run between the releases before and after."""
     was = {release.instance: series(release) for release in before}
-    return any(
-        release.migrate is not None and not release.migrate.compatible and series(release) != was.get(release.instance)
-        for release in after
-    )
-
-
-def migrates(before: Release, after: Release) -> bool:
-    """Given two releases of an instance, return whether data is migrated on the way from the one to the other."""
-    return after.migrate is not None and series(before) != series(after)
+    yield from (one.migrate for one in after if one.migrate and series(one) != was.get(one.instance))
 
 
 def at_rest(releases: Collection[Release]) -> frozenset[InstanceName]:
-    """Given all releases of an app whose data is migrated, return what is stopped for that: all that nothing migrates with."""
+    """Given all releases of an app that is closed, return what is stopped for that: all but what its data is migrated, or dumped, with."""
     needs = {release.component: release.needs for release in releases}
+    needed = {need for release in releases for need in release.needs}
     kept: set[str] = set()
     found = [need for release in releases if release.migrate for need in release.needs]
+    found += [one.component for one in releases if one.component in needed and any(not d.sqlite for d in one.dumps)]
     while found:
         if (name := found.pop()) not in kept:
             kept.add(name)
@@ -169,20 +195,46 @@ def closed_for(releases: Collection[Release], soak: float) -> float:
     return sum(out_of_work(release, migrates=False) for release in releases) + sum(migrations.values()) + soak
 
 
+def migrating_for(before: Collection[Release], after: Collection[Release]) -> float:
+    """Return for how many seconds data is migrated at most between the releases before and after, while others serve on."""
+    return sum(one.timeout for one in _migrating(before, after))
+
+
+def unlocked(release: Release) -> str:
+    """Given a release, return the first package of its software that no hash stands for, empty if there is none."""
+    return next((found for one in release.resources if isinstance(one, Venv) and (found := venv.unlocked(one))), "")
+
+
+def store_room(release: Release, wanted: int) -> Step:
+    """Given the release of a store, return the step that fails where it has no room for a backup of so many bytes."""
+    check = check_script(_STORE_ROOM, place=paths.data(release.app, release.component), wanted=str(wanted + _SPARE))
+    return Step(ROOM, check, apply_script(_NO_ROOM), None, timeout=30.0)
+
+
 def room(release: Release) -> tuple[Step, ...]:
     """Given a release, return the steps that fail where its software, or its data, has no room beside what is there; nothing is changed before."""
     another = cluster.room(release)
     beside = (another,) if another else ()
     if not (found := trees(release)):
         return beside
-    check = check_script(_ROOM, releases=f"{found[0].home}/releases", spare=str(_SPARE))
+    listed = "\n".join(f"{tree_id(tree.content)} {tree.home}/releases" for tree in found)
+    check = check_script(_ROOM, trees=listed, spare=str(_SPARE))
     return (Step(ROOM, check, apply_script(_NO_ROOM), None, timeout=30.0, check_timeout=60.0), *beside)
 
 
 def beside(release: Release) -> tuple[Step, ...]:
-    """Given a release, return the steps that build its software beside what is in use; the first fails where there is no room."""
-    found = trees(release)
-    return (*room(release), *(tree_beside(tree) for tree in found)) if found else ()
+    """Given a release, return the steps that build its software beside what is in use; the first fails where there is no room.
+
+    Packages that are missing are installed for that; one that is to have another version is in use, and waits for the switch.
+    """
+    if not (found := trees(release)):
+        return ()
+    lacking = [
+        replace(packages.step(one.model_copy(update={"names": names})), effect="nothing")
+        for one in release.resources
+        if isinstance(one, Packages) and (names := tuple(name for name in one.names if "=" not in name))
+    ]
+    return (*room(release), *lacking, *(tree_beside(tree) for tree in found))
 
 
 def is_to_blame(outcome: Outcome, report: Report | None) -> bool:

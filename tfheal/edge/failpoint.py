@@ -38,6 +38,8 @@ _READS: Final = frozenset(
         "consistent",
         "last",
         "last_rollout",
+        "took",
+        "takes_version",
     ]
 )
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 
 from tfheal.base import untrusted
 from tfheal.base.errors import UsageError
@@ -35,13 +36,17 @@ class JournalUpgrades:
                 backup=upgrade.backup,
                 detail=untrusted.text(upgrade.detail),
                 strategy=upgrade.strategy,
+                served=int(upgrade.served),
+                usual_requests=upgrade.usual[0],
+                usual_failed=upgrade.usual[1],
             )
 
     def last(self, app: str) -> Upgrade | None:
         """Return the last upgrade of an app, None if there was none."""
         for row in self._database.rows("last_upgrade", app=app):
             words = {key: row[key] for key in ("id", "app", "old", "new", "state", "backup", "detail", "strategy")}
-            return Upgrade(started=moment(row["started"]), **words)
+            usual = (row["usual_requests"], row["usual_failed"])
+            return Upgrade(started=moment(row["started"]), served=bool(row["served"]), usual=usual, **words)
         return None
 
     def put_rollout(self, rollout: Rollout) -> None:
@@ -95,6 +100,9 @@ class JournalUpgrades:
         return {row["version"]: moment(row["since"]) for row in self._database.rows("listed", playbook=playbook)}
 
 
+_VERSION: Final = re.compile(r"^(version:[ \t]*)(\"[^\"\n]*\"|'[^'\n]*'|[^\s#]+)([ \t]*(?:#.*)?)$", re.MULTILINE)
+
+
 class SpecFiles:
     """The app specs of a workspace, changed in place."""
 
@@ -106,10 +114,13 @@ class SpecFiles:
         """Write the version of an app into its spec; raise UsageError where that line is not to be found."""
         path = self._folder / f"{app}.yaml"
         text = path.read_text(encoding="utf-8")
-        pattern = re.compile(r"^(version:[ \t]*)(\"[^\"\n]*\"|'[^'\n]*'|[^\s#]+)([ \t]*(?:#.*)?)$", re.MULTILINE)
-        changed, count = pattern.subn(lambda found: f'{found[1]}"{version}"{found[3]}', text)
+        changed, count = _VERSION.subn(lambda found: f'{found[1]}"{version}"{found[3]}', text)
         if count != 1:
             hint = f'write version: "{version}" into it: that is what is deployed now'
             raise UsageError("the line of its version is not to be found", where=str(path), hint=hint)
-        if (found := pattern.search(text)) and found[2].strip("\"'") != version:
+        if (found := _VERSION.search(text)) and found[2].strip("\"'") != version:
             replace_file(path, changed.encode())
+
+    def takes_version(self, app: str) -> bool:
+        """Return whether the line of the version of an app is to be found in its spec."""
+        return len(_VERSION.findall((self._folder / f"{app}.yaml").read_text(encoding="utf-8"))) == 1

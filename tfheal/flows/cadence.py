@@ -113,7 +113,7 @@ def _due(workspace: Workspace, ports: Ports) -> Iterator[Due]:
         still = {version: since for version, since in listed.items() if version in _versions(workspace, app)}
         version = next_version(still, items[0].deployed.version, spec.auto_upgrade, bad, now)
         if version:
-            start = next_start(workspace.window(app), now, takes_of(workspace, app, Wish(version), len(items)))
+            start = next_start(workspace.window(app), now, takes_of(workspace, app, version, ports))
             yield Due(app, version, start if start and start > now else None, _earlier(workspace, app, version, ports))
 
 

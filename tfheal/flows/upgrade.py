@@ -1,17 +1,19 @@
 """`tfheal upgrade`: an app goes to another version, one instance after the other, and takes itself back where that fails.
 
-What is begun is written down first. Each instance gets the new release beside the old one, is switched, has to be ready, and
+What is begun is written down first. Each instance gets the new software beside the old one, is switched, has to be ready, and
 to stay so; the first that does lets the others follow. The version is written into the app spec at the very end. A run
 that was killed is gone on with by the same command, or taken back by `tfheal rollback`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Final
 
 from tfheal.base.errors import Refused, TfhealError, UsageError
 from tfheal.core import upgrade as core
 from tfheal.core.mistakes import nearest
 from tfheal.core.standing import REFUSALS, rule
-from tfheal.core.traffic import Rate
 from tfheal.flows import notices, standing
 from tfheal.flows.act import Done
 from tfheal.flows.at_rest import await_backups
@@ -20,10 +22,20 @@ from tfheal.flows.gateway import drained
 from tfheal.flows.releases import make_secrets
 from tfheal.flows.upgrade_back import Course, came_to, ended, failed, in_the_traffic, lost, taken_back
 from tfheal.flows.upgrade_canary import canary_of, compared, let_in
-from tfheal.flows.upgrade_checks import Wish, backed_up, begun_before, going_on, permitted, planned, soak_of, trial_of
+from tfheal.flows.upgrade_checks import (
+    Wish,
+    backed_up,
+    begun_before,
+    going_on,
+    may_go_on,
+    permitted,
+    planned,
+    soak_of,
+    trial_of,
+)
 from tfheal.flows.upgrade_closed import back, gone_closed
 from tfheal.flows.upgrade_moved import based_anew, held_back, open_again
-from tfheal.flows.upgrade_still import stilled
+from tfheal.flows.upgrade_still import put_beside
 from tfheal.flows.upgrade_watch import proven, usual, watched
 from tfheal.flows.versions import Switch, at_version, deployed_of, releases_of, switched
 from tfheal.model.playbook import WayBack
@@ -32,6 +44,8 @@ from tfheal.model.record import Expected
 from tfheal.model.release import Release
 from tfheal.model.upgrade import Upgrade, Upgraded
 from tfheal.model.workspace import Workspace
+
+_FRESH: Final = 5.0  # seconds for which what was looked at is taken to be as it was
 
 
 def upgrade(workspace: Workspace, app: str, wish: Wish, ports: Ports, limits: Limits) -> Upgraded:
@@ -49,37 +63,67 @@ def upgrade(workspace: Workspace, app: str, wish: Wish, ports: Ports, limits: Li
     if plan.upgrade.state == "unchanged":
         return plan
     if wish.plan:
-        return replace(plan, refused=_refused(workspace, plan, wish, ports, limits) if begun is None else "")
+        return replace(plan, refused=_refused(workspace, plan, begun, wish, ports, limits))
+    started = ports.clock.monotonic()
     if begun is None:
         permitted(workspace, plan, wish, ports, limits)
-    run = ports.journal.begin_run(f"upgrade {app}", ports.clock.now())
-    started = ports.clock.monotonic()
-    await_backups(app, ports)
-    record = going_on(begun, wish) or replace(
-        plan.upgrade, id=run.id, state="running", backup=backed_up(workspace, plan, ports, limits)
-    )
-    with (
-        ports.leases.hold(app, "upgrade", run.id),
-        notices.told(workspace, notices.of_upgrade(plan), run.id, ports) as told,
-    ):
-        ports.upgrades.put(record)
-        course = _course(workspace, record, soak_of(workspace, app, wish), run.id, ports, limits)
-        course.canary, course.moving = trial_of(workspace, app, wish), plan.moving
-        course.usual = Rate() if begun else usual(workspace, course.after, ports)
-        make_secrets(course.workspace, app, ports)
-        if wish.go_on:
-            in_the_traffic(course)
-        was = [item.release for item in course.before.values()]
-        closes = core.closes(was, course.after) and record.state != "opened"
-        end = gone_closed(course) if closes else _gone(course)
-        if begun:
-            in_the_traffic(course)
-        if begun and not closes:
-            open_again(course)
-        told(end.state, end.detail)
-    ports.journal.end_run(run.id, int(replace(plan, upgrade=end).exit), ports.clock.now())
+    with _run(f"upgrade {app}", ports) as run:
+        await_backups(app, ports)
+        backup = backed_up(workspace, plan, ports, limits) if begun is None else ""
+        with ports.leases.hold(app, "upgrade", run):
+            _is_as_planned(workspace, plan, begun, wish, ports)
+            if begun is not None:
+                may_go_on(workspace, app, ports, limits)
+            elif ports.clock.monotonic() - started > _FRESH:
+                permitted(workspace, replace(plan, backing=0.0), wish, ports, limits)
+            record = going_on(begun, wish) or replace(plan.upgrade, id=run, state="running", backup=backup)
+            course = _course(workspace, record, soak_of(workspace, app, wish), run, ports, limits)
+            course.canary, course.moving = trial_of(workspace, app, wish), plan.moving
+            with notices.told(workspace, notices.of_upgrade(plan), run, ports) as told:
+                end = _ended(course, plan, begun, wish)
+                told(end.state, end.detail)
     seconds = ports.clock.monotonic() - started
-    return replace(plan, upgrade=end, outcomes=course.outcomes, seconds=seconds, away=course.away)
+    done = replace(plan, upgrade=end, outcomes=course.outcomes, seconds=seconds, away=course.away)
+    ports.journal.end_run(run, int(done.exit), ports.clock.now())
+    return done
+
+
+def _ended(course: Course, plan: Upgraded, begun: Upgrade | None, wish: Wish) -> Upgrade:
+    """Go the whole way, or what is left of one that was begun, and return how it ended."""
+    if begun is None:
+        seen = usual(course.workspace, course.after, course.ports)
+        course.upgrade = replace(course.upgrade, usual=(seen.requests, seen.failed))
+    course.ports.upgrades.put(course.upgrade)
+    make_secrets(course.workspace, course.upgrade.app, course.ports)
+    if wish.go_on:
+        in_the_traffic(course)
+    closes = plan.closes and course.upgrade.state != "opened"
+    end = gone_closed(course) if closes else _gone(course)
+    if begun:
+        in_the_traffic(course)
+    if begun and not closes:
+        open_again(course)
+    return end
+
+
+@contextmanager
+def _run(command: str, ports: Ports) -> Iterator[str]:
+    """Give the id of a run that begins; what ends it before its end is written down."""
+    run = ports.journal.begin_run(command, ports.clock.now())
+    try:
+        yield run.id
+    except TfhealError as error:
+        ports.journal.end_run(run.id, int(error.exit), ports.clock.now())
+        raise
+
+
+def _is_as_planned(workspace: Workspace, plan: Upgraded, begun: Upgrade | None, wish: Wish, ports: Ports) -> None:
+    """Raise Refused if others changed an app between the plan and the lease: what was permitted was something else."""
+    app = plan.upgrade.app
+    last = begun_before(app, wish, ports)
+    now = planned(workspace, app, wish, last, ports)
+    if (last, now.upgrade.old, now.order) != (begun, plan.upgrade.old, plan.order):
+        raise Refused("others changed it meanwhile", where=app, hint="say it again: it is looked at anew then")
 
 
 def rollback(workspace: Workspace, app: str, ports: Ports, limits: Limits, *, lose: bool = False) -> Upgraded:
@@ -143,10 +187,15 @@ def _way_back(workspace: Workspace, last: Upgrade, strictest: WayBack, ports: Po
     raise Refused(f"from {last.new} to {last.old} {REFUSALS[strictest]}", where=app, hint=hint)
 
 
-def _refused(workspace: Workspace, plan: Upgraded, wish: Wish, ports: Ports, limits: Limits) -> str:
+def _refused(
+    workspace: Workspace, plan: Upgraded, begun: Upgrade | None, wish: Wish, ports: Ports, limits: Limits
+) -> str:
     """Return what stands in the way of a plan, in words, if anything does."""
     try:
-        permitted(workspace, plan, wish, ports, limits)
+        if begun is None:
+            permitted(workspace, plan, wish, ports, limits)
+        else:
+            may_go_on(workspace, plan.upgrade.app, ports, limits)
     except Refused as error:
         return str(error)
     return ""
@@ -188,6 +237,8 @@ def _gone(course: Course) -> Upgrade:
     for release in course.after:
         canary = first if first and first.release == release else None
         try:
+            if why := _put_beside(course, release):
+                return failed(course, why)
             with drained(course.workspace, release.instance, course.out(release, must=True), course.ports):
                 end = _one(course, release) or (let_in(course, canary) if canary else None)
             if end := end or (compared(course, canary) if canary else proven(course, release)):
@@ -196,34 +247,40 @@ def _gone(course: Course) -> Upgrade:
             if release.instance in course.outcomes:
                 raise
             course.outcomes[release.instance], course.blamed = str(error), False
-            return failed(course, f"{release.instance}: {error}", served=False)
+            return failed(course, f"{release.instance}: {error}")
     told = (came_to(course, course.upgrade.new), based_anew(course))
     return ended(course, "done", "; ".join(filter(None, told)))
+
+
+def _put_beside(course: Course, release: Release) -> str:
+    """Build the software of one instance while it still serves; return what failed, if anything."""
+    return put_beside(course, _there(course, release), release)
+
+
+def _there(course: Course, release: Release) -> Expected:
+    items = deployed_of(course.upgrade.app, course.ports)
+    return next(one for one in items if one.release.instance == release.instance)
 
 
 def _one(course: Course, release: Release) -> Upgrade | None:
     """Bring one instance to the new version; return how the upgrade ended if that fails."""
     ports = course.ports
-    item = next(one for one in deployed_of(course.upgrade.app, ports) if one.release.instance == release.instance)
+    item = _there(course, release)
     course.outcomes[release.instance] = "begun"
     if (item.release.id, item.deployed.phase) != (release.id, "deployed"):
         ports.reporter.say(f"{release.instance}  from {item.deployed.version} to {release.version}")
-        first = item.deployed.version == course.upgrade.old and core.migrates(item.release, release)
-        if first and (why := stilled(course, item)):
-            course.outcomes[release.instance], course.blamed = why, False
-            return taken_back(course, f"{release.instance}: {why}")
         done = _switched(course, item, release)
         if done.outcome != "done":
             course.outcomes[release.instance] = f"{done.outcome}: {done.detail}"
             course.blamed = core.is_to_blame(done.outcome, done.report)
-            return failed(course, f"{release.instance}: {done.detail}", served=False)
-    why, served = watched(course, release)
+            return failed(course, f"{release.instance}: {done.detail}")
+    why = watched(course, release)
     course.outcomes[release.instance] = why or "done"
-    return failed(course, f"{release.instance}: {why}", served=served) if why else None
+    return failed(course, f"{release.instance}: {why}") if why else None
 
 
 def _switched(course: Course, item: Expected, release: Release) -> Done:
-    """Switch an instance to its release of the new version, where there is room for it beside the old one."""
+    """Switch an instance to its release of the new version, where there is room for its data beside the old one."""
     why = f"upgrade from {course.upgrade.old} to {course.upgrade.new}"
     switch = Switch(item, release, "deploy", why, first=core.room(release))
     with held_back(course, release):

@@ -1,4 +1,7 @@
-"""An upgrade under way, and how it takes itself back: the old releases, the data of before where that is needed, or a human."""
+"""An upgrade under way, and how it takes itself back: the old releases over the data as it is, or a human.
+
+The data of before comes back only where nobody can have written since it was backed up: in an app that is closed.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -43,13 +46,20 @@ class Course:
     after: tuple[Release, ...]
     soak: float
     outcomes: dict[InstanceName, str] = field(default_factory=dict)
+    ready: set[InstanceName] = field(
+        default_factory=set
+    )  # what was seen to be well with the new version, while it is closed
     blamed: bool = True  # what failed is the version's own fault: it is held
     lose: bool = False  # what was written since in another server may be lost by going back
     moving: float = 0.0  # for how many seconds data is away that moves to another server, about
     canary: CanaryRules = field(default_factory=CanaryRules)
-    usual: Rate = field(default_factory=Rate)  # what gateways counted of the version before
     closed: float | None = None  # since when all of the app is stopped, on the monotonic clock
     away: float | None = None  # for how long it was, once it is back
+
+    @property
+    def usual(self) -> Rate:
+        """Return what gateways counted of the version before."""
+        return Rate(*self.upgrade.usual)
 
     @property
     def moved(self) -> frozenset[InstanceName]:
@@ -70,24 +80,30 @@ class Course:
         return f"upgrade {self.upgrade.app}"
 
 
-def failed(course: Course, why: str, *, served: bool) -> Upgrade:
-    """Take a failed upgrade back, with the data of before where that is needed; else it stays as it is, and a human is called.
+def failed(course: Course, why: str) -> Upgrade:
+    """Take a failed upgrade of an app that is not closed back where its data may stay; else all stays as it is, and a human is called.
 
-    What was written once the new version `served` would be lost by a restore: that is a human's to decide.
+    Others wrote to that data all the time: a restore would lose it.
     """
     app = course.upgrade.app
     strictest = rule(course.upgrade.new, course.upgrade.old, course.workspace.folder(app).playbook)
-    touched = course.upgrade.state == "opened" or any(how == "done" for how in course.outcomes.values())
     stays = core.stays_behind([one.release for one in course.before.values()], course.moved)
-    if strictest == "safe" or (strictest == "needs-restore" and stays):
+    if strictest == "safe" or (strictest == "needs-restore" and stays) or _is_untouched(course):
         return taken_back(course, why)
-    if strictest == "needs-restore" and course.upgrade.backup and not (served or touched):
-        return taken_back(course, why, restores=True)
     return frozen(course, f"{why}; {REFUSALS[strictest]}")
 
 
-def taken_back(course: Course, why: str, *, restores: bool = False) -> Upgrade:
-    """Put the old releases back, the last first, with the data of before if it `restores`, and hold the new ones if they are to blame."""
+def _is_untouched(course: Course) -> bool:
+    """Return whether nothing of the new version was ever begun."""
+    now = {item.release.instance: item for item in deployed_of(course.upgrade.app, course.ports)}
+    return all(
+        (now[name].release.id, now[name].deployed.phase) == (one.release.id, "deployed")
+        for name, one in course.before.items()
+    )
+
+
+def taken_back(course: Course, why: str) -> Upgrade:
+    """Put the old releases back, the last first, over the data as it is, and hold the new ones if they are to blame."""
     ports = course.ports
     now = {item.release.instance: item for item in deployed_of(course.upgrade.app, ports)}
     there = {
@@ -95,19 +111,17 @@ def taken_back(course: Course, why: str, *, restores: bool = False) -> Upgrade:
         for name in (release.instance for release in course.after)
         if name in now
     }
-    if not (course.lose or restores) and (gone := lost(course)):
+    if not course.lose and (gone := lost(course)):
         return frozen(course, f"{why}; {gone}")
     for name in core.to_take_back({one: item.release.id for one, item in course.before.items()}, there):
         ports.reporter.say(f"{name}  back to {course.before[name].release.version}: {why}")
         out = course.out(course.before[name].release, must=False)
         with drained(course.workspace, name, out, ports):
-            done = put_back(course, now[name], course.before[name], why, lives=not restores)
-        if done.outcome != "done" and not restores:  # what cannot read its data comes up once that is back
+            done = put_back(course, now[name], course.before[name], why, lives=True)
+        if done.outcome != "done":
             course.outcomes[name] = f"not taken back: {done.detail}"
             return frozen(course, f"{why}; {name} could not be taken back: {done.detail}")
         course.outcomes[name] = f"taken back: {course.outcomes.get(name, why)}"
-    if restores and (wrong := restored(course)):
-        return frozen(course, f"{why}; the data of before could not be brought back: {wrong}")
     stores = came_to(course, course.upgrade.old)
     return ended(course, "rolled-back", "; ".join(filter(None, (why, stores))))
 
@@ -138,7 +152,7 @@ def acted(course: Course, item: Expected, steps: tuple[Step, ...], *, held: bool
         release=item.release,
         steps=steps,
         secrets=secret_values(item.release, course.ports),
-        why=f"the upgrade from {course.upgrade.old} to {course.upgrade.new}, or back, works on its data",
+        why=f"the upgrade from {course.upgrade.old} to {course.upgrade.new}, or back",
         run=course.run,
         generation=item.deployed.generation,
         held_back=held,

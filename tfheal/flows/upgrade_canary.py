@@ -65,7 +65,7 @@ def let_in(course: Course, canary: Canary) -> Upgrade | None:
         _give(course, canary, canary.time + _WORK)
     except TfhealError as error:
         course.blamed = False
-        return failed(course, f"{canary.release.instance}: it can have no share of the traffic: {error}", served=False)
+        return failed(course, f"{canary.release.instance}: it can have no share of the traffic: {error}")
     return None
 
 
@@ -78,7 +78,7 @@ def compared(course: Course, canary: Canary) -> Upgrade | None:
         trial = tried(course, canary.release, canary.time)
         if trial.why:
             course.outcomes[name] = trial.why
-            end = failed(course, f"{name}: {trial.why}", served=True)
+            end = failed(course, f"{name}: {trial.why}")
         elif trial.verdict == "unsure":
             end = _asked(course, canary, trial.told)
         else:

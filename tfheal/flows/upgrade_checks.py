@@ -1,11 +1,13 @@
 """What is looked at before an upgrade changes anything: whether it can be meant, what it would be, what stands in its way."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from tfheal.base.errors import Refused, Unreachable, UsageError
 from tfheal.base.moments import rfc3339
 from tfheal.core import upgrade as core
 from tfheal.core.backup.recovery import is_base
+from tfheal.core.resources import Step
 from tfheal.core.resources.cluster import cluster_of
 from tfheal.core.standing import rule
 from tfheal.core.windows import next_start, window_open
@@ -31,6 +33,9 @@ from tfheal.model.upgrade import UNDER_WAY, Strategy, Upgrade, Upgraded
 from tfheal.model.workspace import Workspace
 
 _EACH = 60.0  # seconds that an instance is expected to take besides its soak
+_LAST = 3  # backups by which the next one is estimated
+
+Room = tuple[Release, tuple[Step, ...]]  # a release, and what asks its slice for room
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +92,11 @@ def planned(workspace: Workspace, app: str, wish: Wish, begun: Upgrade | None, p
     ]
     old = begun.old if begun else next((item.deployed.version for item in items), wish.to)
     there = begun is None and not changed
-    were = [item.release for item in items]
-    closes = core.closes(were, changed)
-    closed = core.closed_for(after, soak_of(workspace, app, wish)) if closes else None
+    were = (
+        [item.release for item in items]
+        if begun is None
+        else list(releases_of(at_version(workspace, app, old), app, ports))
+    )
     made = Upgrade("", app, old, wish.to, "unchanged" if there else "planned", ports.clock.now())
     moving = {
         one.instance: core.Moving(cluster_of(before), cluster_of(one), _size(workspace, one.instance, ports))
@@ -98,17 +105,51 @@ def planned(workspace: Workspace, app: str, wish: Wish, begun: Upgrade | None, p
     }
     made = replace(made, strategy=wish.strategy or (begun.strategy if begun else "rolling"))
     trial = trial_of(workspace, app, wish)
+    backs_up = wish.backup and begun is None and core.keeps_data(playbook, STORE)
+    way_back, backup = rule(old, wish.to, playbook), _took(workspace, app, ports)
+    restores = way_back == "needs-restore" and (backs_up or bool(begun and begun.backup))
+    stays = core.stays_behind(were, _moved(were, after))
+    soak = soak_of(workspace, app, wish)
+    closes = core.closes(were, after, restores=restores and not stays)
+    closed = core.closed_for(after, soak) if closes else None
+    rolled = len(changed) * soak + core.migrating_for(were, after) + sum(one.expected for one in moving.values())
+    takes = len(changed) * _EACH + (rolled if closed is None else closed + backup.making)
     return Upgraded(
         begun or made if not wish.plan else made,
-        rule(old, wish.to, playbook),
+        way_back,
         tuple(one.instance for one in changed),
         interruption=core.interruption(were, changed, moving, closed=closed),
         closes=closes,
         moving=sum(one.expected for one in moving.values()),
-        backs_up=wish.backup and begun is None and core.keeps_data(playbook, STORE),
+        backs_up=backs_up,
+        takes=takes + (trial.time if made.strategy == "canary" else 0.0),
+        backing=backup.making + backup.reading if backs_up else 0.0,
         share=trial.share if made.strategy == "canary" else 0.0,
         trial=trial.time if made.strategy == "canary" else 0.0,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Took:
+    """For how many seconds the last good backup of an app was made, and what is stored of it read."""
+
+    making: float = 0.0
+    reading: float = 0.0
+
+
+def _took(workspace: Workspace, app: str, ports: Ports) -> _Took:
+    """Return how long a backup of an app and its verification took the last time; where that is not known nothing, or as long as the other."""
+    good = [one for one in stored(workspace, app, ports) if one.state == "good" and one.received]
+    last = max(good, key=lambda one: one.started, default=None)
+    making = (last.received - last.started).total_seconds() if last and last.received else 0.0
+    reading = ports.journal.took(f"backup verify {app}")
+    return _Took(max(0.0, making), making if reading is None else reading)
+
+
+def _moved(before: list[Release], after: tuple[Release, ...]) -> frozenset[InstanceName]:
+    """Return the instances whose databases are in another server after than before."""
+    then = {one.instance: one for one in after}
+    return frozenset(one.instance for one in before if one.instance in then and core.moves(one, then[one.instance]))
 
 
 def _size(workspace: Workspace, instance: InstanceName, ports: Ports) -> int:
@@ -120,12 +161,18 @@ def _size(workspace: Workspace, instance: InstanceName, ports: Ports) -> int:
     return sum(one.bytes for one in ours if not is_base(one.what))
 
 
-def permitted(workspace: Workspace, plan: Upgraded, wish: Wish, ports: Ports, limits: Limits) -> None:
-    """Raise Refused with what stands in the way of an upgrade that is not begun yet."""
+def _is_due(workspace: Workspace, plan: Upgraded, ports: Ports) -> None:
+    """Raise Refused where an upgrade may not begin by what is written of its app, or by its window."""
     app, now = plan.upgrade.app, ports.clock.now()
+    if not ports.specs.takes_version(app):
+        hint = "write version: on a line of its own: the upgrade writes it there when it is done"
+        raise Refused("the line of its version is not to be found", where=f"apps/{app}.yaml", hint=hint)
+    if plan.backs_up and workspace.apps[app].backup is None:
+        hint = f"write backup: {{to: SLICE}} into apps/{app}.yaml, or say --no-backup"
+        raise Refused("it holds data, and has no backups", where=app, hint=hint)
     if is_pending(at_version(workspace, app, plan.upgrade.old), app, ports):
         raise Refused("its spec asks for something else besides", where=app, hint=f"first: tfheal deploy {app}")
-    takes = takes_of(workspace, app, wish, len(plan.order)) + plan.moving
+    takes = plan.takes + plan.backing
     if not window_open(window := workspace.window(app), now, takes):
         start = next_start(window, now, takes)
         why = (
@@ -134,24 +181,42 @@ def permitted(workspace: Workspace, plan: Upgraded, wish: Wish, ports: Ports, li
             else "its window is too short"
         )
         raise Refused("it is outside its maintenance window", where=app, why=why)
-    if plan.backs_up and workspace.apps[app].backup is None:
-        hint = f"write backup: {{to: SLICE}} into apps/{app}.yaml, or say --no-backup"
-        raise Refused("it holds data, and has no backups", where=app, hint=hint)
+
+
+def permitted(workspace: Workspace, plan: Upgraded, wish: Wish, ports: Ports, limits: Limits) -> None:
+    """Raise Refused with what stands in the way of an upgrade that is not begun yet."""
+    app = plan.upgrade.app
+    _is_due(workspace, plan, ports)
     found = look(workspace, Scope((app,)), ports, limits)
     for item in found.meant:
         check(app, item.release.slice, ports)
     _is_well(workspace, app, found, ports)
     heeded(workspace, (name.slice for name in plan.order), "upgrade", ports, limits)
     there = releases_of(at_version(workspace, app, wish.to), app, ports)
+    _may_be(workspace, plan, wish, there, found, ports)
+    due = [one for one in there if one.instance in plan.order]
+    rooms = {one.instance: (one, steps) for one in due if (steps := core.room(one))}
+    if plan.backs_up:
+        rooms |= _store_rooms(workspace, app, found, ports)
+    _has_room(workspace, rooms, ports, limits)
+
+
+def _may_be(
+    workspace: Workspace, plan: Upgraded, wish: Wish, there: tuple[Release, ...], found: Look, ports: Ports
+) -> None:
+    """Raise Refused where a version is held, is not locked, or cannot be tried as it was asked for."""
+    app = plan.upgrade.app
     for release in () if wish.again else there:
         if why := standing.held(release, found.seen.get(release.slice), ports):
             raise Refused(f"version {wish.to} is held", where=str(release.instance), why=why, hint="--again tries it")
     if plan.upgrade.strategy == "canary":
         if plan.closes:
-            why = "its data is migrated while all of it is stopped"
+            why = "all of it is stopped meanwhile"
             raise Refused("one instance cannot go first", where=app, why=why, hint="leave out --strategy canary")
         canary.permitted(workspace, core.in_order(there), ports)
-    _has_room(workspace, [one for one in there if one.instance in plan.order], ports, limits)
+    for release in there:
+        if unlocked := core.unlocked(release):
+            raise Refused("its lock has no hash for a package", where=str(release.instance), why=unlocked)
 
 
 def _is_well(workspace: Workspace, app: str, found: Look, ports: Ports) -> None:
@@ -170,12 +235,20 @@ def _is_well(workspace: Workspace, app: str, found: Look, ports: Ports) -> None:
         )
 
 
-def _has_room(workspace: Workspace, releases: list[Release], ports: Ports, limits: Limits) -> None:
-    """Raise Refused where a slice has no room for its release beside what is there; what could not be asked, the switch asks again."""
-    rooms = {one.instance: found for one in releases if (found := core.room(one))}
+def _store_rooms(workspace: Workspace, app: str, found: Look, ports: Ports) -> dict[InstanceName, Room]:
+    """Return what asks the stores of an app for room for what its last backups cost there at most; nothing before the first one."""
+    good = [one for one in stored(workspace, app, ports) if one.state == "good"]
+    last = sorted(good, key=lambda one: one.started)[-_LAST:]
+    stores = [item.release for item in found.meant if item.release.component == STORE]
+    wanted = max((one.added for one in last), default=0)
+    return {one.instance: (one, (core.store_room(one, wanted),)) for one in stores if last}
+
+
+def _has_room(workspace: Workspace, rooms: Mapping[InstanceName, Room], ports: Ports, limits: Limits) -> None:
+    """Raise Refused where a slice has no room for what is to come to it; what could not be asked, the switch asks again."""
     questions = {
-        name: tuple(Asked(one, rooms[one.instance], secret_values(one, ports, planning=True)) for one in ours)
-        for name, ours in by_slice(one for one in releases if one.instance in rooms).items()
+        name: tuple(Asked(one, rooms[one.instance][1], secret_values(one, ports, planning=True)) for one in ours)
+        for name, ours in by_slice(release for release, _ in rooms.values()).items()
     }
     seen = observed([workspace.inventory.slice(name) for name in questions], questions, ports, limits)
     for name in rooms:
@@ -201,10 +274,21 @@ def backed_up(workspace: Workspace, plan: Upgraded, ports: Ports, limits: Limits
     return made.backup.id
 
 
-def takes_of(workspace: Workspace, app: str, wish: Wish, instances: int) -> float:
-    """Return how many seconds an upgrade of so many instances is expected to take."""
-    trial = trial_of(workspace, app, wish).time if wish.strategy == "canary" else 0.0
-    return instances * (_EACH + soak_of(workspace, app, wish)) + trial
+def may_go_on(workspace: Workspace, app: str, ports: Ports, limits: Limits) -> None:
+    """Raise Refused where an upgrade that was begun may not go on: its owner, or a pause, says no by now."""
+    there = [item.release.slice for item in deployed_of(app, ports)]
+    for name in there:
+        check(app, name, ports)
+    heeded(workspace, there, "upgrade", ports, limits)
+
+
+def takes_of(workspace: Workspace, app: str, version: str, ports: Ports) -> float:
+    """Return how many seconds an upgrade of an app is expected to take; of one that cannot be planned, none."""
+    try:
+        plan = planned(workspace, app, Wish(version), None, ports)
+    except Refused:
+        return 0.0
+    return plan.takes + plan.backing
 
 
 def trial_of(workspace: Workspace, app: str, wish: Wish) -> CanaryRules:

@@ -1,7 +1,8 @@
-"""An upgrade whose data has to be migrated while nobody works on it: all of the app is stopped, and closed at its gateways.
+"""An upgrade of data that nobody may work on meanwhile: all of the app is stopped, and closed at its gateways.
 
 How far it came is written down before each stage. So who goes on after a kill makes no backup of data that is half migrated,
-and brings no data back once people may have used the new version: they may have if the gateway is found open.
+and brings no data back once people may have used the new version, in whichever run. They may have if the gateway was found
+open; where no gateway keeps them out, if it was ready, and if a run that began it did not come to its end.
 """
 
 from collections.abc import Collection
@@ -40,7 +41,7 @@ def gone_closed(course: Course) -> Upgrade:
             return taken_back(course, str(error))
         ports.reporter.say(f"{app}  could not be closed: {error}")
     if state == "returning":
-        return returned(course, course.upgrade.detail, already=already)
+        return _gone_back(course, course.upgrade.detail, already=already)
     if state == "running":
         if why := at_rest(course, [item for item in deployed_of(app, ports) if item.release.instance in _rest(course)]):
             course.blamed = False
@@ -48,26 +49,22 @@ def gone_closed(course: Course) -> Upgrade:
             _opened(course)
             return end
         _reached(course, "migrating")
-    served = state != "running" and already is False
-    why, ready = _moved(course), False
-    if not why:
-        why, ready = _proven(course, course.after, course.soak)
-    if why:
-        return _failed(course, why, served=served or (ready and already is None))
+    else:
+        _found(course, already=already)
+    if why := _moved(course) or _proven(course, course.after, course.soak):
+        if already is None and _is_used(course):
+            _served(course)
+        return _failed(course, why)
     course.outcomes.update(dict.fromkeys(course.outcomes, "done"))
+    _served(course)
     _reached(course, "opened")
     _opened(course)
     return ended(course, "done", "; ".join(filter(None, (came_to(course, course.upgrade.new), based_anew(course)))))
 
 
-def returned(course: Course, why: str, *, already: bool | None, restores: bool = True) -> Upgrade:
-    """Put the old releases back and the data of before where it `restores`, and open the app once it is well with them.
-
-    What is found open may have been used since, so nothing comes back: a human is called.
-    """
+def returned(course: Course, why: str, *, restores: bool) -> Upgrade:
+    """Put the old releases back and the data of before where it `restores`, and open the app once it is well with them."""
     ports, app = course.ports, course.upgrade.app
-    if already is False and restores:
-        return frozen(course, f"{why}; {REFUSALS['needs-restore']}")
     _reached(course, "returning", why)
     _closed(course, _RETURN)
     now = {item.release.instance: item for item in deployed_of(app, ports)}
@@ -81,6 +78,7 @@ def returned(course: Course, why: str, *, already: bool | None, restores: bool =
         course.outcomes[name] = f"taken back: {course.outcomes.get(name, why)}"
     if restores and (wrong := restored(course)):
         return frozen(course, f"{why}; the data of before could not be brought back: {wrong}")
+    _served(course)  # by the old version: whoever goes on with the way back brings no data back once more
     if wrong := _up_again(course):
         return frozen(course, f"{why}; with the data of before, {wrong}")
     stores = came_to(course, course.upgrade.old)
@@ -90,31 +88,62 @@ def returned(course: Course, why: str, *, already: bool | None, restores: bool =
 
 def back(course: Course, why: str) -> Upgrade:
     """Take back what was begun and not finished, as far as nobody can have used the new version."""
-    return returned(course, why, already=_closed(course, _RETURN))
+    already = _closed(course, _RETURN)
+    if course.upgrade.state == "returning":
+        return _gone_back(course, why, already=already)
+    _found(course, already=already)
+    return _failed(course, why)
+
+
+def _gone_back(course: Course, why: str, *, already: bool | None) -> Upgrade:
+    """Go on with a way back; where the data of before was still to come, and the app is found open, a human is called."""
+    if course.upgrade.served:
+        return returned(course, why, restores=False)
+    if already is False:
+        _served(course)
+        return frozen(course, f"{why}; {REFUSALS['needs-restore']}")
+    return returned(course, why, restores=True)
+
+
+def _found(course: Course, *, already: bool | None) -> None:
+    """Given whether an app whose upgrade goes on was closed, write down that people may have used the new version, if so."""
+    if already is not True:
+        _served(course)
+
+
+def _served(course: Course) -> None:
+    """Write down that what is there may have been used: from now on no data comes back."""
+    if not course.upgrade.served:
+        course.upgrade = replace(course.upgrade, served=True)
+        course.ports.upgrades.put(course.upgrade)
+
+
+def _is_used(course: Course) -> bool:
+    """Return whether anything of the new version, which nothing keeps people from, is well, or may have been."""
+    began = [name for name, how in course.outcomes.items() if how != "begun" and name in _rest(course)]
+    if course.ready.intersection(began):
+        return True
+    app = course.upgrade.app
+    found = look(course.workspace, Scope((app,)), course.ports, course.limits)
+    health = judged(course.workspace, (app,), found, course.ports).instances
+    return any(health[name] in {"healthy", "unknown"} for name in began)
 
 
 def _put_beside(course: Course) -> str:
     """Build all new software beside what runs, before anybody has to wait; return what failed, if anything."""
-    for item in deployed_of(course.upgrade.app, course.ports):
-        release = next(one for one in course.after if one.instance == item.release.instance)
-        done = put_beside(course, item, release)
-        if done is not None and done.outcome != "done":
-            course.outcomes[release.instance] = f"{done.outcome}: {done.detail}"
-            if core.is_to_blame(done.outcome, done.report):
-                meant = replace(item.deployed, release=release.id, version=release.version)
-                standing.hold(meant, done.detail[:300], course.ports)
-            return f"{release.instance}: {done.detail}"
-    return ""
+    items = {item.release.instance: item for item in deployed_of(course.upgrade.app, course.ports)}
+    return next((why for one in course.after if (why := put_beside(course, items[one.instance], one))), "")
 
 
-def _failed(course: Course, why: str, *, served: bool) -> Upgrade:
+def _failed(course: Course, why: str) -> Upgrade:
     """Take it back as the playbook says; what people have used already, or what may not go back, waits for a human."""
     upgrade = course.upgrade
     strictest = rule(upgrade.new, upgrade.old, course.workspace.folder(upgrade.app).playbook)
     if strictest == "safe":
-        return returned(course, why, already=None, restores=False)
-    if strictest == "needs-restore" and upgrade.backup and not served:
-        return returned(course, why, already=None)
+        _served(course)
+        return returned(course, why, restores=False)
+    if strictest == "needs-restore" and upgrade.backup and not upgrade.served:
+        return returned(course, why, restores=True)
     return frozen(course, f"{why}; {REFUSALS[strictest]}")
 
 
@@ -190,11 +219,11 @@ def _up_again(course: Course) -> str:
         done = switched(course.workspace, Switch(item, release, "rollback", why), course.run, ports)
         if done.outcome != "done":
             return f"{release.instance}: {done.detail}"
-    return _proven(course, old, 0.0)[0]
+    return _proven(course, old, 0.0)
 
 
-def _proven(course: Course, releases: Collection[Release], soak: float) -> tuple[str, bool]:
-    """Look at all of an app until it was ready and stayed so; return what is wrong with it, and whether any of it was ready."""
+def _proven(course: Course, releases: Collection[Release], soak: float) -> str:
+    """Look at all of an app until it was ready and stayed so; return what is wrong with it, if anything. What was ready is noted."""
     ports, app = course.ports, course.upgrade.app
     workspace = at_version(course.workspace, app, next(iter(releases)).version)
     watches = {release.instance: core.Watch() for release in releases}
@@ -208,13 +237,15 @@ def _proven(course: Course, releases: Collection[Release], soak: float) -> tuple
         for one in releases:
             health, runs = diagnosis.instances[one.instance], _up(one, found)
             watches[one.instance] = watches[one.instance].seen(health, runs, now)
+            if health == "healthy":
+                course.ready.add(one.instance)
         if ill := [name for name, watch in watches.items() if watch.has_failed(now - since, patience)]:
             told = [f"{one.instance}: {one.cause}: {one.detail}" for one in diagnosis.findings if one.instance in ill]
             words = "; ".join(told)[:500] or ", ".join(f"{name} is {diagnosis.instances[name]}" for name in ill)
             course.outcomes.update({name: "did not stay up" for name in ill if name in course.outcomes})
-            return words, any(watch.ready is not None for watch in watches.values())
+            return words
         if all(watch.has_passed(soak, now) for watch in watches.values()):
-            return "", True
+            return ""
         ports.clock.sleep(pause)
 
 

@@ -1,4 +1,4 @@
-"""Before data is migrated what works on it is stopped, and what was written since the backup of before is taken too: a way back loses nothing."""
+"""Before data is changed for good what works on it is stopped, and what was written since the backup of before is taken too: a way back loses nothing."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 from tfheal.core import awaiting
 from tfheal.core import upgrade as core
 from tfheal.core.resources import steps
-from tfheal.flows.act import Done
+from tfheal.flows import standing
 from tfheal.flows.backup import backup
 from tfheal.flows.releases import secret_values
 from tfheal.flows.upgrade_back import Course, acted
@@ -14,13 +14,8 @@ from tfheal.model.record import Expected
 from tfheal.model.release import Release
 
 
-def stilled(course: Course, item: Expected) -> str:
-    """Given an instance that migrates its data, stop it and back the app up; return why not, if so: then it runs again."""
-    return at_rest(course, [item]) if course.upgrade.backup else ""
-
-
 def at_rest(course: Course, items: Sequence[Expected]) -> str:
-    """Given all that works on what is to be migrated, stop it and back the app up; return why not, if so: then it runs again.
+    """Given all that works on data that may have to come back, stop it and back the app up; return why not, if so: then it runs again.
 
     The slice itself starts it no more. Killed in between it is found stopped, and healing starts it; the next run stops it anew, and takes what was written till then.
     """
@@ -49,7 +44,20 @@ def _backed_up(course: Course) -> str:
     return ""
 
 
-def put_beside(course: Course, item: Expected, release: Release) -> Done | None:
-    """Build the software of a new release beside what runs, if it has any: nobody waits for it later. Return how that ended."""
+def put_beside(course: Course, item: Expected, release: Release) -> str:
+    """Build the software of a new release beside what runs, if it has any: nobody waits for it later. Return what failed, if anything.
+
+    A version whose software cannot be had, or is not what was locked, is held.
+    """
     made = core.beside(release)
-    return acted(course, replace(item, release=release), made, held=True) if made else None
+    if not made or (item.release.id, item.deployed.phase) == (release.id, "deployed"):
+        return ""
+    done = acted(course, replace(item, release=release), made, held=True)
+    if done.outcome == "done":
+        return ""
+    course.outcomes[release.instance] = f"{done.outcome}: {done.detail}"
+    course.blamed = core.is_to_blame(done.outcome, done.report)
+    if course.blamed:
+        meant = replace(item.deployed, release=release.id, version=release.version)
+        standing.hold(meant, done.detail[:300], course.ports)
+    return f"{release.instance}: {done.detail}"

@@ -55,8 +55,8 @@ def usual(workspace: Workspace, releases: tuple[Release, ...], ports: Ports) -> 
     return Rate()
 
 
-def watched(course: Course, release: Release) -> tuple[str, bool]:
-    """Look at an instance until it was ready and stayed so for its soak; return what is wrong with it, and whether it served.
+def watched(course: Course, release: Release) -> str:
+    """Look at an instance until it was ready and stayed so for its soak; return what is wrong with it, if anything.
 
     Where a gateway leads to it that is the first part of its soak.
     """
@@ -68,9 +68,9 @@ def watched(course: Course, release: Release) -> tuple[str, bool]:
         watch, ill = _looked(course, release, watch)
         now = ports.clock.monotonic()
         if watch.has_failed(now - since, patience):
-            return ill, watch.ready is not None
+            return ill
         if watch.has_passed(soak, now):
-            return "", True
+            return ""
         ports.clock.sleep(_pause(course.soak))
 
 
@@ -81,7 +81,7 @@ def proven(course: Course, release: Release) -> Upgrade | None:
     trial = tried(course, release, course.soak * (1.0 - _QUIET))
     if trial.why:
         course.outcomes[release.instance] = trial.why
-        return failed(course, f"{release.instance}: {trial.why}", served=True)
+        return failed(course, f"{release.instance}: {trial.why}")
     if trial.verdict == "unsure":
         course.ports.reporter.say(f"{release.instance}  {trial.told}")
     return None

@@ -43,8 +43,10 @@ class Upgrade:
     """One upgrade of an app; `backup` is the one that was made before it, if any, `detail` why it did not come to be.
 
     `strategy` is how it goes on: a canary that came through is followed by the others one after the other, `rolling`.
-    Of one that migrates data while all of the app is stopped also that is kept: whether that has begun (`migrating`), whether
-    it is being taken back (`returning`), and whether people use the new version (`opened`): then no data comes back any more.
+    Of one that goes on while all of the app is stopped also that is kept: whether the new version was begun (`migrating`), whether
+    it is being taken back (`returning`), and whether people are let in (`opened`). Once what is there may have been used
+    since the backup (`served`), in whichever run, no data comes back any more. `usual` is what gateways counted of the
+    version before: how many requests there were, and how many failed.
     """
 
     id: str
@@ -56,6 +58,8 @@ class Upgrade:
     backup: str = ""
     detail: str = ""
     strategy: Strategy = "rolling"
+    served: bool = False
+    usual: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,8 @@ class Upgraded:
     """What became of an upgrade, or would: the instances in their order, how each ended, and what is to be expected.
 
     `interruption` says of each component for how long it serves nobody; whether all of the app is stopped meanwhile is
-    `closes`, and for how many seconds it was is `away`;
+    `closes`, and for how many seconds it was is `away`; it is expected to take so many seconds (`takes`) after a backup and
+    its verification (`backing`);
     data that moves is gone for `moving` seconds, about; `refused` is what stands in the way of a plan. A canary gets `share`
     percent of the requests, for `trial` seconds.
     """
@@ -74,6 +79,8 @@ class Upgraded:
     outcomes: Mapping[InstanceName, str] = field(default_factory=dict)
     interruption: Mapping[str, str] = field(default_factory=dict)
     backs_up: bool = False
+    takes: float = 0.0
+    backing: float = 0.0
     closes: bool = False
     moving: float = 0.0
     refused: str = ""
@@ -133,3 +140,6 @@ class AppSpecs(Protocol):
 
     def put_version(self, app: str, version: str) -> None:
         """Write the version of an app into its spec; raise UsageError where that line is not to be found."""
+
+    def takes_version(self, app: str) -> bool:
+        """Return whether the line of the version of an app is to be found in its spec."""

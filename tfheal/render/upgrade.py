@@ -21,18 +21,23 @@ def upgrade_words(done: Upgraded) -> str:
         if one.strategy == "canary":
             lines += [f"  the first behind its gateway has {done.share:g} % of the requests for {span(done.trial)}"]
         lines += [f"  {component}: {words}" for component, words in done.interruption.items()]
-        way = {
-            "safe": "it takes itself back",
-            "needs-restore": "it takes itself back with the data of the backup, unless it served already",
-            "forbidden": "a human is called",
-        }
-        return "\n".join([*lines, f"  if that fails, {way[done.rule]} (rollback: {done.rule})"])
+        lines += [f"  it is expected to end within {span(done.backing + done.takes)}"]
+        return "\n".join([*lines, f"  if that fails, {_way_back(done)} (rollback: {done.rule})"])
     away = "" if done.away is None else f", {span(done.away)} of which it was closed"
     lines = [
         f"{head}  {one.state} in {span(done.seconds)}{away}",
         *(f"  {name}  {how}" for name, how in done.outcomes.items()),
     ]
     return "\n".join([*lines, f"  {one.detail}"] if one.detail else lines)
+
+
+def _way_back(done: Upgraded) -> str:
+    """Return in words what happens to an upgrade that fails."""
+    if done.rule == "needs-restore" and done.closes and done.backs_up:
+        return "it takes itself back with the data of the backup, unless it served already"
+    if done.rule == "needs-restore" and done.moving:
+        return "it takes itself back, if its data of before is all where it was; else a human is called"
+    return "it takes itself back" if done.rule == "safe" else "a human is called"
 
 
 def upgrade_document(done: Upgraded) -> dict[str, object]:
@@ -49,6 +54,7 @@ def upgrade_document(done: Upgraded) -> dict[str, object]:
         "rollback": done.rule,
         "backup": one.backup or {"unknown": "none was made"},
         "backs_up": done.backs_up,
+        "takes": round(done.backing + done.takes, 1),
         "instances": [
             {"instance": str(name), "outcome": done.outcomes.get(name, one.state)}
             for name in (done.outcomes or done.order)

@@ -2,6 +2,10 @@
 INSERT INTO run (id, command, started, host, pid, boot, process_started)
 VALUES (:id, :command, :started, :host, :pid, :boot, :process_started);
 
+-- name: last_took
+SELECT started, ended FROM run
+WHERE command = :command AND exit = 0 AND ended IS NOT NULL ORDER BY ended DESC LIMIT 1;
+
 -- name: end_run
 UPDATE run SET ended = :ended, exit = :exit WHERE id = :id;
 
@@ -264,10 +268,15 @@ ON CONFLICT (app) DO UPDATE SET
 SELECT * FROM copied WHERE app = :app;
 
 -- name: put_upgrade
-INSERT INTO upgrade (id, app, old, new, state, started, backup, detail, strategy)
-VALUES (:id, :app, :old, :new, :state, :started, :backup, :detail, :strategy)
+INSERT INTO upgrade (
+    id, app, old, new, state, started, backup, detail, strategy, served, usual_requests, usual_failed
+)
+VALUES (
+    :id, :app, :old, :new, :state, :started, :backup, :detail, :strategy, :served, :usual_requests, :usual_failed
+)
 ON CONFLICT (id) DO UPDATE SET
-    state = excluded.state, backup = excluded.backup, detail = excluded.detail, strategy = excluded.strategy;
+    state = excluded.state, backup = excluded.backup, detail = excluded.detail, strategy = excluded.strategy,
+    served = excluded.served, usual_requests = excluded.usual_requests, usual_failed = excluded.usual_failed;
 
 -- name: last_upgrade
 SELECT * FROM upgrade WHERE app = :app ORDER BY number DESC LIMIT 1;
