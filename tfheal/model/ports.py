@@ -30,7 +30,7 @@ from tfheal.model.record import (
 from tfheal.model.release import InstanceName, Release
 from tfheal.model.tick import Signal
 from tfheal.model.upgrade import AppSpecs, Upgrades
-from tfheal.model.visit import Visitor
+from tfheal.model.visit import Uplink, Visitor
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,13 +329,6 @@ class Notifier(Protocol):
 
     def page(self, message: Mapping[str, object]) -> None:
         """Send a message by the provider's route; raise ActionFailed if it did not get out."""
-
-
-class Uplink(Protocol):
-    """Our own way to the slices."""
-
-    def answering(self, peers: Sequence[str]) -> tuple[str, ...]:
-        """Given machines of others, each `HOST:PORT`, return those that take a TCP connection from here."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a visitor meets who asks for a public name: where it leads, and what answers there."""
+"""What is seen of the world outside from this machine: public names as a visitor meets them, and whether our own way works."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,3 +24,10 @@ class Visitor(Protocol):
 
     def visited(self, names: Mapping[str, Sequence[str]]) -> Callable[[], Mapping[str, Visit]]:
         """Given names and of each its URLs, the likeliest first, begin to ask for all; return what waits for the answers, not for long."""
+
+
+class Uplink(Protocol):
+    """Our own way to the slices."""
+
+    def answering(self, peers: Sequence[str]) -> tuple[str, ...]:
+        """Given machines of others, each `HOST:PORT`, return those that take a TCP connection from here."""
