@@ -26,6 +26,10 @@ def test_the_last_upgrade_is_known_as_it_ended(tmp_path: Path) -> None:
     kept.put(first)
     kept.put(ended)
     assert (kept.last("notes"), kept.last("other")) == (ended, None)
+    for code, seconds in ((0, 30), (5, 90)):
+        run = journal.begin_run("backup verify notes", NOW)
+        journal.end_run(run.id, code, NOW + timedelta(seconds=seconds))
+    assert (kept.took("backup verify notes"), kept.took("backup verify other")) == (30.0, None)
     journal.close()
 
 

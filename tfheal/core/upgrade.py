@@ -33,19 +33,18 @@ _CLOSED_FOR: Final = {
 }
 _SPARE: Final = 64 << 20  # bytes that stay free
 ROOM: Final = "room"  # the step that fails where there is none
-# What is built already needs no more room.
+# What is built already needs no more room than is to stay free.
 _ROOM: Final = """\
 need=0
 place=
 while IFS=' ' read -r id releases; do
+    place=${place:-$releases}
     [ ! -e "$releases/$id/.complete" ] || continue
     used=$(du -sxk "$releases" 2>/dev/null | cut -f 1)
     need=$((need + ${used:-0}))
-    [ -n "$place" ] || place=$releases
 done <<END
 $trees
 END
-[ -n "$place" ] || exit 0
 while [ ! -d "$place" ]; do place=${place%/*}; [ -n "$place" ] || place=/; done
 free=$(df --output=avail -k "$place" | tail -n 1)
 need=$((need + spare / 1024))

@@ -83,12 +83,6 @@ class SqliteJournal:
             if not self.database.change("end_run", id=run, exit=exit_code, ended=rows.written(now)):
                 raise _missing("run", run)
 
-    def took(self, command: str) -> float | None:
-        """Return for how many seconds the last run of a command went that came to a good end, None if none did."""
-        for row in self.database.rows("last_took", command=command):
-            return (rows.moment(row["ended"]) - rows.moment(row["started"])).total_seconds()
-        return None
-
     def intend(self, action: ActionRecord) -> None:
         """Record an action before it starts."""
         with self.database.atomic():

@@ -49,6 +49,12 @@ class JournalUpgrades:
             return Upgrade(started=moment(row["started"]), served=bool(row["served"]), usual=usual, **words)
         return None
 
+    def took(self, command: str) -> float | None:
+        """Return for how many seconds the last run of a command went that came to a good end, None if none did."""
+        for row in self._database.rows("last_took", command=command):
+            return (moment(row["ended"]) - moment(row["started"])).total_seconds()
+        return None
+
     def put_rollout(self, rollout: Rollout) -> None:
         """Add an upgrade of many apps, or replace what is known of the one with its id."""
         with self._database.atomic():

@@ -142,7 +142,7 @@ def _took(workspace: Workspace, app: str, ports: Ports) -> _Took:
     good = [one for one in stored(workspace, app, ports) if one.state == "good" and one.received]
     last = max(good, key=lambda one: one.started, default=None)
     making = (last.received - last.started).total_seconds() if last and last.received else 0.0
-    reading = ports.journal.took(f"backup verify {app}")
+    reading = ports.upgrades.took(f"backup verify {app}")
     return _Took(max(0.0, making), making if reading is None else reading)
 
 

@@ -206,9 +206,6 @@ class Journal(Protocol):
     def end_run(self, run: str, exit_code: int, now: datetime) -> None:
         """Record how a run ended."""
 
-    def took(self, command: str) -> float | None:
-        """Return for how many seconds the last run of a command went that came to a good end, None if none did."""
-
     def intend(self, action: ActionRecord) -> None:
         """Record an action before it starts."""
 

@@ -122,6 +122,9 @@ class Upgrades(Protocol):
     def last(self, app: str) -> Upgrade | None:
         """Return the last upgrade of an app, None if there was none."""
 
+    def took(self, command: str) -> float | None:
+        """Return for how many seconds the last run of a command went that came to a good end, None if none did."""
+
     def put_rollout(self, rollout: Rollout) -> None:
         """Add an upgrade of many apps, or replace what is known of the one with its id."""
 
