@@ -341,7 +341,7 @@ def test_bit_rot_is_found_told_once_and_names_what_it_touches(backed: RunningLab
         document(backed, "restore", "files", "--yes")
     finally:
         backed.on("s3", "rm /root/pack")
-    state = document(backed, "status")
+    state = document(backed, "status", check=None)  # a backup that a test before cut off may have left a snapshot
     assert "backup-damaged" not in findings(state)
     assert state["apps"][0]["backup"]["verified"]["payload"] < 300
 
