@@ -185,6 +185,9 @@ def test_no_request_is_lost_while_instances_are_worked_on(edge: RunningLab) -> N
         edge.run("rollback", "page")
     assert (load.failed, load.answered > 500) == ([], True)
     assert is_well(edge, "s1", "s2")
+    until = time.monotonic() + 30
+    while {share(edge, name) for name in ("s1", "s2")} != {FULL} and time.monotonic() < until:
+        time.sleep(0.5)  # else both of two requests may go to the same one
     slow = [threading.Thread(target=ask_for_long, args=(edge,)) for _ in range(2)]
     for thread in slow:
         thread.start()
