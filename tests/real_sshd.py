@@ -1,6 +1,7 @@
 """A real OpenSSH server on loopback, thrown away after the test, and servers that misbehave in one way each."""
 
 import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -135,16 +136,33 @@ def _require() -> None:
 
 @contextlib.contextmanager
 def _separation_folder() -> Iterator[None]:
-    """Provide the empty folder that sshd insists on; a machine whose own sshd never ran has none."""
+    """Provide the empty folder that sshd insists on; a machine whose own sshd never ran has none.
+
+    Other servers of other tests need it too: who made it takes it away only if nobody else holds it.
+    """
     path = Path("/run/sshd")
     made = not path.exists()
-    path.mkdir(mode=0o755, exist_ok=True)
+    held = _held(path)
     try:
         yield
     finally:
-        if made:
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            if made:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 path.rmdir()
+        os.close(held)
+
+
+def _held(path: Path) -> int:
+    """Return a descriptor of a folder that is there, and stays as long as that is open."""
+    while True:
+        path.mkdir(mode=0o755, exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            held = os.open(path, os.O_RDONLY)
+            fcntl.flock(held, fcntl.LOCK_SH)
+            if path.exists() and os.path.samestat(os.fstat(held), path.stat()):
+                return held
+            os.close(held)
 
 
 def _wait_until_it_answers(server: Sshd) -> None:
