@@ -3,12 +3,12 @@
 import contextlib
 import http.client
 import shutil
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Self
+from functools import partial
 
 from running_lab import RunningLab
+from visiting import Visiting
 
 # It serves /up at once, and the rest only once it is warm: what only asks whether it is there takes it for ready too soon.
 PLAYBOOK = """\
@@ -126,15 +126,14 @@ class Visitor:
         self._connection.close()
 
 
-class Load:
+class Load(Visiting):
     """Visitors who ask one after another until they are told to stop: every second one with a connection for each request."""
 
     def __init__(self, address: str) -> None:
         """Keep whom to ask."""
         self.answered, self.failed = 0, list[str]()
-        self._over = threading.Event()
         visitors = [Visitor(address, keeps=number % 2 == 0) for number in range(CLIENTS)]
-        self._threads = [threading.Thread(target=self._visit, args=(visitor,)) for visitor in visitors]
+        super().__init__(partial(self._visit, visitor) for visitor in visitors)
 
     def _visit(self, visitor: Visitor) -> None:
         with contextlib.closing(visitor):
@@ -148,15 +147,3 @@ class Load:
                     self.answered += 1
                 else:
                     self.failed.append(repr(said))
-
-    def __enter__(self) -> Self:
-        """Begin to ask."""
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop asking."""
-        self._over.set()
-        for thread in self._threads:
-            thread.join()

@@ -2,8 +2,9 @@
 
 import contextlib
 import http.client
-import threading
-from typing import Self
+from functools import partial
+
+from visiting import Visiting
 
 Answered = tuple[int, str, bool]
 
@@ -18,14 +19,13 @@ def asked(address: str, name: str) -> Answered:
         return answer.status, answer.read().decode(), closed
 
 
-class Readers:
+class Readers(Visiting):
     """Readers in two threads, who count what they were answered until they are told to stop."""
 
     def __init__(self, address: str, name: str) -> None:
         """Keep whom to ask, and for which name."""
         self.answered, self.closed, self.failed = 0, 0, list[str]()
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._read, args=(address, name)) for _ in range(2)]
+        super().__init__([partial(self._read, address, name)] * 2)
 
     def _read(self, address: str, name: str) -> None:
         while not self._over.wait(0.03):
@@ -40,15 +40,3 @@ class Readers:
                 self.closed += 1
             else:
                 self.failed.append(f"{status} {said}")
-
-    def __enter__(self) -> Self:
-        """Begin to ask."""
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop asking."""
-        self._over.set()
-        for thread in self._threads:
-            thread.join()

@@ -5,16 +5,16 @@ import http.client
 import json
 import shutil
 import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from documents import document
 from running_lab import RunningLab
+from visiting import Visiting
 
 pytestmark = pytest.mark.lab
 PLAYBOOK = Path(__file__).parent / "shaky"
@@ -61,14 +61,14 @@ def served(fleet: RunningLab) -> Iterator[RunningLab]:
         shutil.rmtree(root / "playbooks/shaky")
 
 
-class Load:
+class Load(Visiting):
     """Visitors who ask one after another until they are told to stop; how often each version answered with which status is counted."""
 
     def __init__(self, lab: RunningLab) -> None:
         """Keep whom to ask."""
         self.said: Counter[tuple[str, int]] = Counter()
-        self._address, self._over = lab.address("s3"), threading.Event()
-        self._threads = [threading.Thread(target=self._visit) for _ in range(CLIENTS)]
+        self._address = lab.address("s3")
+        super().__init__([self._visit] * CLIENTS)
 
     def _visit(self) -> None:
         connection = http.client.HTTPConnection(self._address, 80, timeout=10)
@@ -79,18 +79,6 @@ class Load:
                 except (OSError, http.client.HTTPException) as error:
                     self.said[repr(error), 0] += 1
                     connection.close()
-
-    def __enter__(self) -> Self:
-        """Begin to ask."""
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Stop asking."""
-        self._over.set()
-        for thread in self._threads:
-            thread.join()
 
 
 def ask(connection: http.client.HTTPConnection, path: str = "/") -> tuple[str, int]:
