@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from tfheal.base.errors import ConfigError, Mistake
+from tfheal.core.passage import url
 from tfheal.core.release import Blueprint, Render, settings, values
 from tfheal.model.app import AppSpec
 from tfheal.model.playbook import ComponentRoute
@@ -49,8 +50,9 @@ def led(workspace: Workspace, gateway: str) -> dict[str, AppSpec]:
 def way_in(workspace: Workspace, gateway: str, address: str) -> str:
     """Given a gateway and the address of a slice that it runs on, return the URL, without a path, where people come in there: by TLS where it has that."""
     over = settings(workspace.apps[gateway], workspace.folder(gateway))
-    scheme, port = ("http", "port") if over.get("tls", "none") == "none" else ("https", "tls_port")
-    return f"{scheme}://{f'[{address}]' if ':' in address else address}:{over.get(port, _HTTP)}"
+    if over.get("tls", "none") == "none":
+        return url(address, int(str(over.get("port", _HTTP))))
+    return url(address, int(str(over.get("tls_port", _HTTPS))), "https")
 
 
 def _front(workspace: Workspace, spec: AppSpec) -> str:

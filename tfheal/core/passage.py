@@ -59,7 +59,7 @@ def script(front: str, routes: Sequence[Route], marker: str, more: str = "") -> 
     for number, route in enumerate(routes):
         urls = [
             f"{front}{route.health}",
-            *(_url(server.address, route.port) + route.health for server in route.servers),
+            *(url(server.address, route.port) + route.health for server in route.servers),
         ]
         lines.append(" ".join(["pass", str(number), *map(sh.quote, (route.host, *urls))]) + " &\n")
     return called_once(f"{PRELUDE}marker={marker}\n{_ASK}{''.join(lines)}{more}wait\nsay end\n", marker)
@@ -134,6 +134,6 @@ def _said(code: int) -> str:
     return f"answers {code}" if code else "does not answer"
 
 
-def _url(address: str, port: int) -> str:
+def url(address: str, port: int, scheme: str = "http") -> str:
     """Given an address of a slice and a port, return the URL of what answers there, without a path."""
-    return f"http://{f'[{address}]' if ':' in address else address}:{port}"
+    return f"{scheme}://{f'[{address}]' if ':' in address else address}:{port}"
