@@ -82,7 +82,11 @@ def test_what_people_write_stays_a_word() -> None:
 
 
 FAKES = {
-    "systemctl": 'case $* in is-active*) [ -e "$here/active" ] ;; *) echo "$*" >>"$here/log" ;; esac',
+    "systemctl": """case $* in
+is-active*) [ -e "$here/active" ] ;;
+show*) cat "$here/started" 2>/dev/null ;;
+*) echo "$*" >>"$here/log" ;;
+esac""",
     "systemd-run": 'for word; do case $word in --unit=*) echo "new ${word#--unit=}" >>"$here/log" ;; esac; done; [ ! -e "$here/full" ]',
     "socat": """read -r line; case $line in
 'show stat') for one in s1 s2; do printf 'page,%s,0,0,0,0,,1,,,,,,,,,,%s,100\\n' "$one" "$(cat "$here/$one")"; done ;;
@@ -137,3 +141,15 @@ def test_who_is_all_that_is_left_comes_back_at_once(gateway: Callable[[str], lis
     assert gateway(drain) == ["set server page/s1 state ready"]
     assert gateway(undrained(Point(GATEWAY, WEB), "bob", 1, M)) == [], "it is nobody's any more"
     assert "set server page/s1 health down" not in gateway(undrain.replace("owner=ada", "owner=''"))
+
+
+def test_a_gateway_that_started_anew_knows_of_no_drain(gateway: Callable[[str], list[str]], tmp_path: Path) -> None:
+    """What was noted of the one before is nobody's: else an instance would count as out while it gets requests."""
+    out = "set server page/s1 state drain"
+    (tmp_path / "started").write_text("first\n")
+    assert gateway(drained(Point(GATEWAY, WEB), "ada", (60, 1), M))[-1] == out
+    by_another = drained(Point(GATEWAY, WEB), "bob", (60, 1), M)
+    assert gateway(by_another) == []
+    (tmp_path / "started").write_text("second\n")
+    assert gateway(by_another)[-1] == out
+    assert gateway(drained(Point(GATEWAY, WEB), "ada", (60, 1), M)) == [], "and now it is that one's"

@@ -37,6 +37,7 @@ def is_told_apart(edge: RunningLab) -> None:
     right, wrong = (resolving(edge, {NAME: edge.address(name)}) for name in ("s3", "s1"))
     is_met_by_its_name(edge, right, wrong)
     stop, start = "systemctl stop tfheal-page-web", "systemctl start tfheal-page-web"
+    document(edge, "gateway", "drain", "page/web@s1")
     edge.on("s3", "systemctl stop tfheal-edge-gateway")
     edge.on("s1", stop)
     status = document(right, "status", "page", check=3)
@@ -51,6 +52,7 @@ def is_told_apart(edge: RunningLab) -> None:
         edge.on(name, f"{start}; until curl -sfo /dev/null http://localhost:8091/; do sleep 0.1; done")
     edge.on("s3", "systemctl start tfheal-edge-gateway")
     assert findings(document(right, "status", "page", "edge")) == set()
+    assert states(edge)["s1"][1] == "", "a gateway that started anew leads to all: what was drained is nobody's"
 
 
 def is_met_by_its_name(edge: RunningLab, right: RunningLab, wrong: RunningLab) -> None:

@@ -49,9 +49,15 @@ command -v socat >/dev/null || fail 'socat is not there: a deploy of the gateway
 ask 'show info' >/dev/null 2>&1 || fail 'the gateway does not answer on its socket'
 mkdir -p "$drains" || fail 'no folder in /run'
 exec 8>"$drains/lock"
+flock -w 20 8 || fail 'another run is at work on it'
+# A gateway that starts anew, which is no reload, leads to all: what was noted before holds no more.
+start=$(systemctl show -P InvocationID "$stem")
+[ "$(cat "$drains/start" 2>/dev/null)" = "$start" ] || {
+  find "$drains" -type f ! -name lock -delete
+  echo "$start" >"$drains/start"
+}
 """
 _ONE: Final = """\
-flock -w 20 8 || fail 'another run is at work on it'
 note=$drains/$app.$server timer=tfheal-drain-$app.$server
 ready="set server $app/$server state ready"
 [ -n "$(state)" ] || fail "the gateway leads to no $server of $app: deploy the gateway"
@@ -154,7 +160,7 @@ def script(point: Point, owner: str, marker: str, body: str) -> str:
     """Given a point, for whom and what is to be done there in sh, return the script that does it, whole or not at all."""
     stem = paths.unit(point.gateway.app, point.gateway.component).removesuffix(".service")
     values = (
-        f"marker={marker}\nsocket=/run/{stem}/admin.sock drains={paths.RUN}/drains/{stem}\n"
+        f"marker={marker}\nstem={stem} socket=/run/{stem}/admin.sock drains={paths.RUN}/drains/{stem}\n"
         f"app={sh.quote(point.instance.app)} server={sh.quote(point.instance.slice)} owner={sh.quote(owner)}\n"
     )
     return called_once(PRELUDE + values + _ASK.replace("HANDS_OFF", paths.HANDS_OFF) + body, marker)

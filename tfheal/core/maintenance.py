@@ -18,7 +18,6 @@ from tfheal.model.release import InstanceName
 _END: Final = re.compile(rb"(?:closed (anew|already)|open (\d{1,15}))")
 # Of `show stat` the second word is the server, the fifth what is under way, the eighth what was taken, the eighteenth the state.
 _ONE: Final = """\
-flock -w 20 8 || fail 'another run is at work on it'
 note=$drains/$app..maintenance timer=tfheal-maintenance-$app switch=maintenance.$app
 row() { ask 'show stat' | awk -F , -v name="$1" -v server="$2" '$1 == name && $2 == server { print $5, $8, $18 }'; }
 answered() { row "$switch" BACKEND | cut -d ' ' -f 2; }

@@ -11,7 +11,6 @@ from tfheal.core.draining import Point, script
 FULL: Final = 100  # the weight that the gateway's configuration gives to each
 _MOST: Final = 256  # of HAProxy
 _ONE: Final = """\
-flock -w 20 8 || fail 'another run is at work on it'
 mkdir -p "$drains/weights" || fail 'no folder in /run'
 note=$drains/weights/$app.$server timer=tfheal-weight-$app.$server
 holder=$(sed -n 2p "$note" 2>/dev/null)
