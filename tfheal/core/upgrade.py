@@ -23,6 +23,7 @@ from tfheal.model.release import InstanceName, Release
 from tfheal.model.resources import Packages, Venv
 
 READY: Final = 3  # looks in a row at which an instance is healthy before it counts as ready
+READY_WITHIN: Final = 30.0  # seconds after its start time-out in which an instance has to be ready
 _CONFIRMED: Final = 2  # looks in a row at which one that was ready is ill before that counts
 _CLOSE: Final = 1.0  # seconds by which a slice's word on how long something runs may be off
 _MOVING_LEAST: Final = 15.0  # seconds that data is away at least that moves to another server

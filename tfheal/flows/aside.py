@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tfheal.base.errors import TfhealError
-from tfheal.core.upgrade import Watch
+from tfheal.core.upgrade import READY_WITHIN, Watch
 from tfheal.flows.gateway import Out, asked, drained, points, put_back
 from tfheal.flows.look import Scope, judged, look
 from tfheal.flows.rungs import HealRun
@@ -14,7 +14,6 @@ from tfheal.model.record import Expected
 from tfheal.model.release import InstanceName, Release
 from tfheal.model.results import Taken
 
-_PATIENCE: Final = 30.0  # seconds after its start time-out in which an instance has to be ready
 _BRIEF: Final = 10.0  # seconds in which what is ready already says so several times
 _LOOKS: Final = 1.0  # seconds between two looks
 
@@ -26,7 +25,7 @@ def aside(run: HealRun, action: Action, item: Expected, act: Callable[[], Taken]
     is, else the timer of its gateway.
     """
     release = item.release
-    patience = release.start_timeout + _PATIENCE
+    patience = release.start_timeout + READY_WITHIN
     longest = run.workspace.provider.heal.act_timeout + patience + _BRIEF
     with drained(run.workspace, release.instance, Out(_owner(action.app), longest), run.ports) as out:
         taken = act()

@@ -24,7 +24,6 @@ from tfheal.model.release import InstanceName, Release
 from tfheal.model.upgrade import Upgrade, UpgradeState
 
 _RETURN: Final = 43_200.0  # seconds that a way back may take: as long as a restore
-_PATIENCE: Final = 30.0  # seconds after its start time-out in which an instance has to be ready
 _LOOKS: Final = 5.0  # seconds between two looks at one that soaks, at most
 
 
@@ -228,7 +227,7 @@ def _proven(course: Course, releases: Collection[Release], soak: float) -> str:
     workspace = at_version(course.workspace, app, next(iter(releases)).version)
     watches = {release.instance: core.Watch() for release in releases}
     pause, since = min(_LOOKS, max(0.3, soak / 10)), ports.clock.monotonic()
-    patience = max(release.start_timeout for release in releases) + _PATIENCE
+    patience = max(release.start_timeout for release in releases) + core.READY_WITHIN
     while True:
         ports.reporter.step(app, "has to be ready, and to stay so")
         found = look(workspace, Scope((app,)), ports, course.limits)

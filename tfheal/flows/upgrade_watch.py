@@ -19,7 +19,6 @@ from tfheal.model.release import Release
 from tfheal.model.upgrade import Upgrade
 from tfheal.model.workspace import Workspace
 
-_PATIENCE = 30.0  # seconds after its start time-out in which an instance has to be ready
 _LOOKS = 5.0  # seconds between two looks at one that soaks, at most
 _QUIET = 0.5  # of a soak, behind a gateway
 
@@ -62,7 +61,7 @@ def watched(course: Course, release: Release) -> str:
     """
     ports, since = course.ports, course.ports.clock.monotonic()
     soak = course.soak * (_QUIET if is_led(course.workspace, release.instance, ports) else 1.0)
-    watch, patience = core.Watch(), release.start_timeout + _PATIENCE
+    watch, patience = core.Watch(), release.start_timeout + core.READY_WITHIN
     while True:
         ports.reporter.step(str(release.instance), _stage(watch, soak, ports.clock.monotonic()))
         watch, ill = _looked(course, release, watch)
