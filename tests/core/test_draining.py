@@ -81,6 +81,7 @@ def test_what_people_write_stays_a_word() -> None:
     assert "owner='a; reboot'" in drained(Point(GATEWAY, WEB), "a; reboot", (60, 30), M)
 
 
+TIMERS = ("tfheal-drain-page.s1", "tfheal-weight-page.s2", "tfheal-maintenance-page")
 FAKES = {
     "systemctl": """case $* in
 is-active*) [ -e "$here/active" ] ;;
@@ -150,6 +151,17 @@ def test_a_gateway_that_started_anew_knows_of_no_drain(gateway: Callable[[str], 
     assert gateway(drained(Point(GATEWAY, WEB), "ada", (60, 1), M))[-1] == out
     by_another = drained(Point(GATEWAY, WEB), "bob", (60, 1), M)
     assert gateway(by_another) == []
+    notes = tmp_path / "drains/tfheal-edge-gateway"
+    (notes / "weights").mkdir()
+    for name in ("weights/page.s2", "page..maintenance"):
+        (notes / name).write_text("1\nada\n")
     (tmp_path / "started").write_text("second\n")
-    assert gateway(by_another)[-1] == out
+    told = gateway(by_another)
+    assert {f"stop {one}.timer {one}.next.timer" for one in TIMERS} <= set(told), "none acts on what it was not for"
+    assert told[-1] == out
+    assert sorted(path.name for path in notes.rglob("*.*")) == ["page.s1"]
     assert gateway(drained(Point(GATEWAY, WEB), "ada", (60, 1), M)) == [], "and now it is that one's"
+    (notes / "start").unlink()
+    assert gateway(drained(Point(GATEWAY, WEB), "ada", (60, 1), M)) == [], (
+        "of whom we do not know when it started it holds"
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tfheal.base.errors import UsageError
+from tfheal.base.errors import ActionFailed, ConfigError
 from tfheal.edge.journal import SqliteJournal
 from tfheal.edge.upgrades import JournalUpgrades, SpecFiles
 from tfheal.model.release import InstanceName
@@ -64,11 +64,21 @@ def test_the_version_in_a_spec_is_replaced_and_nothing_else(text: str, changed: 
     spec.write_text(text)
     assert SpecFiles(tmp_path).takes_version("notes") is (changed is not None), "what is asked before anything is begun"
     if changed is None:
-        with pytest.raises(UsageError, match="not to be found"):
+        with pytest.raises(ActionFailed, match="not to be found"):
             SpecFiles(tmp_path).put_version("notes", "2.0")
     else:
         SpecFiles(tmp_path).put_version("notes", "2.0")
     assert spec.read_text() == (changed or text)
+
+
+def test_a_spec_that_is_gone_is_told_of(tmp_path: Path) -> None:
+    """Somebody may change the workspace during an upgrade: before anything is begun it is a mistake, at the end something to mend."""
+    specs = SpecFiles(tmp_path)
+    with pytest.raises(ConfigError):
+        specs.takes_version("notes")
+    with pytest.raises(ActionFailed, match="version was not written") as told:
+        specs.put_version("notes", "2.0")
+    assert 'version: "2.0"' in told.value.hint
 
 
 def test_when_data_was_right_is_kept_by_instance(tmp_path: Path) -> None:

@@ -50,12 +50,16 @@ ask 'show info' >/dev/null 2>&1 || fail 'the gateway does not answer on its sock
 mkdir -p "$drains" || fail 'no folder in /run'
 exec 8>"$drains/lock"
 flock -w 20 8 || fail 'another run is at work on it'
-# A gateway that starts anew, which is no reload, leads to all: what was noted before holds no more.
-start=$(systemctl show -P InvocationID "$stem")
-[ "$(cat "$drains/start" 2>/dev/null)" = "$start" ] || {
-  find "$drains" -type f ! -name lock -delete
-  echo "$start" >"$drains/start"
-}
+# A gateway that starts anew, which is no reload, leads to all: what was noted before holds no more, and needs no timer.
+start=$(systemctl show -P InvocationID "$stem") before=$(cat "$drains/start" 2>/dev/null)
+case $before in ''|"$start") ;; *)
+  for note in "$drains"/*.* "$drains"/weights/*; do
+    name=${note##*/} kind=drain
+    case $note in */weights/*) kind=weight ;; *..maintenance) kind=maintenance name=${name%..maintenance} ;; esac
+    [ ! -e "$note" ] || { never "tfheal-$kind-$name"; rm -f "$note"; }
+  done ;;
+esac
+echo "$start" >"$drains/start"
 """
 _ONE: Final = """\
 note=$drains/$app.$server timer=tfheal-drain-$app.$server

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from tfheal.base import untrusted
-from tfheal.base.errors import UsageError
-from tfheal.edge.disk import replace_file
+from tfheal.base.errors import ActionFailed, UsageError
+from tfheal.edge.disk import read_text, replace_file
 from tfheal.edge.journal import SqliteJournal
 from tfheal.edge.rows import moment, moment_or_none, written, written_or_none
 from tfheal.model.upgrade import Rollout, Upgrade
@@ -109,6 +109,16 @@ class JournalUpgrades:
 _VERSION: Final = re.compile(r"^(version:[ \t]*)(\"[^\"\n]*\"|'[^'\n]*'|[^\s#]+)([ \t]*(?:#.*)?)$", re.MULTILINE)
 
 
+def _at(version: str, text: str) -> str:
+    """Given the text of a spec, return it with another version; raise UsageError where the line of that is not to be found."""
+    found = list(_VERSION.finditer(text))
+    if len(found) != 1:
+        raise UsageError("the line of its version is not to be found")
+    (line,) = found
+    same = line[2].strip("\"'") == version
+    return text if same else f'{text[: line.start()]}{line[1]}"{version}"{line[3]}{text[line.end() :]}'
+
+
 class SpecFiles:
     """The app specs of a workspace, changed in place."""
 
@@ -117,16 +127,22 @@ class SpecFiles:
         self._folder = root / "apps"
 
     def put_version(self, app: str, version: str) -> None:
-        """Write the version of an app into its spec; raise UsageError where that line is not to be found."""
+        """Write the version of an app into its spec; raise ActionFailed where that cannot be read or written, or has no such line.
+
+        What is deployed is that version already: it is no mistake by which nothing was touched.
+        """
         path = self._folder / f"{app}.yaml"
-        text = path.read_text(encoding="utf-8")
-        changed, count = _VERSION.subn(lambda found: f'{found[1]}"{version}"{found[3]}', text)
-        if count != 1:
-            hint = f'write version: "{version}" into it: that is what is deployed now'
-            raise UsageError("the line of its version is not to be found", where=str(path), hint=hint)
-        if (found := _VERSION.search(text)) and found[2].strip("\"'") != version:
-            replace_file(path, changed.encode())
+        try:
+            text = self._text(app)
+            if (changed := _at(version, text)) != text:
+                replace_file(path, changed.encode())
+        except UsageError as error:
+            hint = f'write version: "{version}" into it, which is what is deployed now, and say the same once more'
+            raise ActionFailed("its version was not written", where=str(path), why=str(error), hint=hint) from error
 
     def takes_version(self, app: str) -> bool:
-        """Return whether the line of the version of an app is to be found in its spec."""
-        return len(_VERSION.findall((self._folder / f"{app}.yaml").read_text(encoding="utf-8"))) == 1
+        """Return whether the line of the version of an app is to be found in its spec; raise ConfigError where that cannot be read."""
+        return len(_VERSION.findall(self._text(app))) == 1
+
+    def _text(self, app: str) -> str:
+        return read_text(self._folder / f"{app}.yaml", f"apps/{app}.yaml")

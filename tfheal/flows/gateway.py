@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from tfheal.base.errors import ActionFailed, BadReply, Refused, TfhealError, UsageError
+from tfheal.base.errors import ActionFailed, ConnectionLost, Refused, TfhealError, UsageError
 from tfheal.core import draining
 from tfheal.core.draining import Point
 from tfheal.flows.fleet import Limits, ask_all
@@ -50,9 +50,11 @@ def drained(workspace: Workspace, instance: InstanceName, out: Out, ports: Ports
         try:
             found = drain(workspace, point, out, ports)
         except TfhealError as error:
+            # Where only the answer was lost it is drained all the same, and nobody else would put it back.
+            lost = [point] if isinstance(error, (ConnectionLost, ActionFailed)) else []
+            for one in [*lost, *(done if out.must else ())]:
+                _back(workspace, one, out.owner, ports)
             if out.must:
-                for one in done:
-                    _back(workspace, one, out.owner, ports)
                 raise
             ports.reporter.say(f"{instance}  is not drained: {error}")
             continue
@@ -157,7 +159,7 @@ def _back(workspace: Workspace, point: Point, owner: str, ports: Ports) -> None:
         found = undrain(workspace, point, owner, ports)
         if found.state == "ill":
             ports.reporter.say(f"{point.instance}  is back, and {point.gateway} calls it {found.detail}")
-    except (Refused, ActionFailed, BadReply, TfhealError) as error:
+    except TfhealError as error:
         ports.reporter.say(f"{point.instance}  is put back by a timer of its gateway: {error}")
 
 
