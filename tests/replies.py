@@ -23,7 +23,23 @@ boot {BOOT}
 failed begin
 failed other.service
 """.encode()
-_NUMBERS: Final = ("", "no", "-1", "0", "9" * 30, "9" * 18, "1e999", "nan", "0x10", "\uff11\uff12", "1.", "f" * 16)
+_NUMBERS: Final = (
+    "",
+    "no",
+    "-1",
+    "0",
+    "9" * 30,
+    "9" * 18,
+    "9" * 12,
+    f"{'9' * 12}.00",
+    "9" * 5_000,
+    "1e999",
+    "nan",
+    "0x10",
+    "\uff11\uff12",
+    "1.",
+    "f" * 16,
+)
 _WORDS: Final = ("begin", "complete", "absent", "2026-13-77T99:99:99Z", "../../etc", "~/.ssh/id_ed25519", "é" * 600)
 _ODD: Final = (
     "\x1b[2J\x1b]0;owned\x07",

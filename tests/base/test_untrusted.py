@@ -2,6 +2,7 @@
 
 import time
 import unicodedata
+from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -99,3 +100,54 @@ def test_much_of_it_takes_no_long_time(raw: bytes) -> None:
     begun = time.process_time()
     untrusted.text(raw, 4 << 20)
     assert time.process_time() - begun < 1.5
+
+
+@pytest.mark.parametrize(
+    ("said", "number"),
+    [
+        ("0", 0),
+        ("00", 0),
+        ("100", 100),
+        ("101", None),
+        ("1000", None),
+        ("9" * 5_000, None),
+        *((odd, None) for odd in ("", None, "-1", "+1", "1_0", " 1", "1\n", "\uff11", "\u00b2", "0x1", "1e1", "1.0")),
+    ],
+)
+def test_a_whole_number_is_one_that_is_not_too_large(said: str | None, number: int | None) -> None:
+    """Digits of ASCII alone, and no more than are wanted."""
+    assert untrusted.whole(said, 100) == number
+
+
+@pytest.mark.parametrize(
+    ("said", "number"),
+    [
+        ("0", 0.0),
+        ("0.05", 0.05),
+        ("99.999999999", 99.999999999),
+        ("100.9", 100.0),
+        ("101.0", None),
+        *((odd, None) for odd in ("", None, ".", "1.", ".5", "1.2.3", "-1.0", "nan", "inf", "1e999", "1.\uff11")),
+        (f"{'9' * 400}.0", None),
+        (f"1.{'9' * 10}", None),
+    ],
+)
+def test_a_number_with_a_fraction_is_finite(said: str | None, number: float | None) -> None:
+    """It is as large as is wanted at most, whatever stands behind the point."""
+    assert untrusted.decimal(said, 100) == number
+
+
+@pytest.mark.parametrize(
+    ("said", "there"),
+    [
+        ("2026-01-31T12:00:00Z", True),
+        ("0001-01-01T00:00:00Z", True),
+        ("9999-12-31T23:59:59Z", True),
+        *((odd, False) for odd in ("", "2026-13-01T00:00:00Z", "9999-12-31T24:00:00Z", "2026-01-31T12:00:00+01:00")),
+    ],
+)
+def test_a_moment_is_one_that_there_is(said: str, *, there: bool) -> None:
+    """In the one form that our scripts write."""
+    found = untrusted.moment(said)
+    assert (found is not None) == there
+    assert found is None or found.utcoffset() == timedelta(0)

@@ -148,6 +148,8 @@ def test_a_slice_without_a_way_of_its_own_is_given_nothing_that_sends() -> None:
     [
         ("all is stored that was handed over until 2026-01-02T11:59:30Z", datetime(2026, 1, 2, 11, 58, 30, tzinfo=UTC)),
         ("all is stored that was handed over until 2026-13-02T11:59:30Z", None),
+        ("all is stored that was handed over until 0001-01-01T00:00:00Z", None),
+        ("all is stored that was handed over until 2026-01-02T11:59:30Z, it says", None),
         ("", None),
     ],
 )

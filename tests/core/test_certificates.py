@@ -8,6 +8,7 @@ from tfheal.base.errors import ActionFailed, BadReply, Refused
 from tfheal.core.certificates import certificates, challenge, ended, question, root, told
 from tfheal.model.certificate import Certificate
 from tfheal.model.release import InstanceName
+from tfheal.render.certificates import certificates_document
 
 M = "0123456789abcdef0123456789abcdef"
 EDGE = InstanceName("edge", "gateway", "s3")
@@ -44,6 +45,9 @@ def test_what_a_slice_says_is_read() -> None:
         "b.example none 1 2 no 0",
         "c.example forged 1 2 no 0",
         "../x acme 1 2 no 0",
+        "d.example acme 999999999999 20 no 0",
+        "d.example acme 10 999999999999 no 0",
+        "d.example none 10 20 no 253402300800",
     ]
     hosts = ("a.example", "b.example", "c.example", "d.example", "../x")
     reply = "".join(f"{M} certificate {line}\n" for line in lines) + "certificate d.example acme 1 2 no 0\n"
@@ -86,11 +90,14 @@ def test_a_slice_tells_of_its_own_names_alone(line: str, found: list[Certificate
 
 def test_what_an_authority_asks_for() -> None:
     """Only what can stand in a record is published; else it says why there is none."""
-    value = "abcdefghijklmnopqrstuvwxyzABCDEF0123456789_-x"
+    value = "-abcdefghijklmnopqrstuvwxyzABCDE0123456789_"
     assert challenge(f"{M} challenge {value}\n".encode(), EDGE, M) == value
     for said, error in (
         ("failed YXdheQ==", ActionFailed),
         ('challenge "; rm', BadReply),
+        (f"challenge {value}x", BadReply),
+        ("challenge --config=/etc/shadow.of.our.own", BadReply),
+        (f"challenge {value[:-1]}", BadReply),
         ("", BadReply),
     ):
         with pytest.raises(error):
@@ -110,3 +117,12 @@ def test_an_authority_of_its_own_shows_a_certificate_and_nothing_else() -> None:
 def test_a_gateway_without_tls_is_asked_nothing_that_fails() -> None:
     """A gateway that was deployed by an older tfheal has no such program."""
     assert '[ ! -x "$program" ] ||' in question(EDGE, M)
+
+
+def test_any_time_that_is_believed_can_be_told() -> None:
+    """The last second that there is stands for no end, as certificates write it; a later one is none."""
+    (found,) = certificates(
+        f"{M} certificate a.example none 1 253402300799 no 253402300799\n".encode(), EDGE, {"a.example"}, M
+    )
+    assert "tried again at 9999-12-31T23:59:59Z" in next(told((found,), NOW)).detail
+    assert "9999-12-31T23:59:59Z" in str(certificates_document({EDGE: (found,)}, ()))

@@ -3,6 +3,7 @@
 import base64
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,15 @@ def test_what_it_leads_to() -> None:
         backends(reply.replace(b" end", b" no"), GATEWAY, {"page": "web"}, M)
     with pytest.raises(ActionFailed, match="no socat"):
         backends(f"{M} failed 0 {packed('no socat')}\n".encode(), GATEWAY, {"page": "web"}, M)
+
+
+@pytest.mark.parametrize("cell", ["a" * 200_000, '"' + "a" * 200_000, "\r", "\0", "9" * 5_000, "\uff11"])
+def test_a_table_that_is_none_is_a_bad_reply(cell: str) -> None:
+    """Whatever stands in a cell, what comes of it is rows or an error that stops no other gateway."""
+    table = f"# pxname,svname,scur\npage,s1,{cell}\n"
+    reply = f"{M} stat {packed(table)}\n{M} end\n".encode()
+    with suppress(BadReply):
+        assert all(one.sessions in {0, 1} for one in backends(reply, GATEWAY, {"page": "web"}, M))
 
 
 def test_what_people_write_stays_a_word() -> None:

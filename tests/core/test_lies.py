@@ -8,7 +8,7 @@ import io
 import json
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from hypothesis import HealthCheck, given, settings
@@ -26,9 +26,10 @@ from tfheal.core.diagnose import diagnosed
 from tfheal.core.probe import instance, machine
 from tfheal.core.probe.script import answers
 from tfheal.core.resources import steps
+from tfheal.core.standing import observed
 from tfheal.model.facts import Fact, Known, SliceFacts, Unknown
 from tfheal.model.inventory import SliceEntry
-from tfheal.model.record import Deployed, Expected
+from tfheal.model.record import Deployed, Expected, Standing
 from tfheal.model.results import AppResult, InstanceResult, Status
 from tfheal.render.apps import deploy_document, deploy_words
 from tfheal.render.status import status_document, status_words
@@ -46,6 +47,7 @@ STEPS = steps(RELEASE, {})
 QUESTIONS = (machine.QUESTION, *instance.questions(RELEASE, STEPS, {}), machine.UPDATES)
 REFLEX = b'reflex {"at":"2026-01-02T00:00:00Z","event":"restarted","why":"answers"}\n'
 STATE = a_state(RELEASE.id, "1").encode() + REFLEX
+WAITING = b"security 3\noldest 90000\n"
 PAUSE = b"2026-01-03T00:00:00Z\nid 0123abcd\nsince 2026-01-01T00:00:00Z\nby ops\nwhy moving house\n"
 DIFFERS = packed(b"content differs\ncurrent:" + packed(b"a = 2\n"))
 TRUTH = (
@@ -54,7 +56,7 @@ TRUTH = (
     b"resource 0 0 \nresource 1 1 %s\ncomplete\n" % DIFFERS,
     b"up\n",
     b"no\n",
-    b"security 3\n",
+    WAITING,
 )
 ORDER = Order("deploy", "Provider on desk", "run-1", "deploy: new", 3, remembers=True)
 
@@ -127,6 +129,16 @@ def reported(reply: bytes) -> Report | None:
         return None
 
 
+def reckoned(facts: SliceFacts) -> None:
+    """Reckon with the numbers of a slice as those do who note how releases stand, and when what waits is due."""
+    machine, unit = facts.machine, facts.instances[RELEASE.instance.on_slice].unit
+    if isinstance(unit, Known):
+        observed(Standing(RELEASE.instance, RELEASE.id, 3), "healthy", unit.value.active_for, 600.0, NOW)
+    for fact in (machine.clock_offset, machine.security_age, machine.age):
+        if isinstance(fact, Known):
+            assert abs(NOW - (NOW - timedelta(seconds=fact.value))) < timedelta(days=100_000)
+
+
 def shown(facts: SliceFacts, *, words: bool = True) -> tuple[dict[str, object], str]:
     """Return the documents and, if wanted, the words of a status and of a plan."""
     deployed = Deployed(RELEASE.instance, RELEASE.id, "1", 3, "deployed", NOW)
@@ -172,6 +184,7 @@ def check_probe(reply: bytes) -> None:
     facts = seen(reply)
     if facts is None:
         return
+    reckoned(facts)
     documents, words = shown(facts)
     json.dumps(documents, allow_nan=False).encode("ascii")
     assert all(is_clean(text) for text in texts(documents))
@@ -258,6 +271,7 @@ def test_any_one_word_may_be_a_lie() -> None:
         for lie in lies(truth, ["value", *{1: ["line"], 2: ["pack"]}.get(index, [])]):
             facts = seen(whole(*TRUTH[:index], lie, *TRUTH[index + 1 :]))
             assert facts is not None
+            reckoned(facts)
             documents, _ = shown(facts, words=False)
             json.dumps(documents, allow_nan=False)
             assert all(is_clean(text) for text in texts(documents))

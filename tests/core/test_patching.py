@@ -76,6 +76,9 @@ def test_no_app_has_two_slices_in_a_wave() -> None:
         ('forbid = ["patch"]', "forbids patch"),
         ("forbid = patch", "cannot be read"),
         ('forbid = "patch"', "no list"),
+        (f"forbid = {'[' * 8_000}", "cannot be read"),
+        (f"size = {'9' * 8_000}", "cannot be read"),
+        (f'forbid = ["patch", 0x{"f" * 8_000}]', "forbids patch"),
     ],
 )
 def test_a_charter_forbids(written: str, why: str) -> None:

@@ -25,7 +25,7 @@ from tfheal.model.workspace import Workspace
 
 M = "0123456789abcdef0123456789abcdef"
 EDGE = InstanceName("edge", "gateway", "a3")
-VALUE = "abcdefghijklmnopqrstuvwxyzABCDEF0123456789_-x"
+VALUE = "abcdefghijklmnopqrstuvwxyzABCDEF0123456789_"
 ROUTED = {
     "tfheal.toml": '[names.zone]\nvia = "rfc2136"\nserver = "192.0.2.53"\nzone = "example"\nkey = "tfheal"\n',
     "apps/edge.yaml": "app: edge\nowner: acme\nplaybook: gateway\nversion: debian\nplace: {gateway: [a3]}\nsettings: {tls: acme, challenge: dns-01}\n",

@@ -9,9 +9,10 @@ Where a slice has no way of its own to its store, nothing is sealed and no timer
 """
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
+from tfheal.base import untrusted
 from tfheal.core.probe.script import PRELUDE
 from tfheal.core.reach import FAR
 from tfheal.model import paths
@@ -186,10 +187,10 @@ def stored_until(detail: str) -> datetime | None:
 
     A change is handed over a minute after it was made, at the latest.
     """
-    found = re.fullmatch(rf"{_SENT}([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}})Z", detail)
+    until = untrusted.moment(detail.removeprefix(_SENT)) if detail.startswith(_SENT) else None
     try:
-        return datetime.fromisoformat(found[1]).replace(tzinfo=UTC) - timedelta(seconds=EVERY) if found else None
-    except ValueError:
+        return until - timedelta(seconds=EVERY) if until else None
+    except OverflowError:  # the very first minute that there is
         return None
 
 

@@ -28,9 +28,9 @@ _SOON: Final = (
 _OF_ALL: Final = "given"  # the source of a certificate that is of all names, and what a slice calls it
 _SOURCES: Final = "|".join(get_args(CertificateSource))
 _SAID: Final = re.compile(
-    rf"certificate ([a-z0-9.-]{{1,253}}) ({_SOURCES}) (\d{{1,12}}) (\d{{1,12}}) (yes|no) (\d{{1,12}})(?: ([A-Za-z0-9+/=]{{0,2000}}))?"
+    rf"certificate ([a-z0-9.-]{{1,253}}) ({_SOURCES}) ([0-9]{{1,12}}) ([0-9]{{1,12}}) (yes|no) ([0-9]{{1,12}})(?: ([A-Za-z0-9+/=]{{0,2000}}))?"
 )
-_CHALLENGE: Final = re.compile(r"challenge ([A-Za-z0-9_-]{20,100})")
+_CHALLENGE: Final = re.compile(r"challenge ([A-Za-z0-9_-]{43})")  # a digest of SHA-256 (RFC 8555, section 8.4)
 _PEM: Final = re.compile(r"-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]{100,16000}-----END CERTIFICATE-----")
 _SAY: Final = """\
 say() { printf '%s %s\\n' "$marker" "$*"; }
@@ -128,9 +128,11 @@ def certificates(reply: bytes, gateway: InstanceName, hosts: Collection[str], ma
         if (match := _SAID.fullmatch(line)) and (match[1] in hosts or match[1] == match[2] == _OF_ALL):
             why = untrusted.line(sh.unencoded((match[7] or "").encode()) or b"", 300)
             source: CertificateSource = next(one for one in get_args(CertificateSource) if one == match[2])
-            times = (int(match[3]), int(match[4]))
+            begins, ends, again = (untrusted.whole(match[number], untrusted.LATEST) for number in (3, 4, 6))
+            if begins is None or ends is None or again is None:
+                continue
             due = match[5] == "yes" and source != _OF_ALL  # what is given is not got
-            found.setdefault(match[1], Certificate(match[1], source, *times, due, int(match[6]), why))
+            found.setdefault(match[1], Certificate(match[1], source, begins, ends, due, again, why))
     return tuple(found.values())
 
 

@@ -27,6 +27,10 @@ def _list(written: str, key: str) -> Collection[str] | str:
     """Return the words of a list in a charter, or in one string why they are not known."""
     try:
         said = tomllib.loads(written).get(key, [])
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # also a number of thousands of digits, and lists in lists in lists
         return _UNREAD
-    return tuple(map(str, said)) if isinstance(said, list) else f"the owner's charter has a `{key}` that is no list"
+    return (
+        tuple(one for one in said if isinstance(one, str))
+        if isinstance(said, list)
+        else f"the owner's charter has a `{key}` that is no list"
+    )

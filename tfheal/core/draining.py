@@ -21,8 +21,9 @@ from tfheal.model.release import InstanceName
 CAP: Final = 1 << 20
 _NOT_SERVERS: Final = frozenset({"FRONTEND", "BACKEND"})
 _END: Final = re.compile(rb"(?:(last)|(drained) (\d{1,9})|(anothers|ready|refused|failed) 0 ([A-Za-z0-9+/=]*))")
-_PROCESS: Final = re.compile(r"process (\d{1,9})")
-_NOTE: Final = re.compile(r"([0-9A-Za-z._-]{1,200}) (\d{1,12}) ([0-9A-Za-z+/=]{0,2000})")
+_MOST: Final = 10**15  # requests, and whatever else is counted there
+_PROCESS: Final = re.compile(r"process ([0-9]{1,9})")
+_NOTE: Final = re.compile(r"([0-9A-Za-z._-]{1,200}) ([0-9]{1,12}) ([0-9A-Za-z+/=]{0,2000})")
 # Of `show stat` the second word is the server, the fifth what it has under way, the eighteenth its state.
 _ASK: Final = """\
 say() { printf '%s %s\\n' "$marker" "$*"; }
@@ -206,7 +207,10 @@ def backends(reply: bytes, gateway: InstanceName, routed: Mapping[str, str], mar
         whole = whole or line == "end"
     if not whole:
         raise BadReply("the gateway did not say all", where=str(gateway))
-    return tuple(replace(row, process=process) for row in _rows(table, gateway, routed, notes))
+    try:
+        return tuple(replace(row, process=process) for row in _rows(table, gateway, routed, notes))
+    except csv.Error as error:
+        raise BadReply("the gateway's table cannot be read", where=str(gateway)) from error
 
 
 def _rows(
@@ -233,4 +237,4 @@ def _rows(
 
 
 def _number(text: str | None) -> int:
-    return int(text) if text and text.isdecimal() and len(text) < 16 else 0  # noqa: PLR2004 (more is no count of anything)
+    return untrusted.whole(text, _MOST) or 0

@@ -19,7 +19,6 @@ WHOLE_SLICE: Final = "_slice"  # no app has this name
 _MOST: Final = 16  # files of one slice that are read
 _CAP: Final = 700  # bytes of one file
 _ID: Final = re.compile(r"[0-9a-z]{1,40}")
-_MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _NOT_ASKED: Final = frozenset({"slice-unreachable", "unasked", "not-checked"})
 # A first line that is no time is a pause all the same: whoever made it meant one, and only its end is not known.
 OVER: Final = """\
@@ -55,8 +54,8 @@ def parsed(file: str, content: bytes, slice_name: str, hidden: Collection[str] =
         id=said["id"] if _ID.fullmatch(said.get("id", "")) else "",
         kind="slice" if file == WHOLE_SLICE else "app",
         name=slice_name if file == WHOLE_SLICE else file,
-        since=_moment(said.get("since", "")),
-        until=_moment(first),
+        since=untrusted.moment(said.get("since", "")),
+        until=untrusted.moment(first),
         who=said.get("by", "")[:200],
         why=said.get("why", "")[:500],
         on=slice_name,
@@ -147,12 +146,3 @@ def _of(pauses: Iterable[Pause], name: InstanceName) -> bool:
 
 def _line(text: str) -> str:
     return untrusted.line(text, 500)
-
-
-def _moment(text: str) -> datetime | None:
-    if not _MOMENT.fullmatch(text):
-        return None
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return None

@@ -149,3 +149,11 @@ def test_one_is_due(drills: list[Drill], *, due: bool) -> None:
     good = Backup("b", "files", "s2", NOW, "good", (PART,), NOW)
     assert practice.is_due(drills, [good], week, NOW) is due
     assert not practice.is_due(drills, [], week, NOW)
+
+
+@pytest.mark.parametrize("took", [f"0.0 {'9' * 400}.0", f"{'9' * 5_000}.0 1.0", "2.00 1.00", "1.0 999999999999.99"])
+def test_how_long_a_step_took_is_no_number_of_a_liar(took: str) -> None:
+    """What is not to be believed is not kept: JSON has no word for it."""
+    replies = {task.name: TaskReply(0, f"took {took}\n", "") for task in drill.tasks(REHEARSAL)}
+    steps, _, _ = drill.told(REHEARSAL, replies)
+    assert {one.seconds for one in steps} <= {0.0}

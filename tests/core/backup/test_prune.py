@@ -177,3 +177,19 @@ def test_a_prune_waits_for_a_window_half_its_period_at_most(
     run = last and Pruning("p", "files", ago(last[1]), last[0], ())
     assert prune.latest(run, going, GRACE, GRACE, NOW) == NOW + timedelta(days=waits)
     assert prune.latest(run, (*going, made(3, 300, "forgotten")), GRACE, GRACE, NOW) == NOW
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "freed"),
+    [
+        ("900\n", "400\n", 500),
+        ("400", "900", 0),
+        ("9" * 5_000, "1", 0),
+        ("9" * 30, "1", 0),
+        ("", "1", 0),
+        ("\u0661", "1", 0),
+    ],
+)
+def test_what_was_freed_is_no_number_of_a_liar(before: str, after: str, freed: int) -> None:
+    """A store says how much it holds; what a journal cannot keep is nothing."""
+    assert prune.freed({prune.SHUT: TaskReply(0, before, ""), prune.SIZE: TaskReply(0, after, "")}) == freed

@@ -81,6 +81,11 @@ def test_what_only_claims_to_be_changes_is_not(snapshot: dict[str, object]) -> N
     assert [one.folder for one in recovery.changes("s1", listed(snapshot))] == []
 
 
+def test_a_folder_of_no_time_is_no_change() -> None:
+    """Its name has the shape of a time, and a slice may write any number."""
+    assert recovery.changes("s1", listed(stored(1, "20261399T999999"))) == ()
+
+
 def test_a_base_that_is_not_listed_is_an_error() -> None:
     """What restic does not list as a base, or cannot list at all, is replayed by nobody."""
     with pytest.raises(BadReply):

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from tfheal.base import sh
+from tfheal.base import sh, untrusted
 from tfheal.core.apply import Secrets
 from tfheal.core.backup import dumps, engine
 from tfheal.core.backup.capture import why_failed
@@ -37,7 +37,7 @@ _MEMORY: Final = 128 << 20  # bytes of memory that are free before a service of 
 _OURS: Final = "/srv/tfheal/"
 _CUT: Final = 4  # our own status: the store went away while it was read, which says nothing of the backup
 _READY_PATIENCE: Final = 30  # seconds until a service that is alive has to be ready
-_TOOK: Final = re.compile(r"took (\d+\.\d+) (\d+\.\d+)")
+_TOOK: Final = re.compile(r"took ([0-9]+\.[0-9]+) ([0-9]+\.[0-9]+)")
 _MEMORY_MAX: Final = re.compile(r"^MemoryMax=(\d+)$", re.MULTILINE)
 _WRITES: Final = re.compile(r'^ReadWritePaths="?([^"\n]+)"?$', re.MULTILINE)
 # What would outlive the drill, start it again, or be shared with what is live.
@@ -195,7 +195,8 @@ def _state(failed: str, status: int) -> DrillState:
 
 def _seconds(out: str) -> float | None:
     found = _TOOK.findall(out)
-    return max(0.0, round(float(found[-1][1]) - float(found[-1][0]), 2)) if found else None
+    begun, ended = (untrusted.decimal(one, untrusted.CENTURY) for one in found[-1]) if found else (None, None)
+    return None if begun is None or ended is None else max(0.0, round(ended - begun, 2))
 
 
 def _room(rehearsal: Rehearsal, started: Iterable[Release]) -> str:

@@ -189,8 +189,8 @@ def remaining(replies: Mapping[str, TaskReply], gone: Collection[str]) -> set[st
 
 def freed(replies: Mapping[str, TaskReply]) -> int:
     """Given what the tasks said, return how many bytes less are stored now."""
-    before, after = replies[SHUT].out.strip(), replies[SIZE].out.strip()
-    return max(0, int(before) - int(after)) if before.isdecimal() and after.isdecimal() else 0
+    before, after = (untrusted.whole(replies[task].out.strip()) for task in (SHUT, SIZE))
+    return 0 if before is None or after is None else max(0, before - after)
 
 
 def after(backups: Sequence[Backup], left: Mapping[str, set[str]], pruned: Collection[str]) -> Iterator[Backup]:

@@ -340,7 +340,12 @@ def _change(one: _Snapshot) -> Change | None:
     path = _PATH.fullmatch(one.paths[0]) if len(one.paths) == 1 else None
     if path is None or path[2] != _tag(one, TAG):
         return None
-    return Change(one.id, path[1], path[2], one.paths[0], one.time)
+    found = Change(one.id, path[1], path[2], one.paths[0], one.time)
+    try:
+        _begun(found)
+    except ValueError:  # a name in the shape of a time, and none
+        return None
+    return found
 
 
 def _tag(one: _Snapshot, key: str) -> str:

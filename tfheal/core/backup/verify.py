@@ -169,7 +169,7 @@ def _touched(out: str) -> Iterator[str]:
     for text in _OBJECT.findall(out):
         try:
             found: Any = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         snapshot, path = found.get("snapshot"), found.get("path")
         if isinstance(snapshot, str) and isinstance(path, str) and _SNAPSHOT.fullmatch(snapshot):

@@ -23,9 +23,7 @@ _ROOM: Final = (
 _SAID_CAP: Final = 98_304
 _CUT_SAID_CAP: Final = 500
 _RESOURCE: Final = re.compile(rb"resource (\d{1,4}) (\d{1,3}) ([A-Za-z0-9+/=]*)")
-_COUNT: Final = re.compile(r"[0-9]{1,9}")
-_MICROSECONDS: Final = re.compile(r"[0-9]{1,18}")
-_UPTIME: Final = re.compile(r"[0-9]{1,12}\.[0-9]{2}")
+_MOST: Final = 999_999_999  # restarts of a unit, and placements of an app
 _RELEASE: Final = re.compile(r"[0-9a-f]{16}")
 _DIFFERS: Final = 1
 _MOST_HELD: Final = 20
@@ -128,14 +126,14 @@ def _state(
 
 
 def _slice_state(state: dict[str, str], held: list[str]) -> Fact[SliceState | None]:
-    generation = state.get("generation", "")
-    if not _COUNT.fullmatch(generation) or not _RELEASE.fullmatch(state.get("release", "")):
+    generation = untrusted.whole(state.get("generation"), _MOST)
+    if generation is None or not _RELEASE.fullmatch(state.get("release", "")):
         return Unknown("the state file on the slice does not parse")
     return Known(
         SliceState(
             release=state["release"],
             version=state.get("version", "")[:50],
-            generation=int(generation),
+            generation=generation,
             writer=state.get("writer", "")[:200],
             at=state.get("at", "")[:40],
             phase=state.get("phase", "")[:20],
@@ -149,17 +147,18 @@ def _unit(said: dict[str, str], release: Release) -> Fact[UnitFact]:
         return Unknown("the component runs no service")
     if "ActiveState" not in said:
         return Unknown("systemd did not answer")
-    restarts, entered, up = said.get("NRestarts", ""), said.get("ActiveEnterTimestampMonotonic", ""), said.get("up", "")
+    entered = untrusted.whole(said.get("ActiveEnterTimestampMonotonic"))
+    up = untrusted.decimal(said.get("up"), untrusted.CENTURY)
     active_for = None
-    if said["ActiveState"] == "active" and _MICROSECONDS.fullmatch(entered) and _UPTIME.fullmatch(up):
-        active_for = max(0.0, float(up) - int(entered) / 1e6)
+    if said["ActiveState"] == "active" and entered is not None and up is not None:
+        active_for = max(0.0, up - entered / 1e6)
     return Known(
         UnitFact(
             active=said["ActiveState"][:30],
             sub=said.get("SubState", "")[:30],
             result=said.get("Result", "")[:30],
             enabled=said.get("UnitFileState", "")[:30],
-            restarts=int(restarts) if _COUNT.fullmatch(restarts) else 0,
+            restarts=untrusted.whole(said.get("NRestarts"), _MOST) or 0,
             active_for=active_for,
             idle=said.get("MainPID") == "0" == said.get("ControlPID"),
         )

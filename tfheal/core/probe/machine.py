@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection
-from datetime import datetime
+from functools import partial
 from typing import Final, TypeVar
 
 from tfheal.base import sh, untrusted
@@ -57,11 +57,11 @@ fi
 QUESTION: Final = Question("machine", _SCRIPT, timeout=15.0, cap=32_768)
 # It comes last, so that it takes nobody's time.
 UPDATES: Final = Question("updates", patches.COUNT, timeout=25.0, cap=16_384)
-_NUMBER: Final = re.compile(r"[0-9]{1,18}")
-_DECIMAL: Final = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
+_AGE: Final = partial(untrusted.whole, most=untrusted.CENTURY)
+# By the clock of a machine it is not 2106 yet: how far it is off is reckoned with, and a wrong clock is a finding.
+_CLOCK: Final = partial(untrusted.decimal, most=1 << 32)
 _UNIT: Final = re.compile(r"[A-Za-z0-9:_.\\@-]{1,255}")
 _BOOT: Final = re.compile(r"[0-9a-f-]{36}")
-_MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _LOCKED: Final = re.compile(r"([0-9]{1,10}) +([0-9]{1,10}) +(.{1,40})")
 _CVE: Final = re.compile(r"CVE-[0-9]{4}-[0-9]{4,7}")
 _NOT_SAID: Final = Unknown("the slice did not say")
@@ -88,15 +88,15 @@ def machine(
     memory = _pair(said["memory"][0]) if "memory" in said else None
     no_memory = Unknown("a container without memory accounting of its own")
     return Machine(
-        cpus=_one(said, "cpus", _NUMBER, int),
-        load=_one(said, "load", _DECIMAL, float) if "load" in said else Unknown("a container shows its host's load"),
+        cpus=_one(said, "cpus", untrusted.whole),
+        load=_one(said, "load", untrusted.decimal) if "load" in said else Unknown("a container shows its host's load"),
         memory_total=Known(memory[0]) if memory else no_memory,
-        memory_used=Known(memory[1]) if memory else _one(said, "used", _NUMBER, int),
+        memory_used=Known(memory[1]) if memory else _one(said, "used", untrusted.whole),
         disk_total=Known(sum(fullest)) if fullest else _NOT_SAID,
         disk_free=Known(fullest[1]) if fullest else _NOT_SAID,
         inodes_free_share=Known(min(map(_free_share, nodes))) if nodes else _NOT_SAID,
-        age=_one(said, "age", _NUMBER, int),
-        boot_id=_one(said, "boot", _BOOT, str),
+        age=_one(said, "age", _AGE),
+        boot_id=_one(said, "boot", _boot),
         failed_units=_failed_units(said),
         security_updates=_updates(updates),
         clock_offset=_offset(said, sent, received),
@@ -141,18 +141,19 @@ def _by_word(output: bytes) -> dict[str, list[str]]:
     return said
 
 
-def _one(said: dict[str, list[str]], word: str, shape: re.Pattern[str], read: Callable[[str], T]) -> Fact[T]:
+def _one(said: dict[str, list[str]], word: str, read: Callable[[str], T | None]) -> Fact[T]:
     values = said.get(word, [])
-    if len(values) != 1 or not shape.fullmatch(values[0]):
-        return _NOT_SAID
-    return Known(read(values[0]))
+    found = read(values[0]) if len(values) == 1 else None
+    return _NOT_SAID if found is None else Known(found)
+
+
+def _boot(said: str) -> str | None:
+    return said if _BOOT.fullmatch(said) else None
 
 
 def _pair(words: str) -> tuple[int, int] | None:
-    parts = words.split(" ")
-    if len(parts) != 2 or not all(_NUMBER.fullmatch(part) for part in parts):  # noqa: PLR2004 (a pair is two)
-        return None
-    return int(parts[0]), int(parts[1])
+    first, second = map(untrusted.whole, words.split(" ")) if words.count(" ") == 1 else (None, None)
+    return None if first is None or second is None else (first, second)
 
 
 def _free_share(pair: tuple[int, int]) -> float:
@@ -168,7 +169,7 @@ def _updates(answer: Answer | None) -> Fact[int]:
     if answer is None or answer.timed_out:
         return _NO_TIME
     said = _by_word(answer.output)
-    return _one(said, "security", _NUMBER, int) if "security" in said else Unknown("no package lists")
+    return _one(said, "security", untrusted.whole) if "security" in said else Unknown("no package lists")
 
 
 def _security_age(answer: Answer | None) -> Fact[int]:
@@ -176,7 +177,7 @@ def _security_age(answer: Answer | None) -> Fact[int]:
     if answer is None or answer.timed_out:
         return _NO_TIME
     said = _by_word(answer.output)
-    return _one(said, "oldest", _NUMBER, int) if "oldest" in said else Unknown("none is known to be pending")
+    return _one(said, "oldest", _AGE) if "oldest" in said else Unknown("none is known to be pending")
 
 
 def _security_cves(answer: Answer | None) -> Fact[tuple[str, ...]]:
@@ -204,18 +205,11 @@ def _or_none(said: dict[str, list[str]], word: str) -> Fact[str | None]:
 def _hands_off(said: dict[str, list[str]]) -> Fact[str | None]:
     """Return since when the owner says stop, None if they do not; a stop without a time is a stop all the same."""
     since = _or_none(said, "hands-off")
-    return since if isinstance(since, Unknown) or since.value is None or _is_moment(since.value) else Known("")
-
-
-def _is_moment(text: str) -> bool:
-    try:
-        return _MOMENT.fullmatch(text) is not None and datetime.fromisoformat(text) is not None
-    except ValueError:
-        return False
+    return since if isinstance(since, Unknown) or since.value is None or untrusted.moment(since.value) else Known("")
 
 
 def _offset(said: dict[str, list[str]], sent: float, received: float) -> Fact[float]:
-    told = _one(said, "now", _DECIMAL, float)
+    told = _one(said, "now", _CLOCK)
     if isinstance(told, Unknown):
         return told
     # The slice read its clock somewhere between: what the round trip itself explains is no offset.

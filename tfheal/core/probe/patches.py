@@ -82,9 +82,8 @@ ${{package%%:*}}|$old|"*) again=secured;; esac
 done <$seen
 """
 QUESTION: Final = Question("patches", _LIST, timeout=25.0, cap=131_072)
-_NUMBER: Final = re.compile(r"[0-9]{1,12}")
 _PATCH: Final = re.compile(
-    r"patch ([a-z0-9][a-z0-9+.:-]{0,100}) ([0-9A-Za-z.+~:-]{1,100}) ([0-9A-Za-z.+~:-]{1,100}) ([0-9]{1,12}) (held|no)"
+    r"patch ([a-z0-9][a-z0-9+.:-]{0,100}) ([0-9A-Za-z.+~:-]{1,100}) ([0-9A-Za-z.+~:-]{1,100}) ([0-9]{1,10}) (held|no)"
     r" (security|other) (secured|no) (taken-back|no)"
 )
 
@@ -113,7 +112,8 @@ def pending(answer: Answer | None) -> Fact[Pending]:
 
 def _number(lines: list[str], word: str) -> Fact[int]:
     told = [line.removeprefix(f"{word} ") for line in lines if line.startswith(f"{word} ")]
-    return Known(int(told[0])) if len(told) == 1 and _NUMBER.fullmatch(told[0]) else Unknown("the slice did not say")
+    number = untrusted.whole(told[0], untrusted.CENTURY) if len(told) == 1 else None
+    return Unknown("the slice did not say") if number is None else Known(number)
 
 
 def _patch(match: re.Match[str]) -> Patch:

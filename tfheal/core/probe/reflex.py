@@ -1,9 +1,7 @@
 """What the local reflex did for an instance since we looked last: its record on the slice, read back as data."""
 
 import json
-import re
 from collections.abc import Collection, Iterable, Iterator
-from datetime import datetime
 from typing import Any, Final
 
 from tfheal.base import untrusted
@@ -13,7 +11,6 @@ from tfheal.model.release import Release
 
 _NEWEST: Final = 20  # lines; more than the loop writes between two rounds of a provider who looks every few minutes
 _WHY_CAP: Final = 200
-_MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
 def script(release: Release) -> str:
@@ -34,13 +31,6 @@ def _event(line: str, hidden: Collection[str]) -> Iterator[ReflexEvent]:
         return
     if not isinstance(said, dict) or not all(isinstance(said.get(key), str) for key in ("at", "event", "why")):
         return
-    if said["event"] in {"restarted", "gave-up", "systemd"} and _is_moment(said["at"]):
+    if said["event"] in {"restarted", "gave-up", "systemd"} and untrusted.moment(said["at"]):
         # Only here: JSON has words of its own for any character, harmless until they are read.
         yield ReflexEvent(said["at"], said["event"], untrusted.line(said["why"], _WHY_CAP, hidden))
-
-
-def _is_moment(text: str) -> bool:
-    try:
-        return _MOMENT.fullmatch(text) is not None and datetime.fromisoformat(text) is not None
-    except ValueError:
-        return False

@@ -37,7 +37,7 @@ _NAME: Final = r"[a-z0-9][a-z0-9+.-]{0,100}"
 _OPEN: Final = re.compile(rf"open (CVE-[0-9]{{4}}-[0-9]{{4,7}}) ({_NAME}) (fixed|no)")
 _CLOSES: Final = re.compile(rf"closes (CVE-[0-9]{{4}}-[0-9]{{4,7}}) ({_NAME})")
 _CHANGELOG: Final = re.compile(rf"changelog ({_NAME})")
-_AGE: Final = re.compile(r"debsecan (-?[0-9]{1,12})")
+_AGE: Final = re.compile(r"debsecan (-?[0-9]{1,10})")
 
 
 def vulnerabilities(answer: Answer | None) -> Fact[Vulnerabilities]:
