@@ -10,7 +10,7 @@ from switch import a_switch
 
 from tfheal.base.errors import ActionFailed
 from tfheal.base.exits import Exit
-from tfheal.cli.main import run
+from tfheal.cli.main import Ended, run
 from tfheal.edge.journal import SqliteJournal
 from tfheal.edge.lease import JournalLeases
 from tfheal.flows import tick as flow
@@ -62,10 +62,13 @@ def test_a_locked_tick_is_no_success(workspace: Path, capsys: pytest.CaptureFixt
 def test_a_tick_that_breaks_is_a_failure(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """An error of one thing is told, stops no other, and fails the whole; a bug is told to the switch too."""
+    """An error of one thing is told, stops no other, and fails the whole; so does a bug, without its words for the switch."""
 
     def broken() -> Part:
         raise ActionFailed("the disk is gone")
+
+    def interrupted() -> Part:
+        raise Ended
 
     jobs = {"first": broken, "second": lambda: Part(Exit.OK, "well")}
     monkeypatch.setattr(flow, "due", lambda *_: jobs)
@@ -73,10 +76,19 @@ def test_a_tick_that_breaks_is_a_failure(
         (workspace / "tfheal.toml").write_text(f'[ping]\nurl = "{url}"\n')
         document = told(capsys=capsys, code=5)
         assert {name: part["exit"] for name, part in document["parts"].items()} == {"first": 5, "second": 0}
-        jobs["first"] = lambda: 1 // 0  # type: ignore[assignment, return-value]
-        told(capsys=capsys, code=1)
+        monkeypatch.setattr("tempfile.tempdir", str(workspace))
+        nothing: dict[str, Part] = {}
+        jobs["first"] = lambda: nothing["what a slice said"]
+        document = told(capsys=capsys, code=1)
+        assert {name: part["exit"] for name, part in document["parts"].items()} == {"first": 1, "second": 0}
+        jobs["first"] = interrupted
+        told(capsys=capsys, code=130)
     assert heard[1] == ("/fail", "exit 5\nfirst: the disk is gone\nsecond: well")
-    assert heard[3] == ("/fail", "it did not come to its end: ZeroDivisionError")
+    (report,) = workspace.glob("tfheal-bug-*.txt")
+    assert "what a slice said" in report.read_text()
+    assert (heard[3][0], str(report) in heard[3][1], "slice said" in heard[3][1]) == ("/fail", True, False)
+    assert heard[3][1].startswith("exit 1\nfirst: tfheal made a mistake of its own: KeyError")
+    assert heard[5] == ("/fail", "it did not come to its end: Ended")
 
 
 @pytest.mark.parametrize(

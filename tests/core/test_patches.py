@@ -27,13 +27,6 @@ patch x 1 2 yesterday no security no no
 """
 
 
-def test_what_broke_an_app_anywhere_is_known_everywhere() -> None:
-    """A tick tries it on no other slice."""
-    bad = Patch("vim", "1", "2", 60, taken_back=True)
-    slices = {"a": Known(Pending((bad,), Known(0))), "b": Unknown("away"), "c": Known(Pending((), Known(0)))}
-    assert PatchPlan(slices, {}).taken_back == {("vim", "2")}
-
-
 def test_what_is_pending_is_read() -> None:
     """Each package with its versions and its age; a line that is none is passed over."""
     wanted = (

@@ -2,16 +2,17 @@
 
 import base64
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from tfheal.core.charter import forbids, withholds
-from tfheal.core.patch_rules import Wish, barred, chosen, gated, waves
+from tfheal.core.patch_rules import Wish, barred, chosen, gated, left_out, waves
 from tfheal.core.patching import PatchOrder, booted, fetch, follow, over, progress, reboot, report, take_back, upgrade
 from tfheal.model.app import Reboots
 from tfheal.model.facts import Fact, Known, Unknown
-from tfheal.model.patches import NEVER_BACK, Patch, Patched, PatchOutcome, PatchReport, PatchRun, Pending
+from tfheal.model.patches import NEVER_BACK, Patch, Patched, PatchOutcome, PatchPlan, PatchReport, PatchRun, Pending
 from tfheal.model.window import Window
 
 DAY = 86_400
@@ -32,12 +33,32 @@ MARKER = "0123456789abcdef"
         (Wish(), (URGENT, FRESH, PLAIN)),
         (Wish(security=True), (URGENT, FRESH)),
         (Wish(again=True), (URGENT, FRESH, PLAIN, BAD)),
-        (Wish(bad=frozenset({("curl", "2"), ("vim", "1")})), (URGENT, PLAIN)),
     ],
 )
 def test_what_is_held_or_was_taken_back_is_left_alone(wish: Wish, found: tuple[Patch, ...]) -> None:
-    """What broke an app comes back only when it is asked for."""
-    assert chosen(Pending((URGENT, FRESH, PLAIN, HELD, BAD), Known(0)), wish) == found
+    """What broke an app comes back only when it is asked for, and what is left out for it is told."""
+    pending = Pending((URGENT, FRESH, PLAIN, HELD, BAD), Known(0))
+    assert chosen(pending, wish) == found
+    assert left_out(pending, wish) == (() if wish.again else (BAD,))
+
+
+def test_a_slice_warns_its_own_owner_alone() -> None:
+    """What it says that it took back is left out on all slices of its owner, and on others only where a second owner's says so."""
+    back = replace(URGENT, taken_back=True)
+    slices = {"evil-1": (back, FRESH), "evil-2": (URGENT,), "acme-1": (URGENT, FRESH), "bob-1": (FRESH,)}
+    owners = {name: name.partition("-")[0] for name in (*slices, "silent-1")}
+
+    def bad(slices: dict[str, tuple[Patch, ...]]) -> set[str]:
+        """Return the slices on which openssl is left out."""
+        found: dict[str, Fact[Pending]] = {name: Known(Pending(one, Known(0))) for name, one in slices.items()}
+        plan = PatchPlan({**found, "silent-1": Unknown("away")}, {}).warned(owners)
+        assert plan.slices["silent-1"] == Unknown("away")
+        wish = Wish(security=True, auto=True)
+        known = {name: one.value for name, one in plan.slices.items() if isinstance(one, Known)}
+        return {name for name, one in known.items() if [each.package for each in left_out(one, wish)] == ["openssl"]}
+
+    assert bad(slices) == {"evil-1", "evil-2"}
+    assert bad({**slices, "bob-1": (back,)}) == {"evil-1", "evil-2", "acme-1", "bob-1"}
 
 
 @pytest.mark.parametrize(
@@ -63,9 +84,18 @@ def test_windows_gate_patches(
 def test_no_app_has_two_slices_in_a_wave() -> None:
     """Slices without apps, and of different apps, go together."""
     apps = {"a1": ("a",), "a2": ("a", "b"), "b1": ("b",), "c1": ("c",), "none": ()}
-    assert waves(apps) == (("a1", "b1", "c1", "none"), ("a2",))
-    assert waves(apps, alone_first=True) == (("a1",), ("a2", "c1", "none"), ("b1",))
-    assert waves({}) == waves({}, alone_first=True) == ()
+    assert waves(apps, {}) == (("a1", "b1", "c1", "none"), ("a2",))
+    assert waves(apps, {}, alone_first=True) == (("a1",), ("a2", "c1", "none"), ("b1",))
+    assert waves({}, {}) == waves({}, {}, alone_first=True) == ()
+
+
+def test_no_gateway_is_in_a_wave_with_what_it_leads_to() -> None:
+    """Else nobody could drain what is worked on. Apps behind one gateway do not wait for each other."""
+    apps = {"a1": ("a",), "b1": ("b",), "edge1": ("edge",), "c1": ("c",), "a2": ("a",), "edge2": ("edge",)}
+    behind = {"a": "edge", "b": "edge"}
+    assert waves(apps, behind) == (("a1", "b1", "c1"), ("edge1",), ("a2",), ("edge2",))
+    assert waves({"edge1": ("edge",), "a1": ("a",)}, behind) == (("edge1",), ("a1",))
+    assert waves({"both": ("a", "edge"), "b1": ("b",)}, behind) == (("both",), ("b1",))
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """What a lying slice gets of us: a gateway's own names are published for it, and never one of somebody else's."""
 
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -10,6 +11,7 @@ import pytest
 from journals import NOW, a_release
 from workspaces import write_workspace
 
+from tfheal.base.exits import Exit
 from tfheal.edge.files import WorkspaceFiles
 from tfheal.edge.journal import SqliteJournal
 from tfheal.edge.lease import JournalLeases
@@ -18,6 +20,7 @@ from tfheal.flows import certificates as flow
 from tfheal.flows.fleet import Limits
 from tfheal.model.certificate import Certificate
 from tfheal.model.inventory import Slice
+from tfheal.model.pause import Pause
 from tfheal.model.ports import Exec, Ports, Reply
 from tfheal.model.record import Deployed
 from tfheal.model.release import InstanceName
@@ -105,3 +108,27 @@ def test_nothing_is_published_for_a_name_that_leads_elsewhere(
     (done,) = flow.renew(workspace, found, ports(journal, zone))
     assert "does not lead through edge" in done.detail
     assert zone.proved == []
+
+
+@pytest.mark.parametrize("how", ["paused", "busy"])
+def test_a_gateway_that_may_not_be_touched_keeps_no_other_from_its_certificates(
+    workspace: Workspace, journal: SqliteJournal, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """It is told of each of its names, the others are renewed, and the run is ended in the journal."""
+    zone, other = Zone(), InstanceName("door", "gateway", "a2")
+    hands = ports(journal, zone)
+    held: AbstractContextManager[None] = nullcontext()
+    if how == "busy":
+        held = hands.leases.hold("door", "upgrade", journal.begin_run("upgrade", NOW).id)
+    else:
+        pause = Pause("0123abcd", "app", "door", NOW, NOW + timedelta(hours=1), "ada", "moving house")
+        JournalPauses(journal).keep(pause, NOW)
+    ended: list[int] = []
+    monkeypatch.setattr(journal, "end_run", lambda _run, code, _now: ended.append(code))
+    due = {name: (Certificate("mine.example", "none", 1, 2, due=True),) for name in (other, EDGE)}
+    with held:
+        refused, done = flow.renew(workspace, due, hands)
+    assert (refused.gateway, refused.exit, done.gateway, done.exit) == (other, Exit.REFUSED, EDGE, Exit.OK)
+    assert {"paused": "moving house", "busy": "upgrade"}[how] in refused.detail
+    assert zone.proved == [("mine.example", VALUE), ("mine.example", None)]
+    assert ended == [Exit.REFUSED]

@@ -133,19 +133,11 @@ def _ours(error: Exception, arguments: Sequence[str]) -> TfhealError:
 
 
 def _known_secrets(arguments: Sequence[str]) -> tuple[str, ...] | None:
-    """Return every value that a report must not hold: those of the workspace, if there is one; None if they cannot be read."""
     from tfheal.cli import wiring
 
     given = [after for word, after in zip(arguments, [*arguments[1:], ""], strict=True) if word == "--workspace"]
     given += [word.partition("=")[2] for word in arguments if word.startswith("--workspace=")]
-    try:
-        try:
-            root = wiring.find_workspace(next(iter(given), os.environ.get("TFHEAL_WORKSPACE")))
-        except UsageError:  # no workspace, so there are none
-            return ()
-        return tuple(secret.reveal() for secret in wiring.vault(root).every_value())
-    except Exception:  # noqa: BLE001 (on the way to tell one mistake no other may hide it)
-        return None
+    return wiring.known_secrets(next(iter(given), os.environ.get("TFHEAL_WORKSPACE")))
 
 
 def _where_help_is(error: TyperException) -> str:

@@ -352,6 +352,20 @@ def vault(root: Path) -> "Vault":
     return AgeVault(root)
 
 
+def known_secrets(folder: str | None) -> tuple[str, ...] | None:
+    """Given the folder of a workspace or None, return every value that a report must not hold; None if they cannot be read."""
+    from tfheal.base.errors import UsageError
+
+    try:
+        try:
+            root = find_workspace(folder)
+        except UsageError:  # no workspace, so there are none
+            return ()
+        return tuple(secret.reveal() for secret in vault(root).every_value())
+    except Exception:  # noqa: BLE001 (on the way to tell one mistake no other may hide it)
+        return None
+
+
 @contextmanager
 def journal(root: Path) -> "Iterator[Journal]":
     """Given the folder of a workspace, open its journal while the context lasts."""

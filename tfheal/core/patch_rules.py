@@ -1,7 +1,7 @@
 """Which updates are installed when, in which order over a fleet, and what has to be so before a slice is rebooted."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -25,7 +25,6 @@ class Wish:
     again: bool = False
     reboot: bool = False
     auto: bool = False  # nobody asked for it just now
-    bad: frozenset[tuple[str, str]] = frozenset()  # packages and versions that broke an app elsewhere
 
 
 def chosen(pending: Pending, wish: Wish) -> tuple[Patch, ...]:
@@ -33,11 +32,14 @@ def chosen(pending: Pending, wish: Wish) -> tuple[Patch, ...]:
     return tuple(
         one
         for one in pending.patches
-        if not one.held
-        and (one.security or not wish.security)
-        and (wish.again or not one.taken_back)
-        and (one.package, one.offered) not in wish.bad
+        if not one.held and (one.security or not wish.security) and (wish.again or not one.taken_back)
     )
+
+
+def left_out(pending: Pending, wish: Wish) -> tuple[Patch, ...]:
+    """Given what is pending and what is wished, return what would be installed too, had it not been taken back."""
+    installed = chosen(pending, wish)
+    return tuple(one for one in chosen(pending, replace(wish, again=True)) if one not in installed)
 
 
 def gated(
@@ -54,23 +56,29 @@ def gated(
     return urgent, max((one for one in starts if one), default=None)
 
 
-def waves(apps: Mapping[str, tuple[str, ...]], *, alone_first: bool = False) -> tuple[tuple[str, ...], ...]:
-    """Given slices and the apps on each, return them in waves: no app has two of its slices in one.
+def waves(
+    apps: Mapping[str, tuple[str, ...]], behind: Mapping[str, str], *, alone_first: bool = False
+) -> tuple[tuple[str, ...], ...]:
+    """Given slices, the apps on each and the gateway that each app is behind, return the slices in waves.
 
-    With `alone_first` the first goes by itself, and shows what an update is worth.
+    In one wave are no two slices of an app, and no gateway beside what it leads to, which it has to drain. With
+    `alone_first` the first goes by itself, and shows what an update is worth.
     """
     first = tuple(apps)[:1] if alone_first else ()
-    found: list[tuple[list[str], set[str]]] = []
+    found: list[tuple[list[str], set[str], set[str]]] = []
     for name, here in apps.items():
         if name in first:
             continue
-        wave = next((one for one in found if not one[1] & set(here)), None)
+        ours, fronts = set(here), {behind[app] for app in here if app in behind}
+        free = (one for one in found if not (ours & (one[1] | one[2]) or fronts & one[1]))
+        wave = next(free, None)
         if wave is None:
-            wave = ([], set())
+            wave = ([], set(), set())
             found.append(wave)
         wave[0].append(name)
-        wave[1].update(here)
-    return (*((first,) if first else ()), *(tuple(names) for names, _ in found))
+        wave[1].update(ours)
+        wave[2].update(fronts)
+    return (*((first,) if first else ()), *(tuple(names) for names, _, _ in found))
 
 
 def barred(pending: Pending, allowed: Iterable[Reboots], every: float, *, auto: bool) -> str:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from tfheal.base.errors import ActionFailed, Refused
+from tfheal.base.errors import ActionFailed, Refused, TfhealError
+from tfheal.base.exits import Exit, winning
 from tfheal.core.cadence import is_alike, is_newer, next_version, unlisted
 from tfheal.core.waves import RINGS
 from tfheal.core.windows import next_start
@@ -78,9 +79,14 @@ def waiting(workspace: Workspace, ports: Ports) -> tuple[Waiting, ...]:
 
 def upgraded(
     workspace: Workspace, apps: tuple[Due, ...], ports: Ports, limits: Limits
-) -> tuple[Upgraded | None, dict[str, str]]:
-    """Upgrade the first of these apps that nothing stands in the way of; return how that went, and what stood in the way of others."""
+) -> tuple[Upgraded | None, dict[str, str], Exit]:
+    """Upgrade the first of these apps that nothing stands in the way of; return how that went, what stood in the way of others, the worst of it.
+
+    What may not be now is nothing bad. An app whose slice is dead, or lies, or whose version is no longer listed, keeps no
+    other from its own.
+    """
     refused: dict[str, str] = {}
+    worst = Exit.OK
     whole = replace(limits, until=None)  # what is begun goes on to its end, with every look that it needs
     for one in apps:
         if limits.over:
@@ -89,10 +95,11 @@ def upgraded(
             refused[one.app] = f"to {one.version}: {one.after} is of an earlier ring, and comes first"
             continue
         try:
-            return upgrade(workspace, one.app, Wish(one.version), ports, whole), refused
-        except Refused as refusal:
-            refused[one.app] = f"to {one.version}: {refusal}"
-    return None, refused
+            return upgrade(workspace, one.app, Wish(one.version), ports, whole), refused, worst
+        except TfhealError as error:
+            refused[one.app] = f"to {one.version}: {error}"
+            worst = worst if isinstance(error, Refused) else winning((worst, error.exit))
+    return None, refused, worst
 
 
 def _due(workspace: Workspace, ports: Ports) -> Iterator[Due]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 
 from tfheal.base.errors import Refused, TfhealError, UsageError
-from tfheal.base.exits import Exit
+from tfheal.base.exits import winning
 from tfheal.core import certificates as core
 from tfheal.core.gateway import led
 from tfheal.flows.fleet import Limits, ask_all
@@ -57,9 +57,13 @@ def renew(workspace: Workspace, found: Seen, ports: Ports) -> tuple[Renewal, ...
     if not due:
         return ()
     run = ports.journal.begin_run("certificates", ports.clock.now()).id
-    done = [one for name, hosts in due.items() for one in _recorded(workspace, name, hosts, run, ports)]
-    failed = any(one.detail for one in done)
-    ports.journal.end_run(run, int(Exit.FAILED if failed else Exit.OK), ports.clock.now())
+    done: list[Renewal] = []
+    for name, hosts in due.items():
+        try:
+            done += _recorded(workspace, name, hosts, run, ports)
+        except TfhealError as error:  # a gateway that is paused or busy keeps no other from its certificates
+            done += [_failed(name, host, error) for host in hosts]
+    ports.journal.end_run(run, int(winning(one.exit for one in done)), ports.clock.now())
     return tuple(done)
 
 
@@ -102,10 +106,14 @@ def _recorded(workspace: Workspace, name: InstanceName, hosts: list[str], run: s
         try:
             done = list(_renewed(workspace, name, hosts, ports))
         except TfhealError as error:
-            done = [Renewal(name, host, str(error)) for host in hosts]
+            done = [_failed(name, host, error) for host in hosts]
         failed = "; ".join(f"{one.host}: {one.detail}" for one in done if one.detail)
         ports.journal.conclude(record.id, "failed" if failed else "done", failed[:500], ports.clock.now())
     return done
+
+
+def _failed(name: InstanceName, host: str, error: TfhealError) -> Renewal:
+    return Renewal(name, host, str(error), refused=isinstance(error, Refused))
 
 
 def _renewed(workspace: Workspace, name: InstanceName, hosts: list[str], ports: Ports) -> Iterator[Renewal]:
@@ -115,7 +123,7 @@ def _renewed(workspace: Workspace, name: InstanceName, hosts: list[str], ports: 
                 _published(workspace, name, host, ports)
                 yield Renewal(name, host)
             except TfhealError as error:
-                yield Renewal(name, host, str(error))
+                yield _failed(name, host, error)
         return
     ports.reporter.step(str(name), f"gets {len(hosts)} certificates")
     marker = ports.marker()

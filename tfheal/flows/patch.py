@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from tfheal.base.errors import ActionFailed, Refused, TfhealError
 from tfheal.base.exits import Exit
 from tfheal.core.exploited import ranked, urgency
-from tfheal.core.patch_rules import Wish, chosen, waves
+from tfheal.core.patch_rules import Wish, chosen, left_out, waves
 from tfheal.core.probe import patches, vulnerabilities
 from tfheal.core.probe.script import answers, composed
 from tfheal.flows.act import act_everywhere
@@ -18,7 +18,7 @@ from tfheal.flows.patch_slice import patch_slice
 from tfheal.flows.releases import in_use, placed
 from tfheal.model.facts import Fact, Known, Unknown
 from tfheal.model.inventory import Slice
-from tfheal.model.patches import Patched, PatchPlan, PatchRun, Pending
+from tfheal.model.patches import Patch, Patched, PatchPlan, PatchRun, Pending
 from tfheal.model.ports import Exec, Ports
 from tfheal.model.workspace import Workspace
 
@@ -61,8 +61,8 @@ def patch(
     """Given names of slices, install what is pending there, in waves; after one that goes wrong the others are left alone."""
     plan = planned(workspace, slices, ports, limits)
     wish = options.wish
-    if wish.auto:  # what broke an app on any of them is not tried by itself on another
-        wish = replace(wish, bad=plan.taken_back)
+    if wish.auto:  # what broke an app elsewhere is not tried by itself
+        plan = plan.warned({name: workspace.inventory.slices[name].owner for name in plan.slices})
     asked = sorted(plan.slices, key=lambda name: urgency(plan.slices[name]))
     due = {name: plan.apps[name] for name in asked if _is_due(plan.slices[name], wish)}
     if due:
@@ -71,14 +71,16 @@ def patch(
     job = PatchJob(workspace, ports, limits, run, wish)
     done = {name: _without(name, found) for name, found in plan.slices.items() if name not in due}
     stopped = ""
-    for wave in waves(due, alone_first=wish.auto):
+    behind = {app: spec.route.gateway for app, spec in workspace.apps.items() if spec.route}
+    for wave in waves(due, behind, alone_first=wish.auto):
         if stopped or limits.over:
             why = f"{stopped} went wrong first" if stopped else "the deadline of the run had passed"
             done |= {name: Patched(name, "skipped", why) for name in wave}
             continue
         done |= _wave(job, wave, plan)
         stopped = next((name for name in wave if done[name].outcome not in _GOOD), "")
-    result = PatchRun(tuple(done[name] for name in plan.slices), plan.apps)
+    told = (replace(done[name], left_out=_left_out(found, wish)) for name, found in plan.slices.items())
+    result = PatchRun(tuple(told), plan.apps)
     ports.journal.end_run(run, int(result.exit), ports.clock.now())
     return plan, result
 
@@ -104,6 +106,10 @@ def _is_due(found: Fact[Pending], wish: Wish) -> bool:
     if isinstance(found, Unknown):
         return False
     return bool(found.value.unfinished or chosen(found.value, wish) or (wish.reboot and found.value.reboot))
+
+
+def _left_out(found: Fact[Pending], wish: Wish) -> tuple[Patch, ...]:
+    return left_out(found.value, wish) if isinstance(found, Known) else ()
 
 
 def _without(name: str, found: Fact[Pending]) -> Patched:

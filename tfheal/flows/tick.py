@@ -5,7 +5,7 @@ No two ticks of a workspace overlap. A ping that fails is told and changes nothi
 
 from collections.abc import Callable, Mapping
 
-from tfheal.base.errors import Refused, TfhealError
+from tfheal.base.errors import Bug, Refused, TfhealError
 from tfheal.base.exits import Exit, winning
 from tfheal.flows import backup as backups
 from tfheal.flows import cadence, certificates, patch_cadence, replay
@@ -47,14 +47,20 @@ def due(workspace: Workspace, ports: Ports, limits: Limits) -> dict[str, Callabl
     return jobs
 
 
-def tick(jobs: Mapping[str, Callable[[], Part]], ports: Ports, pinger: Pinger) -> Tick:
-    """Given what is due, do it, and ping before and after; the error of one thing is told and stops no other."""
+def tick(
+    jobs: Mapping[str, Callable[[], Part]], ports: Ports, pinger: Pinger, reported: Callable[[Exception], Bug]
+) -> Tick:
+    """Given what is due, do it, and ping before and after; the error of one thing is told and stops no other.
+
+    So is a mistake of our own, of which a report is written (`reported`): the others begin from what is known, as they do
+    after a run that was killed.
+    """
     unsent: list[str] = []
     run = ports.journal.begin_run("tick", ports.clock.now()).id
     try:
         with ports.leases.hold(LEASE, "tick", run):
             _ping(pinger, "start", "", unsent)
-            done = Tick({name: _part(job) for name, job in jobs.items()})
+            done = Tick({name: _part(job, reported) for name, job in jobs.items()})
     except Refused as refusal:
         done = Tick({}, locked=str(refusal))
     except BaseException as error:
@@ -65,11 +71,17 @@ def tick(jobs: Mapping[str, Callable[[], Part]], ports: Ports, pinger: Pinger) -
     return Tick(done.parts, done.locked, "; ".join(dict.fromkeys(unsent)))
 
 
-def _part(job: Callable[[], Part]) -> Part:
+def _part(job: Callable[[], Part], reported: Callable[[Exception], Bug]) -> Part:
     try:
         return job()
     except TfhealError as error:
         return Part(error.exit, str(error), acted=True)
+    except BrokenPipeError:  # nobody reads us any more
+        raise
+    except Exception as error:  # noqa: BLE001 (what is not ours is our own mistake, and is told as one)
+        bug = reported(error)
+        # Without its words, which may quote a slice: this goes to the dead-man switch too.
+        return Part(bug.exit, f"{bug.what}: {bug.where} ({bug.hint})", acted=True)
 
 
 def _ping(pinger: Pinger, signal: Signal, summary: str, unsent: list[str]) -> None:
@@ -159,6 +171,7 @@ def _patched(workspace: Workspace, seen: Mapping[str, Observation], ports: Ports
     refused = {one.slice: one.detail for one in done.slices if one.outcome == "refused"}
     refused |= {one.slice: f"not rebooted: {one.not_rebooted}" for one in done.slices if one.not_rebooted}
     told += [f"{one.slice}: patch {one.outcome}" for one in done.slices if one.outcome != "idle"]
+    told += [f"{one.slice}: left out, as taken back before: {len(one.left_out)}" for one in done.slices if one.left_out]
     acted = any(one.outcome not in {"idle", "refused", "skipped"} for one in done.slices)
     return Part(
         winning((late, done.exit_by_itself)),
@@ -176,15 +189,16 @@ def _certified(workspace: Workspace, ports: Ports, limits: Limits) -> Part:
         if one.detail:
             ports.reporter.say(f"{one.gateway}  {one.host}: {one.detail}")
     told = [f"{one.host}: certificate {'was not renewed' if one.detail else 'renewed'}" for one in done]
-    return Part(Exit.FAILED if any(one.detail for one in done) else Exit.OK, "\n".join(told), acted=bool(done))
+    acted = any(not one.refused for one in done)
+    return Part(winning(one.exit for one in done), "\n".join(told), acted=acted)
 
 
 def _upgraded(workspace: Workspace, due: tuple[cadence.Due, ...], ports: Ports, limits: Limits) -> Part:
     """Upgrade one app; that something stands in the way of what nobody asked for now is no failure, and is told."""
-    done, refused = cadence.upgraded(workspace, due, ports, limits)
+    done, refused, worst = cadence.upgraded(workspace, due, ports, limits)
     told = [f"{app}: not upgraded" for app in refused]
     if done is None:
-        return Part(Exit.OK, "\n".join(told), refused=refused)
+        return Part(worst, "\n".join(told), refused=refused)
     one = done.upgrade
     told.append(f"{one.app}: upgrade from {one.old} to {one.new} {one.state}")
-    return Part(done.exit, "\n".join(told), acted=True, upgraded=done, refused=refused)
+    return Part(winning((worst, done.exit)), "\n".join(told), acted=True, upgraded=done, refused=refused)

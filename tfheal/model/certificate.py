@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from tfheal.base.exits import Exit
 from tfheal.model.release import InstanceName
 
 CertificateSource = Literal["none", "acme", "internal", "given"]
@@ -27,8 +28,17 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """What became of a certificate that was asked for: `detail` says why it was not to be had, and is empty if it was."""
+    """What became of a certificate that was asked for: `detail` says why it was not to be had, and is empty if it was.
+
+    It was `refused` where its gateway may not be touched now.
+    """
 
     gateway: InstanceName
     host: str
     detail: str = ""
+    refused: bool = False
+
+    @property
+    def exit(self) -> Exit:
+        """Return the exit code of it."""
+        return Exit.OK if not self.detail else Exit.REFUSED if self.refused else Exit.FAILED

@@ -93,11 +93,24 @@ class PatchPlan:
         """Return the exit code: patches are changes of a plan, and what could not be asked is unknown."""
         return winning(_code(found) for found in self.slices.values())
 
-    @property
-    def taken_back(self) -> frozenset[tuple[str, str]]:
-        """Return the packages and versions that broke an app anywhere among these slices."""
-        known = [found.value.patches for found in self.slices.values() if isinstance(found, Known)]
-        return frozenset((one.package, one.offered) for patches in known for one in patches if one.taken_back)
+    def warned(self, owners: Mapping[str, str]) -> "PatchPlan":
+        """Given the owner of each slice, return it with what broke an app elsewhere as taken back: of the same owner, or of two.
+
+        A slice is its owner's, and may say what it likes: it keeps nobody else from an update.
+        """
+        known = {name: found.value for name, found in self.slices.items() if isinstance(found, Known)}
+        told: dict[tuple[str, str], set[str]] = {}
+        for name, pending in known.items():
+            for one in pending.patches:
+                if one.taken_back:
+                    told.setdefault((one.package, one.offered), set()).add(owners[name])
+        slices = dict(self.slices)
+        for name, pending in known.items():
+            sayers = [told.get((one.package, one.offered), set()) for one in pending.patches]
+            bad = [owners[name] in those or len(those) > 1 for those in sayers]
+            patches = (replace(one, taken_back=is_bad) for one, is_bad in zip(pending.patches, bad, strict=True))
+            slices[name] = Known(replace(pending, patches=tuple(patches)))
+        return PatchPlan(slices, self.apps)
 
     @property
     def of_security(self) -> "PatchPlan":
@@ -149,6 +162,7 @@ class Patched:
     report: PatchReport = field(default_factory=PatchReport)
     rebooted: bool = False
     not_rebooted: str = ""  # although that was asked for: why
+    left_out: tuple[Patch, ...] = ()  # as they were taken back before, here or where it counts
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def certificates_document(seen: Seen, done: Sequence[Renewal]) -> dict[str, obje
 
 def code_of(seen: Seen, done: Sequence[Renewal], now: datetime) -> Exit:
     """Return the exit code: what failed, what is wrong with a certificate, what could not be asked."""
-    codes = [Exit.FAILED for one in done if one.detail]
+    codes = [one.exit for one in done]
     for found in seen.values():
         if isinstance(found, TfhealError):
             codes.append(Exit.UNKNOWN)

@@ -108,6 +108,8 @@ def _told(one: Patched) -> list[str]:
     lines += [f"  {unit} ran what was replaced and was restarted" for unit in report.restarted]
     lines += [f"  {file} is the new configuration; the old one was kept" for file in report.conffiles]
     lines += ["  what an earlier run left half configured was configured"] if report.repaired else []
+    left = ", ".join(f"{each.package} {each.offered}" for each in one.left_out)
+    lines += [f"  left out, as it was taken back before (--again tries it): {left}"] if left else []
     if one.rebooted:
         return [*lines, "  it was rebooted"]
     lines += [f"  it was not rebooted: {one.not_rebooted}"] if one.not_rebooted else []
@@ -127,6 +129,7 @@ def _done(one: Patched) -> dict[str, object]:
         "repaired": report.repaired,
         "rebooted": one.rebooted,
         "not_rebooted": one.not_rebooted,
+        "left_out": [f"{each.package}={each.offered}" for each in one.left_out],
     }
 
 
