@@ -1,8 +1,8 @@
 """Upgrades that `tfheal tick` makes by itself: which app is due for which version, and what waits for a window.
 
 One app a tick, so that healing comes round in between, and so that the first app shows what a version is worth: what one
-app had to take back is tried by itself on no app of that playbook again. The apps of a later ring wait until those of the
-earlier ones have come through.
+app had to take back is tried by itself on no app of that playbook and owner again, and what two owners' had to, on none. The
+apps of a later ring wait until those of the earlier ones have come through.
 """
 
 import hashlib
@@ -116,7 +116,7 @@ def _due(workspace: Workspace, ports: Ports) -> Iterator[Due]:
         items = deployed_of(app, ports)
         if not items or {item.deployed.version for item in items} != {workspace.written(app).version}:
             continue  # somebody meant another version: that is theirs to finish
-        listed, bad = ports.upgrades.listed(spec.playbook), _bad(workspace, spec.playbook, ports)
+        listed, bad = ports.upgrades.listed(spec.playbook), _bad(workspace, app, ports)
         still = {version: since for version, since in listed.items() if version in _versions(workspace, app)}
         version = next_version(still, items[0].deployed.version, spec.auto_upgrade, bad, now)
         if version:
@@ -143,16 +143,20 @@ def _versions(workspace: Workspace, app: str) -> set[str]:
     return set(workspace.folder(app).playbook.versions)
 
 
-def _bad(workspace: Workspace, playbook: str, ports: Ports) -> set[str]:
-    """Return the versions that an app of a playbook had to take back, or holds."""
-    found = set()
-    for app, spec in workspace.apps.items():
-        last = ports.upgrades.last(app) if spec.playbook == playbook else None
+def _bad(workspace: Workspace, app: str, ports: Ports) -> set[str]:
+    """Return the versions that apps of the same playbook had to take back, or hold: of its owner, or of two others.
+
+    How an upgrade goes is in the hands of whose slice it is on: one owner keeps no other from a version.
+    """
+    ours = workspace.apps[app]
+    found: dict[str, set[str]] = {}
+    for name, spec in workspace.apps.items():
+        last = ports.upgrades.last(name) if spec.playbook == ours.playbook else None
         if last is not None and last.state == "rolled-back":
-            found.add(last.new)
+            found.setdefault(last.new, set()).add(spec.owner)
     for standing in ports.journal.standings():
         with suppress(ActionFailed):  # kept by another version of tfheal
             release = ports.journal.release(standing.release) if standing.held else None
-            if release is not None and release.playbook == playbook:
-                found.add(release.version)
-    return found
+            if release is not None and release.playbook == ours.playbook:
+                found.setdefault(release.version, set()).add(release.owner)
+    return {version for version, owners in found.items() if ours.owner in owners or len(owners) > 1}
