@@ -6,7 +6,7 @@ Changes of slices that have no way of their own to their store are sent by each 
 from collections.abc import Sequence
 from datetime import datetime
 
-from tfheal.base.errors import ActionFailed, Refused, Unreachable
+from tfheal.base.errors import Refused, TfhealError
 from tfheal.core.archiving import is_archived, sends
 from tfheal.core.backup import recovery
 from tfheal.core.backup.job import Job
@@ -66,6 +66,6 @@ def send(workspace: Workspace, releases: Sequence[Release], run_id: str, ports: 
             replied(replies, recovery.SENT, release.slice)
         except Refused:
             continue
-        except (ActionFailed, Unreachable) as error:
+        except TfhealError as error:  # also another host key: the others are not to wait for it
             failed[str(release.instance)] = str(error)
     return failed

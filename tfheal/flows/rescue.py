@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from tfheal.base.errors import Refused
+from tfheal.base.errors import Refused, TfhealError
 from tfheal.core.heal.rescue import Lost, Spares, holds_data, lost, rescue
 from tfheal.core.heal.situation import Rescue, Return
 from tfheal.flows.bring_back import returns
@@ -94,11 +94,14 @@ def _spares(run: HealRun) -> Spares:
 
 
 def rescued(run: HealRun, action: Action) -> Taken:
-    """Given an action for a lost slice, do it and return how it ended; where another is at work, it is left to that one."""
+    """Given an action for a lost slice, do it and return how it ended; where another is at work, it is left to that one.
+
+    What goes wrong on one is told of it, and stops the healing of no other.
+    """
     try:
         for app in sorted({one.release.app for one in everywhere(run.ports) if one.release.slice == action.slice}):
             if app in run.apps and (late := run.ports.leases.lead(app)):
                 return Taken(action, "undone", f"another run was at work on {app} until just now: {late}", 0.0)
-    except Refused as refusal:
-        return Taken(action, "refused", str(refusal), 0.0)
-    return recreate(run, action) if action.rung == "recreate" else rehome(run, action)
+        return recreate(run, action) if action.rung == "recreate" else rehome(run, action)
+    except TfhealError as error:
+        return Taken(action, "refused" if isinstance(error, Refused) else "failed", str(error), 0.0)

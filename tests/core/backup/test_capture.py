@@ -190,3 +190,18 @@ def test_what_holds_still_does_so_once() -> None:
     for source, later in ((FILES, True), (quiet, False)):
         reach, opens, *_ = capture.tasks([source], "s1", {})
         assert (reach.later, opens.later) == (later, later)
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"message": "no room \x1b[2J\u202e\ud800\nand more"}, "no room \\x1b[2J\\u202e\\ud800"),
+        ({"error": {"message": "x" * 400}}, "x" * 299 + "…"),
+        ({"message": ""}, "it ended with 1 and did not say why"),
+        ({"message": "\n\n"}, "it ended with 1 and did not say why"),
+        ({"error": {"message": 5}}, "it ended with 1 and did not say why"),
+    ],
+)
+def test_what_a_slice_complains_of_can_be_shown_and_stored(said: dict[str, object], why: str) -> None:
+    """Also what it writes as JSON may write it, and also nothing."""
+    assert capture.why_failed(TaskReply(1, "", json.dumps(said))) == why

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from tfheal.base import sh
+from tfheal.base import sh, untrusted
 from tfheal.base.errors import UsageError
 from tfheal.core.backup import by_hand, dumps, recovery
 from tfheal.core.backup.job import REACH, REACH_LATER, Task, TaskReply
@@ -293,7 +293,8 @@ def _first_error(err: str) -> str:
     for found in messages(err):
         error = found.get("error")
         text = found.get("message") or (error.get("message") if isinstance(error, dict) else None)
-        if isinstance(text, str):
-            return text.splitlines()[0][:300]
+        if isinstance(text, str) and text.strip():
+            # Only here: JSON has words of its own for any character, harmless until they are read.
+            return untrusted.line(text.strip().splitlines()[0], 300)
     lines = [line for line in err.splitlines() if line.strip() and not line.startswith("{")]
     return lines[-1][:300] if lines else ""

@@ -14,7 +14,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from tfheal.base import sh
+from tfheal.base import sh, untrusted
 from tfheal.base.errors import BadReply
 from tfheal.core.archiving import PUSH, SEALED, TAG, is_archived, sealed, sends, spool
 from tfheal.core.backup import dumps
@@ -313,7 +313,7 @@ def replayed(words: Iterable[dict[str, object]]) -> Replayed | None:
     """Given what a job said, return how far its replay came, None if it replayed nothing."""
     for found in words:
         if found.get("message_type") == "replayed":
-            return Replayed(found.get("how") == "end", str(found.get("last", ""))[:60])
+            return Replayed(found.get("how") == "end", untrusted.line(str(found.get("last", "")), 60))
     return None
 
 
