@@ -151,3 +151,19 @@ def test_a_moment_is_one_that_there_is(said: str, *, there: bool) -> None:
     found = untrusted.moment(said)
     assert (found is not None) == there
     assert found is None or found.utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ('{"a": [1, 2.5, "x", null, true]}', {"a": [1, 2.5, "x", None, True]}),
+        (f"[1e999, -1e999, NaN, Infinity, -Infinity, {'9' * 400}, {'9' * 5_000}, {1 << 61}]", [None] * 8),
+        ("[" * 100_000, None),
+        ('{"a":' * 100_000, None),
+        ("{", None),
+        ("", None),
+    ],
+)
+def test_json_has_no_number_that_nobody_can_reckon_with(said: str, found: object) -> None:
+    """And it is none where it is too deep to be read."""
+    assert untrusted.from_json(said) == found

@@ -1,10 +1,12 @@
 """What comes from a slice is data: here it becomes text that is safe to show, and numbers that can be reckoned with."""
 
+import json
+import math
 import re
 import unicodedata
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from tfheal.base.secret import masked
 
@@ -50,6 +52,19 @@ def decimal(said: str | None, most: int = MOST) -> float | None:
     head, dot, tail = (said or "").partition(".")
     fraction = whole(tail, _FRACTION) if dot else 0
     return None if whole(head, most) is None or fraction is None else min(float(most), float(f"{head}.{tail or 0}"))
+
+
+def from_json(said: str) -> Any:  # noqa: ANN401 (foreign JSON may be anything)
+    """Given foreign JSON, return what it says: None if it is none, and in place of each number that nobody can reckon with."""
+    try:
+        return json.loads(said, parse_int=whole, parse_float=_finite, parse_constant=lambda _: None)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _finite(said: str) -> float | None:
+    number = float(said)
+    return number if math.isfinite(number) else None
 
 
 def moment(said: str) -> datetime | None:

@@ -4,7 +4,6 @@ No exit status is believed alone. restic 0.18 says 0 when a source is missing an
 are looked for first, dumps are never piped, and what came is compared with what came before.
 """
 
-import json
 import re
 import statistics
 from collections.abc import Iterable, Iterator, Mapping
@@ -248,10 +247,7 @@ def summary_of(out: str) -> _Summary | None:
 def messages(text: str) -> Iterator[dict[str, Any]]:
     """Given lines of which some are JSON objects, yield these; others are for people."""
     for line in text.splitlines():
-        try:
-            found = json.loads(line) if line.startswith("{") else None
-        except (ValueError, RecursionError):
-            continue
+        found = untrusted.from_json(line) if line.startswith("{") else None
         if isinstance(found, dict):
             yield found
 

@@ -37,5 +37,5 @@ def entries(out: str) -> Iterator[Entry]:
     """Given what restic listed, yield its entries."""
     for found in messages(out):
         kind, path, size = found.get("type"), found.get("path"), found.get("size", 0)
-        if kind in _TYPES and isinstance(path, str) and isinstance(size, int):
+        if isinstance(kind, str) and kind in _TYPES and isinstance(path, str) and isinstance(size, int):
             yield Entry(untrusted.line(path), kind, size, untrusted.line(str(found.get("mtime", "")), 40))

@@ -5,12 +5,11 @@ No lock is taken: a slice that was broken into could hold one for ever. What the
 meanwhile, is read once more before it is believed.
 """
 
-import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from tfheal.base import untrusted
 from tfheal.base.errors import ActionFailed
@@ -167,10 +166,7 @@ def known(backups: Iterable[Backup]) -> set[str]:
 def _touched(out: str) -> Iterator[str]:
     """Yield the files, with their snapshots, that restic found in damaged packs; what is cut off is left out."""
     for text in _OBJECT.findall(out):
-        try:
-            found: Any = json.loads(text)
-        except (ValueError, RecursionError):
-            continue
+        found = untrusted.from_json(text) or {}
         snapshot, path = found.get("snapshot"), found.get("path")
         if isinstance(snapshot, str) and isinstance(path, str) and _SNAPSHOT.fullmatch(snapshot):
             yield f"{untrusted.line(path, 300)} in snapshot {snapshot[:8]}"

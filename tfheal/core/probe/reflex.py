@@ -1,8 +1,7 @@
 """What the local reflex did for an instance since we looked last: its record on the slice, read back as data."""
 
-import json
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
 from tfheal.base import untrusted
 from tfheal.model import paths
@@ -25,10 +24,7 @@ def events(lines: Iterable[str], hidden: Collection[str] = ()) -> tuple[ReflexEv
 
 
 def _event(line: str, hidden: Collection[str]) -> Iterator[ReflexEvent]:
-    try:
-        said: Any = json.loads(line)
-    except (ValueError, RecursionError):
-        return
+    said = untrusted.from_json(line)
     if not isinstance(said, dict) or not all(isinstance(said.get(key), str) for key in ("at", "event", "why")):
         return
     if said["event"] in {"restarted", "gave-up", "systemd"} and untrusted.moment(said["at"]):
