@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from tfheal.base.errors import ActionFailed, BadReply, Refused
-from tfheal.core.maintenance import Answer, answer, closed, opened
+from tfheal.core.maintenance import Answer, answer, asked, closed, opened
 from tfheal.model.release import InstanceName
 
 GATEWAY = InstanceName("edge", "gateway", "s3")
@@ -52,7 +52,9 @@ def test_what_is_no_end(said: str, error: type[Exception]) -> None:
 
 def test_who_closes_is_data_to_the_script() -> None:
     """It parses, and what people write stays a word."""
-    for script in (closed(GATEWAY, "crm", "a; reboot", (60.4, 30.0), M), opened(GATEWAY, "crm", "a; reboot", M)):
+    who = "a; reboot"
+    closing = closed(GATEWAY, "crm", who, (60.4, 30.0), M)
+    for script in (closing, asked(GATEWAY, "crm", who, M), opened(GATEWAY, "crm", who, M)):
         subprocess.run(["sh", "-n"], input=script.encode(), check=True)
         assert "owner='a; reboot'" in script
     assert "longest=60 patience=30" in closed(GATEWAY, "crm", "ada", (60.4, 30.0), M)

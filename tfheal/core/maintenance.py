@@ -25,11 +25,13 @@ found=$(row "$switch" switch)
 [ -n "$found" ] || fail "the gateway has no maintenance answer for $app: deploy the gateway"
 holder=$(sed -n 2p "$note" 2>/dev/null)
 if [ -n "$holder" ] && [ "$holder" != "$owner" ]; then say "anothers 0 $(packed "$holder")"; exit; fi
+case $holder:$found in ?*:*MAINT*|:*) was=anew ;; *) was=already ;; esac
 """
+_ASK: Final = 'say "closed $was"\n'
 _CLOSE: Final = """\
 later "$timer" "$longest" "set server $switch/switch state maint"
-was=anew before=$(answered)
-case $holder:$found in ?*:*MAINT*|:*) ;; *) was=already before=$(sed -n 3p "$note") ;; esac
+before=$(answered)
+[ "$was" = anew ] || before=$(sed -n 3p "$note")
 printf '%s\\n%s\\n%s\\n' "$(($(date +%s) + longest))" "$owner" "$before" >"$note"
 tell "set server $switch/switch state ready"
 exec 8>&-
@@ -68,6 +70,11 @@ def closed(gateway: InstanceName, app: str, owner: str, times: tuple[float, floa
     """
     longest, patience = (max(1, round(one)) for one in times)
     return _script(gateway, app, owner, f"longest={longest} patience={patience}\n{_ONE}{_CLOSE}", marker)
+
+
+def asked(gateway: InstanceName, app: str, owner: str, marker: str) -> str:
+    """Given a gateway, an app and who closed it, return the script that says whether it is closed still; it changes nothing."""
+    return _script(gateway, app, owner, _ONE + _ASK, marker)
 
 
 def opened(gateway: InstanceName, app: str, owner: str, marker: str) -> str:

@@ -18,7 +18,7 @@ def close(workspace: Workspace, app: str, owner: str, longest: float, ports: Por
 
     None: no gateway leads to it. Raise what one of them fails with; those that were closed by this are open again then.
     """
-    there = _gateways(workspace, app, ports)
+    there = gateways(workspace, app, ports)
     answers: list[Answer] = []
     for gateway in there:
         ports.reporter.step(app, f"{gateway} answers in its place")
@@ -34,17 +34,32 @@ def close(workspace: Workspace, app: str, owner: str, longest: float, ports: Por
     return all(answer.already for answer in answers) if there else None
 
 
+def is_closed(workspace: Workspace, app: str, owner: str, ports: Ports) -> bool | None:
+    """Given an app, return whether all of its gateways answer in its place still, for that owner; None: no gateway leads to it.
+
+    Nothing is changed by that: what follows from it can be written down before it is closed anew.
+    """
+    there = gateways(workspace, app, ports)
+    found = []
+    for gateway in there:
+        marker = ports.marker()
+        reply = trip(workspace, gateway, maintenance.asked(gateway, app, owner, marker), _BRIEF, ports)
+        found.append(maintenance.answer(reply, gateway, marker).already)
+    return all(found) if there else None
+
+
 def reopen(workspace: Workspace, app: str, owner: str, ports: Ports) -> int | None:
     """Given an app, have its gateways lead to it again; return how many requests they answered in its place, None without any.
 
     One that cannot be told is opened by its timer.
     """
-    found = [_opened(workspace, gateway, app, owner, ports) for gateway in _gateways(workspace, app, ports)]
+    found = [_opened(workspace, gateway, app, owner, ports) for gateway in gateways(workspace, app, ports)]
     return sum(found) if found else None
 
 
 def _opened(workspace: Workspace, gateway: InstanceName, app: str, owner: str, ports: Ports) -> int:
     marker = ports.marker()
+    ports.reporter.step(app, f"{gateway} leads to it again")
     try:
         reply = trip(workspace, gateway, maintenance.opened(gateway, app, owner, marker), _BRIEF, ports)
         return maintenance.answer(reply, gateway, marker).answered
@@ -53,7 +68,8 @@ def _opened(workspace: Workspace, gateway: InstanceName, app: str, owner: str, p
         return 0
 
 
-def _gateways(workspace: Workspace, app: str, ports: Ports) -> tuple[InstanceName, ...]:
+def gateways(workspace: Workspace, app: str, ports: Ports) -> tuple[InstanceName, ...]:
+    """Return the gateways that lead to an app, and answer in its place where that is asked for."""
     spec = workspace.apps[app]
     there = expected((spec.route.gateway,), ports) if spec.route else ()
     return tuple(item.release.instance for item in there if item.deployed.phase == "deployed")

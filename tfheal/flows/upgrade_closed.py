@@ -13,8 +13,9 @@ from tfheal.base.errors import TfhealError
 from tfheal.core import upgrade as core
 from tfheal.core.standing import REFUSALS, rule
 from tfheal.flows import standing
+from tfheal.flows.calls import call
 from tfheal.flows.look import Look, Scope, judged, look
-from tfheal.flows.maintenance import close, reopen
+from tfheal.flows.maintenance import close, gateways, is_closed, reopen
 from tfheal.flows.upgrade_back import WORK, Course, came_to, ended, frozen, put_back, restored, taken_back
 from tfheal.flows.upgrade_moved import based_anew
 from tfheal.flows.upgrade_still import at_rest, put_beside
@@ -24,23 +25,27 @@ from tfheal.model.release import InstanceName, Release
 from tfheal.model.upgrade import Upgrade, UpgradeState
 
 _RETURN: Final = 43_200.0  # seconds that a way back may take: as long as a restore
+_AWAY: Final = "; it cannot be closed for its way back: "
 _LOOKS: Final = 5.0  # seconds between two looks at one that soaks, at most
 
 
 def gone_closed(course: Course) -> Upgrade:
     """Bring all of an app to the new version while it is closed, and write down how that ended."""
     state, app, ports = course.upgrade.state, course.upgrade.app, course.ports
+    if state == "returning":
+        return _gone_back(course, course.upgrade.detail)
     if state == "running" and (why := _put_beside(course)):
         return taken_back(course, why)
     try:
+        if state != "running":
+            _found(course)
         already = _closed(course, core.closed_for(course.after, course.soak) + WORK * len(course.after))
     except TfhealError as error:
         course.blamed, already = False, False
         if state == "running":
             return taken_back(course, str(error))
         ports.reporter.say(f"{app}  could not be closed: {error}")
-    if state == "returning":
-        return _gone_back(course, course.upgrade.detail, already=already)
+        _served(course)
     if state == "running":
         if why := at_rest(course, [item for item in deployed_of(app, ports) if item.release.instance in _rest(course)]):
             course.blamed = False
@@ -48,10 +53,8 @@ def gone_closed(course: Course) -> Upgrade:
             _opened(course)
             return end
         _reached(course, "migrating")
-    else:
-        _found(course, already=already)
     if why := _moved(course) or _proven(course, course.after, course.soak):
-        if already is None and _is_used(course):
+        if already is None and _is_used(course, list(course.outcomes)):
             _served(course)
         return _failed(course, why)
     course.outcomes.update(dict.fromkeys(course.outcomes, "done"))
@@ -62,10 +65,19 @@ def gone_closed(course: Course) -> Upgrade:
 
 
 def returned(course: Course, why: str, *, restores: bool) -> Upgrade:
-    """Put the old releases back and the data of before where it `restores`, and open the app once it is well with them."""
+    """Put the old releases back and the data of before where it `restores`, and open the app once it is well with them.
+
+    Found open, as it is where its gateway was started anew, no data comes back: it stays as it is, and a human is called.
+    """
     ports, app = course.ports, course.upgrade.app
-    _reached(course, "returning", why)
-    _closed(course, _RETURN)
+    if course.upgrade.state != "returning":
+        _reached(course, "returning", why)
+    try:
+        if restores and is_closed(course.workspace, app, course.owner, ports) is False:
+            return _used(course, f"{why}; it was open meanwhile")
+        _closed(course, _RETURN)
+    except TfhealError as error:
+        return _waits(course, why, error)
     now = {item.release.instance: item for item in deployed_of(app, ports)}
     there = {release.instance: now[release.instance].release.id for release in course.after if release.instance in now}
     for name in core.to_take_back({one: item.release.id for one, item in course.before.items()}, there):
@@ -87,26 +99,42 @@ def returned(course: Course, why: str, *, restores: bool) -> Upgrade:
 
 def back(course: Course, why: str) -> Upgrade:
     """Take back what was begun and not finished, as far as nobody can have used the new version."""
-    already = _closed(course, _RETURN)
     if course.upgrade.state == "returning":
-        return _gone_back(course, why, already=already)
-    _found(course, already=already)
+        return _gone_back(course, why)
+    _found(course)
     return _failed(course, why)
 
 
-def _gone_back(course: Course, why: str, *, already: bool | None) -> Upgrade:
-    """Go on with a way back; where the data of before was still to come, and the app is found open, a human is called."""
-    if course.upgrade.served:
-        return returned(course, why, restores=False)
-    if already is False:
-        _served(course)
-        return frozen(course, f"{why}; {REFUSALS['needs-restore']}")
-    return returned(course, why, restores=True)
+def _gone_back(course: Course, why: str) -> Upgrade:
+    """Go on with a way back; where the data of before was still to come, and people may have used the app since, a human is called."""
+    why = why.partition(_AWAY)[0]
+    kept_out = gateways(course.workspace, course.upgrade.app, course.ports)
+    if not course.upgrade.served and not kept_out and (_is_healed(course) or _is_used(course, list(course.before))):
+        return _used(course, f"{why}; it ran meanwhile, and no gateway kept people out")
+    return returned(course, why, restores=not course.upgrade.served)
 
 
-def _found(course: Course, *, already: bool | None) -> None:
-    """Given whether an app whose upgrade goes on was closed, write down that people may have used the new version, if so."""
-    if already is not True:
+def _waits(course: Course, why: str, error: TfhealError) -> Upgrade:
+    """Leave a way back where it is while the app cannot be closed for it, and call a human, once; the next run goes on with it."""
+    upgrade = course.upgrade
+    _reached(course, "returning", f"{why}{_AWAY}{error}")
+    where = next(iter(course.before)).slice
+    hint = f"tfheal upgrade {upgrade.app} --to {upgrade.new} goes on with the way back once its gateway answers"
+    if _AWAY not in upgrade.detail:
+        told = f"{upgrade.old} to {upgrade.new}: {course.upgrade.detail}"
+        call(upgrade.app, where, "upgrade-failed", told, hint, course.ports)
+    return course.upgrade
+
+
+def _used(course: Course, why: str) -> Upgrade:
+    """Leave all as it is where a way back would lose what people may have written; that is kept, and it is not closed anew."""
+    course.upgrade = replace(course.upgrade, served=True)
+    return frozen(course, f"{why}; {REFUSALS['needs-restore']}")
+
+
+def _found(course: Course) -> None:
+    """Write down that people may have used the new version unless the app is closed still, before it is closed anew."""
+    if is_closed(course.workspace, course.upgrade.app, course.owner, course.ports) is not True:
         _served(course)
 
 
@@ -117,9 +145,15 @@ def _served(course: Course) -> None:
         course.ports.upgrades.put(course.upgrade)
 
 
-def _is_used(course: Course) -> bool:
-    """Return whether anything of the new version, which nothing keeps people from, is well, or may have been."""
-    began = [name for name, how in course.outcomes.items() if how != "begun" and name in _rest(course)]
+def _is_healed(course: Course) -> bool:
+    """Return whether healing, or a slice by itself, acted on the app since its upgrade began: it may have started what was at rest."""
+    done = course.ports.journal.actions(course.upgrade.app, since=course.upgrade.started)
+    return any(one.verb == "reflex" or (one.incident is not None and one.verb != "page") for one in done)
+
+
+def _is_used(course: Course, names: Collection[InstanceName]) -> bool:
+    """Return whether any of these that was to be at rest, and that nothing keeps people from, is well, or may be."""
+    began = [name for name in names if course.outcomes.get(name) != "begun" and name in _rest(course)]
     if course.ready.intersection(began):
         return True
     app = course.upgrade.app

@@ -8,7 +8,7 @@ from tfheal.base.errors import TfhealError
 from tfheal.base.exits import Exit, winning
 from tfheal.model.upgrade import Rollout, Upgraded
 
-FAILED: Final = frozenset({"rolled-back", "frozen", "undecided", "failed"})
+FAILED: Final = frozenset({"rolled-back", "returning", "frozen", "undecided", "failed"})
 
 
 @dataclass(frozen=True, slots=True)

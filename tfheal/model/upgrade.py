@@ -29,7 +29,7 @@ _EXITS: Final[Mapping[UpgradeState, Exit]] = {
     "unchanged": Exit.OK,
     "running": Exit.UNKNOWN,
     "migrating": Exit.UNKNOWN,
-    "returning": Exit.UNKNOWN,
+    "returning": Exit.HUMAN,
     "opened": Exit.UNKNOWN,
     "done": Exit.OK,
     "rolled-back": Exit.FAILED,
