@@ -113,7 +113,7 @@ def at_first(lab: RunningLab) -> str:
 
 
 def test_what_closes_an_app_has_an_owner_and_an_end(shelf: RunningLab) -> None:
-    """A reload of the gateway keeps it closed, a stranger opens it not, its timer does: whoever is killed leaves it not for ever."""
+    """A reload of the gateway keeps it closed, a stranger opens it not, its timer and a new start do: whoever is killed leaves it not for ever."""
     gateway, marker = InstanceName("edge", "gateway", EDGE), "0123456789abcdef0123456789abcdef"
 
     def said(script: str) -> maintenance.Answer:
@@ -123,7 +123,12 @@ def test_what_closes_an_app_has_an_owner_and_an_end(shelf: RunningLab) -> None:
     def closed(owner: str, seconds: float) -> maintenance.Answer:
         return said(maintenance.closed(gateway, "shelf", owner, (seconds, 1.0), marker))
 
+    def is_closed() -> bool:
+        return said(maintenance.asked(gateway, "shelf", "ada", marker)).already
+
+    assert not is_closed()
     assert closed("ada", 600.0) == maintenance.Answer()
+    assert is_closed()
     assert closed("ada", 300.0) == maintenance.Answer(already=True)
     assert asked(shelf)[2]
     edge = shelf.workspace / "apps/edge.yaml"
@@ -137,6 +142,12 @@ def test_what_closes_an_app_has_an_owner_and_an_end(shelf: RunningLab) -> None:
     time.sleep(3.0)
     is_open(shelf, "version 1.0: ")
     assert said(maintenance.opened(gateway, "shelf", "ada", marker)).answered > 0
+    closed("ada", 600.0)
+    shelf.on(EDGE, "systemctl restart tfheal-edge-gateway")
+    assert [is_closed(), is_closed()] == [False, False], (
+        "a gateway that starts anew leads to it, and who asks finds that out"
+    )
+    is_open(shelf, "version 1.0: ")
 
 
 def test_all_of_it_is_stopped_and_migrated_once(shelf: RunningLab) -> None:
@@ -196,6 +207,7 @@ POINTS = (
     "migrate",  # half of it is done
     "shelf/web@s3  from",  # one is there, the other one is not
     "unit:",
+    "edge/gateway@s1 leads to it again",  # all of it is proven, and nobody is let in yet
     "shelf  is back",  # people use it
     "specs, put",
 )

@@ -286,3 +286,14 @@ def test_a_way_back_without_a_gateway_brings_nothing_back_over_what_ran_meanwhil
         an_action(world.journal, run, app="shelf", verb="redeploy", incident="i1", started=NOW)
     assert ended(course) == ("frozen", True)
     assert ("the data comes back" in world.did, len(world.pages)) == (False, 1)
+
+
+def test_what_was_killed_before_it_let_people_in_lets_them_in_first(tmp_path: Path, world: World) -> None:
+    """It is proven: the next run opens it before anything else, and does not wait for another soak."""
+    course = under_way(tmp_path, world, "opened", there="2.0", served=True)
+    world.closed = True
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(flow, "_gone", lambda course: (world.done("goes on"), course.upgrade)[1])
+        ended(course)
+    assert world.did.index("opens") < world.did.index("goes on")
+    assert not world.closed

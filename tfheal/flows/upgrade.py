@@ -97,6 +97,8 @@ def _ended(course: Course, plan: Upgraded, begun: Upgrade | None, wish: Wish) ->
     make_secrets(course.workspace, course.upgrade.app, course.ports)
     if wish.go_on:
         in_the_traffic(course)
+    if course.upgrade.state == "opened":
+        open_again(course)  # nobody waits any longer for what is proven
     closes = plan.closes and course.upgrade.state != "opened"
     end = gone_closed(course) if closes else _gone(course)
     if begun:
@@ -156,6 +158,8 @@ def rollback(workspace: Workspace, app: str, ports: Ports, limits: Limits, *, lo
             hint = f"tfheal rollback {app} --lose-changes goes back without that"
             raise Refused("it would lose data", where=app, why=why, hint=hint)
         with notices.told(workspace, notices.of_rollback(last, course.before), run.id, ports) as told:
+            if last.state == "opened":
+                open_again(course)
             end = (back if closed else taken_back)(course, "the operator took it back")
             in_the_traffic(course)
             if not closed:
@@ -184,6 +188,8 @@ def _way_back(workspace: Workspace, last: Upgrade, strictest: WayBack, ports: Po
     if strictest == "safe" or (strictest == "needs-restore" and core.stays_behind(tuple(old.values()), course.moved)):
         return course
     hint = f"tfheal restore {app} --snapshot {last.backup} has the data of before" if last.backup else ""
+    if last.state == "opened":
+        hint = f"tfheal upgrade {app} --to {last.new} lets people in, if they are not yet, and brings it to its end"
     raise Refused(f"from {last.new} to {last.old} {REFUSALS[strictest]}", where=app, hint=hint)
 
 

@@ -73,17 +73,12 @@ def _closed(course: Course) -> Iterator[None]:
         yield
     finally:
         if closed:
-            _opened(course)
+            open_again(course)
             course.away = (course.away or 0.0) + ports.clock.monotonic() - since
 
 
 def open_again(course: Course) -> None:
-    """Open what a run that was killed while data moved left closed."""
-    if course.moved:
-        _opened(course)
-
-
-def _opened(course: Course) -> None:
+    """Open what a run that was killed left closed: while data moved, or just before it let people in again."""
     if answered := reopen(course.workspace, course.upgrade.app, course.owner, course.ports):
         told = f"is open again; its gateways told people {answered} times to come back"
         course.ports.reporter.say(f"{course.upgrade.app}  {told}")
