@@ -4,7 +4,7 @@ Slices are stand-ins: what is done there is written down, and how healthy they a
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +25,7 @@ from tfheal.flows import restore, upgrade_back, upgrade_closed, upgrade_still, v
 from tfheal.flows import upgrade as flow
 from tfheal.flows.act import Done, Work
 from tfheal.flows.fleet import Limits
+from tfheal.flows.repository import lease_of
 from tfheal.flows.upgrade_back import Course
 from tfheal.flows.upgrade_checks import Wish
 from tfheal.flows.versions import at_version, releases_of
@@ -297,3 +298,16 @@ def test_what_was_killed_before_it_let_people_in_lets_them_in_first(tmp_path: Pa
         ended(course)
     assert world.did.index("opens") < world.did.index("goes on")
     assert not world.closed
+
+
+def test_the_way_back_waits_for_who_works_on_the_backups(tmp_path: Path, world: World) -> None:
+    """A drill that a tick makes meanwhile is no reason to leave an app closed: it ends, and the data comes back."""
+    course = under_way(tmp_path, world, "returning", there="2.0")
+    world.closed, world.health = True, ill
+    leases = JournalLeases(world.journal)
+    drill = leases.hold(lease_of("shelf"), "backup drill", "r2")
+    held = ExitStack()
+    held.enter_context(drill)
+    world.meanwhile = lambda what: held.close() if what == "sleeps" and world.passed > 3 else None
+    assert ended(course)[0] == "rolled-back"
+    assert "the data comes back" in world.did

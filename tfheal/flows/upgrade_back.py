@@ -15,6 +15,7 @@ from tfheal.core.traffic import Rate
 from tfheal.flows import restore as restores
 from tfheal.flows import standing
 from tfheal.flows.act import Done, Work, act
+from tfheal.flows.at_rest import await_backups
 from tfheal.flows.calls import call
 from tfheal.flows.fleet import Limits
 from tfheal.flows.gateway import Out, drained
@@ -173,6 +174,7 @@ def restored(course: Course) -> str:
     app, ports = course.upgrade.app, course.ports
     ports.reporter.say(f"{app}  the data of backup {course.upgrade.backup} comes back")
     try:
+        await_backups(app, ports)
         with ports.leases.hold(lease_of(app), "upgrade", course.run):
             plan = restores.planned(course.workspace, app, restores.Wish(course.upgrade.backup), ports)
             done = restores.in_place(course.workspace, plan, ports, course.limits, course.run)
