@@ -10,6 +10,7 @@ from tfheal.core.apply import Report, StepReport
 from tfheal.core.resources.software import software
 from tfheal.core.upgrade import (
     ROOM,
+    SILENT_FOR,
     Moving,
     Watch,
     at_rest,
@@ -48,16 +49,25 @@ WELL: list[Look] = [(0.0, "healthy", 1.0), (1.0, "healthy", 2.0), (2.0, "healthy
         ([*WELL, (3.0, "degraded", 4.0), (12.0, "healthy", 13.0)], "passed"),
         ([*WELL, (12.0, "healthy", 4.0)], "failed"),
         ([*WELL, (12.0, "healthy", None)], "passed"),
+        ([*WELL, (3.0, "unknown", None), (12.0, "unknown", None)], "waits"),
+        ([*WELL, (3.0, "unknown", None), (12.0, "healthy", 13.0)], "passed"),
+        ([*WELL, (3.0, "unknown", None), (12.0, "healthy", 4.0)], "failed"),
+        ([*WELL, (3.0, "degraded", 4.0), (4.0, "unknown", None), (5.0, "degraded", 6.0)], "failed"),
+        ([(0.0, "unknown", None), (40.0, "unknown", None)], "waits"),
+        ([(0.0, "unknown", None), (40.0, "degraded", 41.0)], "failed"),
+        ([*WELL, (3.0, "unknown", None), (12.0 + SILENT_FOR, "unknown", None)], "lost"),
+        ([(0.0, "unknown", None), (1.0 + SILENT_FOR, "unknown", None)], "lost"),
     ],
 )
 def test_what_a_watched_instance_amounts_to(looks: list[Look], end: str) -> None:
-    """Ready three times in a row, then well for the soak without a restart; one look that is ill proves nothing."""
+    """Ready three times in a row, then well for the soak without a restart; one look that is ill proves nothing, and silence only when it lasts."""
     watch = Watch()
     for now, health, up in looks:
         watch = watch.seen(health, up, now)
     now = looks[-1][0]
     ends = {(True, False): "failed", (False, True): "passed", (False, False): "waits"}
-    assert ends[watch.has_failed(now, 30.0), watch.has_passed(10.0, now)] == end
+    found = ends[watch.has_failed(now, 30.0), watch.has_passed(10.0, now)]
+    assert ("lost" if watch.is_lost(now) else found) == end
 
 
 def test_what_is_needed_comes_first_and_one_at_a_time() -> None:

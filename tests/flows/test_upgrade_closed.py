@@ -15,6 +15,7 @@ from journals import NOW, a_release, an_action
 from workspaces import write_workspace
 
 from tfheal.base.errors import ConnectFailed
+from tfheal.core import upgrade as core
 from tfheal.edge.files import WorkspaceFiles
 from tfheal.edge.journal import SqliteJournal
 from tfheal.edge.lease import JournalLeases
@@ -311,3 +312,14 @@ def test_the_way_back_waits_for_who_works_on_the_backups(tmp_path: Path, world: 
     world.meanwhile = lambda what: held.close() if what == "sleeps" and world.passed > 3 else None
     assert ended(course)[0] == "rolled-back"
     assert "the data comes back" in world.did
+
+
+@pytest.mark.parametrize(("silent", "state"), [(40.0, "done"), (1e6, "rolled-back")])
+def test_a_slice_that_cannot_be_asked_proves_nothing_against_a_version(
+    tmp_path: Path, world: World, silent: float, state: str
+) -> None:
+    """It may be silent for a while in its soak; for too long it is taken back, and the version is not held for that."""
+    world.health = lambda version, now: "unknown" if version == "2.0" and 30 < now < 30 + silent else "healthy"
+    assert ended(under_way(tmp_path, world))[0] == state
+    assert [one for one in world.journal.standings() if one.held] == []
+    assert (world.passed > core.SILENT_FOR) is (state == "rolled-back")

@@ -25,6 +25,9 @@ from tfheal.model.resources import Packages, Venv
 READY: Final = 3  # looks in a row at which an instance is healthy before it counts as ready
 READY_WITHIN: Final = 30.0  # seconds after its start time-out in which an instance has to be ready
 _CONFIRMED: Final = 2  # looks in a row at which one that was ready is ill before that counts
+SILENT_FOR: Final = (
+    120.0  # seconds in which what could not be asked has to answer again: a slice may start anew meanwhile
+)
 _CLOSE: Final = 1.0  # seconds by which a slice's word on how long something runs may be off
 _MOVING_LEAST: Final = 15.0  # seconds that data is away at least that moves to another server
 _MOVING_RATE: Final = 4e6  # bytes of a dump that are dumped, restored, compared and read in a second, or more
@@ -253,31 +256,44 @@ def keeps_data(playbook: Playbook, store: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """How an instance did since its release was switched: how often in a row it was well, and how often ill; since when it is ready."""
+    """How an instance did since its release was switched: how often in a row it was well, and how often ill; since when it is ready.
+
+    Since when it could not be asked is `silent`: that says nothing of it, unless it goes on.
+    """
 
     well: int = 0
     ill: int = 0
     ready: float | None = None
+    silent: float | None = None
 
     def seen(self, health: Health, up: float | None, now: float) -> "Watch":
         """Return the watch after another look, at a time of the monotonic clock; its unit runs for `up` seconds, if that is known.
 
         One that started again after it was ready is as good as ill: it died.
         """
+        if health == "unknown":
+            return replace(self, silent=now if self.silent is None else self.silent)
         if self.ready is not None and up is not None and up + _CLOSE < now - self.ready:
-            return replace(self, well=0, ill=_CONFIRMED)
+            return replace(self, well=0, ill=_CONFIRMED, silent=None)
         if health != "healthy":
-            return replace(self, well=0, ill=self.ill + 1)
+            return replace(self, well=0, ill=self.ill + 1, silent=None)
         well = self.well + 1
-        return replace(self, well=well, ill=0, ready=self.ready if self.ready is not None or well < READY else now)
+        ready = self.ready if self.ready is not None or well < READY else now
+        return replace(self, well=well, ill=0, ready=ready, silent=None)
 
     def has_failed(self, since: float, patience: float) -> bool:
         """Return whether it is ill after it was ready, or was never ready for so many seconds."""
+        if self.silent is not None:
+            return False
         return self.ill >= _CONFIRMED if self.ready is not None else since > patience
+
+    def is_lost(self, now: float) -> bool:
+        """Return whether it could not be asked for so long that it is given up, which is no proof against its version."""
+        return self.silent is not None and now - self.silent > SILENT_FOR
 
     def has_passed(self, soak: float, now: float) -> bool:
         """Return whether it stayed well for so many seconds after it was ready."""
-        return self.ready is not None and self.ill == 0 and now - self.ready >= soak
+        return self.ready is not None and self.ill == 0 and self.silent is None and now - self.ready >= soak
 
 
 def to_take_back(before: Mapping[InstanceName, str], now: Mapping[InstanceName, str]) -> Iterator[InstanceName]:

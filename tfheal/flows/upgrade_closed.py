@@ -272,7 +272,10 @@ def _proven(course: Course, releases: Collection[Release], soak: float) -> str:
             watches[one.instance] = watches[one.instance].seen(health, runs, now)
             if health == "healthy":
                 course.ready.add(one.instance)
-        if ill := [name for name, watch in watches.items() if watch.has_failed(now - since, patience)]:
+        failed = [name for name, watch in watches.items() if watch.has_failed(now - since, patience)]
+        lost = [name for name, watch in watches.items() if watch.is_lost(now)]
+        if ill := failed or lost:
+            course.blamed = bool(failed)
             told = [f"{one.instance}: {one.cause}: {one.detail}" for one in diagnosis.findings if one.instance in ill]
             words = "; ".join(told)[:500] or ", ".join(f"{name} is {diagnosis.instances[name]}" for name in ill)
             course.outcomes.update({name: "did not stay up" for name in ill if name in course.outcomes})

@@ -66,7 +66,7 @@ def watched(course: Course, release: Release) -> str:
         ports.reporter.step(str(release.instance), _stage(watch, soak, ports.clock.monotonic()))
         watch, ill = _looked(course, release, watch)
         now = ports.clock.monotonic()
-        if watch.has_failed(now - since, patience):
+        if _has_ended(course, watch, now - since, patience):
             return ill
         if watch.has_passed(soak, now):
             return ""
@@ -98,7 +98,7 @@ def tried(course: Course, release: Release, seconds: float) -> Trial:
         ports.clock.sleep(_pause(seconds))
         under.watch, under.ill = _looked(course, release, under.watch)
         now = ports.clock.monotonic()
-        if under.watch.has_failed(now - since, 0.0):
+        if _has_ended(course, under.watch, now - since, 0.0):
             return Trial(under.ill, "worse")
         _count(course, release, under)
         over = under.watch.has_passed(seconds, now)
@@ -134,6 +134,14 @@ def _looked(course: Course, release: Release, watch: core.Watch) -> tuple[core.W
     diagnosis = judged(course.workspace, (app,), found, ports)
     watch = watch.seen(diagnosis.instances[release.instance], _up(release, found), ports.clock.monotonic())
     return watch, _ill(release, diagnosis)
+
+
+def _has_ended(course: Course, watch: core.Watch, since: float, patience: float) -> bool:
+    """Return whether an instance failed, or could not be asked for too long: then its version is not to blame."""
+    if watch.is_lost(course.ports.clock.monotonic()):
+        course.blamed = False
+        return True
+    return watch.has_failed(since, patience)
 
 
 def _ill(release: Release, diagnosis: Diagnosis) -> str:
