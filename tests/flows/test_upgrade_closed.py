@@ -14,7 +14,7 @@ import pytest
 from journals import NOW, a_release, an_action
 from workspaces import write_workspace
 
-from tfheal.base.errors import ConnectFailed
+from tfheal.base.errors import ConnectFailed, Refused
 from tfheal.core import upgrade as core
 from tfheal.edge.files import WorkspaceFiles
 from tfheal.edge.journal import SqliteJournal
@@ -323,3 +323,25 @@ def test_a_slice_that_cannot_be_asked_proves_nothing_against_a_version(
     assert ended(under_way(tmp_path, world))[0] == state
     assert [one for one in world.journal.standings() if one.held] == []
     assert (world.passed > core.SILENT_FOR) is (state == "rolled-back")
+
+
+def test_a_version_that_the_playbook_lists_no_more_is_refused_with_what_to_do(tmp_path: Path, world: World) -> None:
+    """Also where it is the one before, of an upgrade that was begun."""
+    playbook = FILES["playbooks/shelf/playbook.yaml"].replace('"1.0": lock.txt', '"1.1": lock.txt')
+    spec = FILES["apps/shelf.yaml"].replace("1.0", "2.0")
+    deployed(a_workspace(tmp_path), world, "2.0")
+    workspace = a_workspace(tmp_path / "later", **{"playbooks/shelf/playbook.yaml": playbook, "apps/shelf.yaml": spec})
+    for state in ("migrating", "done"):
+        world.ports.upgrades.put(Upgrade("u", "shelf", "1.0", "2.0", state, NOW, backup="B1"))  # type: ignore[arg-type]
+        with pytest.raises(Refused, match=r"lists version 1\.0 no more"):
+            flow.rollback(workspace, "shelf", world.ports, Limits())
+
+
+def test_an_instance_that_the_spec_places_no_more_is_refused(tmp_path: Path, world: World) -> None:
+    """Of one that was begun its place has to stay until it is over."""
+    workspace = a_workspace(tmp_path)
+    deployed(workspace, world, "1.0")
+    elsewhere = a_workspace(tmp_path / "later", **{"apps/shelf.yaml": FILES["apps/shelf.yaml"].replace("[a1]", "[a3]")})
+    world.ports.upgrades.put(Upgrade("u", "shelf", "1.0", "2.0", "migrating", NOW, backup="B1"))
+    with pytest.raises(Refused, match="places it there no more"):
+        flow.rollback(elsewhere, "shelf", world.ports, Limits())

@@ -224,6 +224,9 @@ def _course(workspace: Workspace, record: Upgrade, soak: float, run: str, ports:
     app, there = record.app, at_version(workspace, record.app, record.new)
     old = {release.instance: release for release in releases_of(at_version(workspace, app, record.old), app, ports)}
     items = {item.release.instance: item for item in deployed_of(app, ports)}
+    if gone := next((name for name in items if name not in old), None):
+        hint = f"write place: in apps/{app}.yaml as it was when the upgrade began, until that is over"
+        raise Refused("its spec places it there no more", where=str(gone), hint=hint)
     before = {name: _former(item, old[name]) for name, item in items.items()}
     after = core.in_order(releases_of(there, app, ports))
     return Course(there, ports, limits, run, record, before, after, soak)

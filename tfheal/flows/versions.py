@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from tfheal.base.errors import Refused
 from tfheal.core import awaiting
 from tfheal.core.deploy import liveness
 from tfheal.core.resources import Step, steps
@@ -34,7 +35,11 @@ class Switch:
 
 
 def at_version(workspace: Workspace, app: str, version: str) -> Workspace:
-    """Return a workspace in which the spec of an app asks for another version."""
+    """Return a workspace in which the spec of an app asks for another version; raise Refused if its playbook does not list that."""
+    if version not in workspace.folder(app).playbook.versions:
+        why = "without the lock of that version nothing can be put there, or back there"
+        hint = "write it into versions of the playbook, with the lock that it had"
+        raise Refused(f"its playbook lists version {version} no more", where=app, why=why, hint=hint)
     spec = workspace.apps[app].model_copy(update={"version": version})
     written = workspace.as_written
     changed = {**written, app: written[app].model_copy(update={"version": version})} if written else written
