@@ -28,7 +28,7 @@ from tfheal.flows.act import Done, Work
 from tfheal.flows.fleet import Limits
 from tfheal.flows.repository import lease_of
 from tfheal.flows.upgrade_back import Course
-from tfheal.flows.upgrade_checks import Wish
+from tfheal.flows.upgrade_checks import Wish, findings
 from tfheal.flows.versions import at_version, releases_of
 from tfheal.model.findings import Health
 from tfheal.model.inventory import Slice
@@ -345,3 +345,30 @@ def test_an_instance_that_the_spec_places_no_more_is_refused(tmp_path: Path, wor
     world.ports.upgrades.put(Upgrade("u", "shelf", "1.0", "2.0", "migrating", NOW, backup="B1"))
     with pytest.raises(Refused, match="places it there no more"):
         flow.rollback(elsewhere, "shelf", world.ports, Limits())
+
+
+def test_a_rollback_that_is_killed_is_gone_on_with(tmp_path: Path, world: World) -> None:
+    """That it is being taken back is written down before anything is; the same upgrade ends it, and status says so."""
+
+    def dies(what: str) -> None:
+        if what == "rollback 1.0":
+            raise KeyboardInterrupt
+
+    safe = FILES["playbooks/shelf/playbook.yaml"] + "upgrade: {rollback: safe}\n"
+    workspace = a_workspace(tmp_path, **{"playbooks/shelf/playbook.yaml": safe})
+    deployed(workspace, world, "2.0")
+    world.ports.upgrades.put(Upgrade("u", "shelf", "1.0", "2.0", "done", NOW))
+    assert list(findings("shelf", world.ports)) == []
+    world.meanwhile = dies
+    with pytest.raises(KeyboardInterrupt):
+        flow.rollback(workspace, "shelf", world.ports, Limits())
+    last = world.ports.upgrades.last("shelf")
+    assert last is not None
+    assert last.state == "taking-back"
+    (told,) = findings("shelf", world.ports)
+    assert (told.cause, "tfheal upgrade shelf --to 2.0 goes on" in told.detail) == ("upgrade-unfinished", True)
+    world.meanwhile, world.did = lambda _: None, []
+    course = flow._course(workspace, last, 60.0, "r1", world.ports, Limits())
+    assert ended(course)[0] == "rolled-back"
+    assert "deploy 2.0" not in world.did
+    assert list(findings("shelf", world.ports)) == []

@@ -6,7 +6,7 @@ from dataclasses import replace
 from tfheal.core.backup.ages import with_changes
 from tfheal.core.diagnose import dated
 from tfheal.core.stores import keeper
-from tfheal.flows import cadence, copying, names, passage, patch_cadence, public_names, store_gone
+from tfheal.flows import cadence, copying, names, passage, patch_cadence, public_names, store_gone, upgrade_checks
 from tfheal.flows import verify as verification
 from tfheal.flows.backup import ages_of, lateness
 from tfheal.flows.drill import findings as drill_findings
@@ -60,6 +60,7 @@ def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], p
     findings += tuple(public_names.findings(workspace, visits, known, blamed))
     waits = (*waiting(workspace, ports), *patch_cadence.waiting(workspace, found.seen, ports))
     findings += tuple(_waiting(workspace, one) for one in waits if one.app in apps)
+    findings += tuple(one for app in apps for one in upgrade_checks.findings(app, ports))
     findings += tuple(one for app in apps for one in cadence.findings(workspace, app, ports))
     findings += tuple(_exploited(found, ports))
     diagnosis = replace(diagnosis, findings=dated(findings, ports.journal.incidents(open_only=True), since))

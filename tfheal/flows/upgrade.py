@@ -99,8 +99,11 @@ def _ended(course: Course, plan: Upgraded, begun: Upgrade | None, wish: Wish) ->
         in_the_traffic(course)
     if course.upgrade.state == "opened":
         open_again(course)  # nobody waits any longer for what is proven
-    closes = plan.closes and course.upgrade.state != "opened"
-    end = gone_closed(course) if closes else _gone(course)
+    closes = plan.closes and course.upgrade.state not in {"opened", "taking-back"}
+    if course.upgrade.state == "taking-back":
+        end = taken_back(course, course.upgrade.detail)
+    else:
+        end = gone_closed(course) if closes else _gone(course)
     if begun:
         in_the_traffic(course)
     if begun and not closes:
@@ -185,7 +188,8 @@ def _way_back(workspace: Workspace, last: Upgrade, strictest: WayBack, ports: Po
         else [one.release for one in items.values()]
     )
     course = Course(workspace, ports, limits, "", last, before, core.in_order(now), 0.0)
-    if strictest == "safe" or (strictest == "needs-restore" and core.stays_behind(tuple(old.values()), course.moved)):
+    stays = strictest == "needs-restore" and core.stays_behind(tuple(old.values()), course.moved)
+    if strictest == "safe" or stays or last.state == "taking-back":  # what is begun was judged before
         return course
     hint = f"tfheal restore {app} --snapshot {last.backup} has the data of before" if last.backup else ""
     if last.state == "opened":

@@ -114,6 +114,7 @@ def taken_back(course: Course, why: str) -> Upgrade:
     }
     if not course.lose and (gone := lost(course)):
         return frozen(course, f"{why}; {gone}")
+    ended(course, "taking-back", why)  # whoever goes on after a kill goes on with this
     for name in core.to_take_back({one: item.release.id for one, item in course.before.items()}, there):
         ports.reporter.say(f"{name}  back to {course.before[name].release.version}: {why}")
         out = course.out(course.before[name].release, must=False)
@@ -224,7 +225,7 @@ def frozen(course: Course, why: str) -> Upgrade:
 
 
 def ended(course: Course, state: UpgradeState, why: str) -> Upgrade:
-    """Write down how an upgrade ended, and return it."""
+    """Write down how an upgrade ended, or how far it came, and return it."""
     upgrade = replace(course.upgrade, state=state, detail=why)
     course.upgrade = upgrade
     course.ports.upgrades.put(upgrade)

@@ -1,6 +1,6 @@
 """What is looked at before an upgrade changes anything: whether it can be meant, what it would be, what stands in its way."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from tfheal.base.errors import Refused, Unreachable, UsageError
@@ -26,6 +26,7 @@ from tfheal.flows.verify import verify
 from tfheal.flows.versions import at_version, deployed_of, releases_of
 from tfheal.model.backup import STORE
 from tfheal.model.facts import Known, SliceFacts
+from tfheal.model.findings import Finding
 from tfheal.model.playbook import CanaryRules
 from tfheal.model.ports import Ports
 from tfheal.model.release import InstanceName, Release
@@ -63,7 +64,7 @@ def begun_before(app: str, wish: Wish, ports: Ports) -> Upgrade | None:
     """
     last = ports.upgrades.last(app)
     begun = None if last is None or last.state not in UNDER_WAY | {"frozen", "undecided"} else last
-    if wish.go_on and (begun is None or begun.strategy != "canary"):
+    if wish.go_on and (begun is None or begun.strategy != "canary" or begun.state == "taking-back"):
         raise UsageError(f"no canary of {app} waits for a word", hint="--go-on is for one that proved nothing")
     if (wish.share or wish.time) and (wish.strategy or (begun.strategy if begun else "rolling")) != "canary":
         raise UsageError("--share and --time are of a canary", hint="say --strategy canary too")
@@ -73,9 +74,21 @@ def begun_before(app: str, wish: Wish, ports: Ports) -> Upgrade | None:
     return begun
 
 
+def findings(app: str, ports: Ports) -> Iterator[Finding]:
+    """Yield the information that an upgrade of an app is under way, or was cut off, and what ends it then."""
+    last, items = ports.upgrades.last(app), deployed_of(app, ports)
+    if last is None or last.state not in UNDER_WAY or not items:
+        return
+    way = "is taken back" if last.state in {"returning", "taking-back"} else "is under way"
+    back = "" if last.state in {"returning", "taking-back"} else f", tfheal rollback {app} takes it back"
+    detail = f"its upgrade from {last.old} to {last.new} {way}, or was cut off: then tfheal upgrade {app} --to {last.new} goes on{back}"
+    name = items[0].release.instance
+    yield Finding("upgrade-unfinished", "info", name.slice, detail, name)
+
+
 def going_on(begun: Upgrade | None, wish: Wish) -> Upgrade | None:
     """Given an upgrade that was begun, if one was, return it as it goes on: a canary that a human calls good is one no more."""
-    if begun is None or begun.strategy != "canary":
+    if begun is None or begun.strategy != "canary" or begun.state == "taking-back":
         return begun
     return replace(begun, state="running", strategy="rolling" if wish.go_on else "canary")
 

@@ -42,6 +42,7 @@ Cause = Literal[
     "packages-locked",
     "reboot-required",
     "patch-unfinished",
+    "upgrade-unfinished",
     "known-exploited",
     "backup-late",
     "copy-late",

@@ -17,12 +17,13 @@ UpgradeState = Literal[
     "migrating",
     "returning",
     "opened",
+    "taking-back",
     "done",
     "rolled-back",
     "frozen",
     "undecided",
 ]
-UNDER_WAY: Final[frozenset[UpgradeState]] = frozenset({"running", "migrating", "returning", "opened"})
+UNDER_WAY: Final[frozenset[UpgradeState]] = frozenset({"running", "migrating", "returning", "opened", "taking-back"})
 RolloutState = Literal["planned", "running", "stopped", "done"]
 _EXITS: Final[Mapping[UpgradeState, Exit]] = {
     "planned": Exit.FINDINGS,
@@ -31,6 +32,7 @@ _EXITS: Final[Mapping[UpgradeState, Exit]] = {
     "migrating": Exit.UNKNOWN,
     "returning": Exit.HUMAN,
     "opened": Exit.UNKNOWN,
+    "taking-back": Exit.UNKNOWN,
     "done": Exit.OK,
     "rolled-back": Exit.FAILED,
     "frozen": Exit.HUMAN,
@@ -44,7 +46,8 @@ class Upgrade:
 
     `strategy` is how it goes on: a canary that came through is followed by the others one after the other, `rolling`.
     Of one that goes on while all of the app is stopped also that is kept: whether the new version was begun (`migrating`), whether
-    it is being taken back (`returning`), and whether people are let in (`opened`). Once what is there may have been used
+    it is being taken back (`returning`), and whether people are let in (`opened`). One that is not closed and is being taken back, by
+    itself or by a person, is `taking-back`. Once what is there may have been used
     since the backup (`served`), in whichever run, no data comes back any more. `usual` is what gateways counted of the
     version before: how many requests there were, and how many failed.
     """
