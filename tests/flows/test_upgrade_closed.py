@@ -22,7 +22,7 @@ from tfheal.edge.lease import JournalLeases
 from tfheal.edge.pauses import JournalPauses
 from tfheal.edge.templates import JinjaTemplates
 from tfheal.edge.upgrades import JournalUpgrades
-from tfheal.flows import restore, upgrade_back, upgrade_closed, upgrade_still, versions
+from tfheal.flows import restore, upgrade_back, upgrade_closed, upgrade_still, upgrade_watch, versions
 from tfheal.flows import upgrade as flow
 from tfheal.flows.act import Done, Work
 from tfheal.flows.fleet import Limits
@@ -372,3 +372,20 @@ def test_a_rollback_that_is_killed_is_gone_on_with(tmp_path: Path, world: World)
     assert ended(course)[0] == "rolled-back"
     assert "deploy 2.0" not in world.did
     assert list(findings("shelf", world.ports)) == []
+
+
+@pytest.mark.parametrize(("silent", "well", "blamed"), [(40.0, True, True), (1e6, False, False)])
+def test_an_instance_that_is_rolled_may_be_silent_too(
+    tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch, silent: float, *, well: bool, blamed: bool
+) -> None:
+    """It is waited for in the same way, in its soak and in the traffic; who is silent for too long failed, by no fault of the version."""
+    monkeypatch.setattr(upgrade_watch, "look", lambda *_: SimpleNamespace(seen={}))
+    monkeypatch.setattr(upgrade_watch, "judged", world.judged)
+    monkeypatch.setattr(upgrade_watch, "counted", lambda *_: ())
+    for looks in (
+        lambda course: upgrade_watch.watched(course, course.after[0]),
+        lambda course: upgrade_watch.tried(course, course.after[0], 60.0).why,
+    ):
+        course, begun = under_way(tmp_path, world, there="2.0"), world.passed + 12
+        world.health = lambda _, now, begun=begun: "unknown" if begun < now < begun + silent else "healthy"
+        assert (looks(course) == "", course.blamed) == (well, blamed)
