@@ -25,7 +25,7 @@ from tfheal.model.release import InstanceName, Release
 from tfheal.model.upgrade import Upgrade, UpgradeState
 
 _RETURN: Final = 43_200.0  # seconds that a way back may take: as long as a restore
-_AWAY: Final = "; it cannot be closed for its way back: "
+_AWAY: Final = "; that it is closed for its way back is not sure: "
 _LOOKS: Final = 5.0  # seconds between two looks at one that soaks, at most
 
 
@@ -67,26 +67,17 @@ def gone_closed(course: Course) -> Upgrade:
 def returned(course: Course, why: str, *, restores: bool) -> Upgrade:
     """Put the old releases back and the data of before where it `restores`, and open the app once it is well with them.
 
-    Found open, as it is where its gateway was started anew, no data comes back: it stays as it is, and a human is called.
+    Found open, as it is where its gateway was started anew, no data comes back: it stays as it is, and a human is called. That is
+    asked before it is closed anew, and once all of it is at rest.
     """
-    ports, app = course.ports, course.upgrade.app
     if course.upgrade.state != "returning":
         _reached(course, "returning", why)
-    try:
-        if restores and is_closed(course.workspace, app, course.owner, ports) is False:
-            return _used(course, f"{why}; it was open meanwhile")
-        _closed(course, _RETURN)
-    except TfhealError as error:
-        return _waits(course, why, error)
-    now = {item.release.instance: item for item in deployed_of(app, ports)}
-    there = {release.instance: now[release.instance].release.id for release in course.after if release.instance in now}
-    for name in core.to_take_back({one: item.release.id for one, item in course.before.items()}, there):
-        ports.reporter.say(f"{name}  back to {course.before[name].release.version}: {why}")
-        done = put_back(course, now[name], course.before[name], why, lives=False, rests=name in _rest(course))
-        if done.outcome != "done":
-            course.outcomes[name] = f"not taken back: {done.detail}"
-            return frozen(course, f"{why}; {name} could not be taken back: {done.detail}")
-        course.outcomes[name] = f"taken back: {course.outcomes.get(name, why)}"
+    if end := _shut(course, why, restores=restores):
+        return end
+    if wrong := _put_back(course, why):
+        return frozen(course, f"{why}; {wrong}")
+    if restores and (end := _shut(course, why, restores=True)):
+        return end
     if restores and (wrong := restored(course)):
         return frozen(course, f"{why}; the data of before could not be brought back: {wrong}")
     _served(course)  # by the old version: whoever goes on with the way back brings no data back once more
@@ -114,15 +105,40 @@ def _gone_back(course: Course, why: str) -> Upgrade:
     return returned(course, why, restores=not course.upgrade.served)
 
 
+def _put_back(course: Course, why: str) -> str:
+    """Put the old releases back, the last first, and let them rest; return what failed, if anything."""
+    ports, app = course.ports, course.upgrade.app
+    now = {item.release.instance: item for item in deployed_of(app, ports)}
+    there = {release.instance: now[release.instance].release.id for release in course.after if release.instance in now}
+    for name in core.to_take_back({one: item.release.id for one, item in course.before.items()}, there):
+        ports.reporter.say(f"{name}  back to {course.before[name].release.version}: {why}")
+        done = put_back(course, now[name], course.before[name], why, lives=False, rests=name in _rest(course))
+        if done.outcome != "done":
+            course.outcomes[name] = f"not taken back: {done.detail}"
+            return f"{name} could not be taken back: {done.detail}"
+        course.outcomes[name] = f"taken back: {course.outcomes.get(name, why)}"
+    return ""
+
+
+def _shut(course: Course, why: str, *, restores: bool) -> Upgrade | None:
+    """Close the app for its way back; return how that ends if it `restores` data and the app is open, or may be."""
+    try:
+        if restores and is_closed(course.workspace, course.upgrade.app, course.owner, course.ports) is False:
+            return _used(course, f"{why}; it was open meanwhile")
+        _closed(course, _RETURN)
+    except TfhealError as error:
+        return _waits(course, why, error)
+    return None
+
+
 def _waits(course: Course, why: str, error: TfhealError) -> Upgrade:
     """Leave a way back where it is while the app cannot be closed for it, and call a human, once; the next run goes on with it."""
-    upgrade = course.upgrade
-    _reached(course, "returning", f"{why}{_AWAY}{error}")
+    upgrade, detail = course.upgrade, f"{why}{_AWAY}{error}"
     where = next(iter(course.before)).slice
     hint = f"tfheal upgrade {upgrade.app} --to {upgrade.new} goes on with the way back once its gateway answers"
     if _AWAY not in upgrade.detail:
-        told = f"{upgrade.old} to {upgrade.new}: {course.upgrade.detail}"
-        call(upgrade.app, where, "upgrade-failed", told, hint, course.ports)
+        call(upgrade.app, where, "upgrade-failed", f"{upgrade.old} to {upgrade.new}: {detail}", hint, course.ports)
+    _reached(course, "returning", detail)
     return course.upgrade
 
 
