@@ -65,7 +65,7 @@ def _erased(workspace: Workspace, app: str, name: str, listed: tuple[str, str], 
     """Delete the copies of what is deleted on the first store, if there are any, and changes that nothing is replayed from."""
     spec, every = workspace.apps[app].backup, stored(workspace, app, ports)
     gone = [backup for backup in every if backup.state in GONE]
-    going = core.copies({snapshot for backup in gone for snapshot in backup.snapshots}, *listed)
+    going = core.copies(prune.own(gone, every), *listed)
     if not going or spec is None:
         return
     staying = [backup for backup in every if backup not in gone]

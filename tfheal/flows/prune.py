@@ -194,13 +194,14 @@ def _ended(run: _Run, done: Mapping[str, _Repository]) -> Pruned:
 
 def _emptied(run: _Run, name: str) -> _Repository:
     """Delete from the repository of one slice; what is not known for sure stays in doubt until the next run."""
-    gone = {snapshot for each in run.going for snapshot, place in each.snapshots.items() if place == name}
+    gone = core.own(run.going, stored(run.workspace, run.pruning.app, run.ports), name)
     try:
         gone |= _changes(run, name)
     except TfhealError as error:
         return _Repository(None, state="failed", error=str(error), exit=error.exit)
     words = core.entry(run.ports.writer, run.pruning.app, run.going)
-    asked = gone | {snapshot for each in run.doubtful for snapshot, place in each.snapshots.items() if place == name}
+    cut = [each for each in run.doubtful if each not in run.going]
+    asked = gone | {snapshot for each in cut for snapshot, place in each.snapshots.items() if place == name}
     spec = run.workspace.apps[run.pruning.app].backup
     tasks = core.tasks(gone, run.must.get(name, ()), words, away=bool(spec and spec.address))
     job = Job(run.pruning.id, run.pruning.app, run.ports.writer, tasks)
