@@ -104,18 +104,24 @@ def forget(workspace: Workspace, backup_id: str, why: str, ports: Ports) -> Back
     found = one(backup_id, ports)
     if not why.strip():
         raise UsageError("it has to be said why", hint="--why TEXT; it goes into the owner's journal too")
-    if found.held:
-        raise Refused("it is held", where=found.id, hint=f"first: tfheal backup hold {found.id} --release")
+    _not_held(found)
     if not found.holds_data:
         raise Refused("there is nothing in it to forget", where=found.id, why=f"it is {found.state}")
     _allowed(workspace, found.app)
     record = ports.journal.begin_run(f"backup forget {found.id}: {why}", ports.clock.now()).id
     with ports.leases.hold(lease_of(found.app), "backup forget", record):
+        ledger.learn(workspace, found.app, ports)
+        _not_held(one(found.id, ports))
         found = replace(one(found.id, ports), state="forgotten", detail=f"the owner asked: {' '.join(why.split())}")
         ports.catalogue.put(found)
         ledger.keep(workspace, found.app, ports)
     ports.journal.end_run(record, 0, ports.clock.now())
     return found
+
+
+def _not_held(found: Backup) -> None:
+    if found.held:
+        raise Refused("it is held", where=found.id, hint=f"first: tfheal backup hold {found.id} --release")
 
 
 def _allowed(workspace: Workspace, app: str) -> None:
@@ -157,6 +163,7 @@ def _waits(workspace: Workspace, app: str, ports: Ports) -> datetime | None:
 
 def _pruned(workspace: Workspace, app: str, ports: Ports) -> Pruned:
     _allowed(workspace, app)
+    ledger.learn(workspace, app, ports)  # a colleague may hold what we would delete
     backups, last = stored(workspace, app, ports), ports.catalogue.last_pruning(app)
     if any(each.state == "running" for each in backups):
         raise Refused("a backup is under way", where=app, hint=f"tfheal backup run {app} reads how it ended")

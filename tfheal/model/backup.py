@@ -190,6 +190,8 @@ class Backup:
     """One line of the catalogue; `received` is when we heard of its end, by our clock.
 
     `let_go` is since when no rule keeps it. A forgotten one is never used again, and the next prune erases what it held.
+    `said` is when a person last held, released or accepted it. `drilled` is when it last passed a drill, and `damaged` when
+    one last found that it is damaged.
     """
 
     id: str
@@ -203,6 +205,14 @@ class Backup:
     drilled: datetime | None = None
     detail: str = ""
     let_go: datetime | None = None
+    said: datetime | None = None
+    damaged: datetime | None = None
+
+    @property
+    def is_sure(self) -> bool:
+        """Return whether it is good, and the last drill of it, if there was one, did not find it damaged."""
+        spoilt = self.damaged is not None and (self.drilled is None or self.damaged > self.drilled)
+        return self.state == "good" and not spoilt
 
     @property
     def bytes(self) -> int:
@@ -310,37 +320,6 @@ class Made:
         if self.backup is None:
             return Exit.REFUSED
         return winning((_EXITS[self.backup.state], Exit.FAILED if self.uncopied else Exit.OK))
-
-
-@dataclass(frozen=True, slots=True)
-class Unknown:
-    """A snapshot in the repository of a slice that no catalogue knows; its time and paths are what it says of itself."""
-
-    slice: str
-    snapshot: str
-    time: str
-    paths: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Rescanned:
-    """What the store of an app knew that we did not, how many backups are known now, and what nobody knows.
-
-    `carried` are those of another store that were found here again, as copies under new ids.
-    """
-
-    app: str
-    learned: int = 0
-    known: int = 0
-    carried: int = 0
-    unknown: tuple[Unknown, ...] = ()
-    failed: str = ""
-    failure: Exit = Exit.OK
-
-    @property
-    def exit(self) -> Exit:
-        """Return the exit code: a snapshot that nobody knows is a finding."""
-        return Exit.FINDINGS if self.unknown else self.failure
 
 
 @dataclass(frozen=True, slots=True)

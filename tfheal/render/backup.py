@@ -10,8 +10,9 @@ from rich.text import Text
 from tfheal.base.amounts import size
 from tfheal.base.moments import rfc3339
 from tfheal.core.backup.listing import Entry
-from tfheal.model.backup import Backup, Listed, Made, Part, Rescanned
+from tfheal.model.backup import Backup, Listed, Made, Part
 from tfheal.model.ownership import Handover, Revoked
+from tfheal.model.rescanned import Rescanned
 from tfheal.render.words import ago, table
 
 _STYLES: Final = {
