@@ -19,7 +19,8 @@ from tfheal.core.backup.job import Job, TaskReply
 from tfheal.edge.catalogue import JournalCatalogue
 from tfheal.edge.journal import SqliteJournal
 from tfheal.edge.lease import JournalLeases
-from tfheal.flows import keeping, ledger, prune
+from tfheal.flows import keeping, ledger, prune, restore
+from tfheal.flows.restore import Wish
 from tfheal.model import paths
 from tfheal.model.backup import AppBackup, Backup, Keep, Part, State
 from tfheal.model.ports import Exec, Ports
@@ -130,3 +131,20 @@ def test_a_row_that_lies_takes_no_snapshot_along(two: tuple[Ports, Ports], monke
     assert [one.id for one in done.going] == ["b4"]
     assert not any(snapshot in script for script in asked for snapshot in held.snapshots)
     assert (known(ours)["b0"].state, known(ours)["b4"].state) == ("good", "erased")
+
+
+def test_a_restore_takes_the_newest_that_no_drill_found_damaged(two: tuple[Ports, Ports]) -> None:
+    """It says which it passes over; one that is named is taken, and where all are damaged nothing is taken by itself."""
+    ours, _ = two
+    spoilt = replace(made(1, 1), damaged=NOW)
+    shared(two, made(2, 2), spoilt)
+    taken = restore._meant(WORKSPACE, "files", Wish(), ours)
+    assert (taken.id, restore._passed_over(WORKSPACE, Wish(), taken, ours)) == ("b2", ("b1",))
+    named = Wish("b1")
+    assert restore._meant(WORKSPACE, "files", named, ours).id == "b1"
+    assert restore._passed_over(WORKSPACE, named, taken, ours) == ()
+    before = Wish(at=NOW - timedelta(days=1.5))
+    assert restore._passed_over(WORKSPACE, before, restore._meant(WORKSPACE, "files", before, ours), ours) == ()
+    ours.catalogue.put(replace(made(2, 2), damaged=NOW))
+    with pytest.raises(Refused, match="to be sure of"):
+        restore._meant(WORKSPACE, "files", Wish(), ours)

@@ -328,7 +328,8 @@ class Planned:
 
     `sources` says of slices from the repository of which other one their data comes. The databases of instances with a
     `replay`, the base that it begins with, come as they were at the time `asked` for, else as the last change left them.
-    With `to`, the data of all its instances goes to that slice, on which nothing of it serves.
+    With `to`, the data of all its instances goes to that slice, on which nothing of it serves. Newer good backups that a drill
+    found damaged are `passed_over`.
     """
 
     app: str
@@ -342,6 +343,7 @@ class Planned:
     sources: Mapping[str, str] = field(default_factory=dict)
     replay: Mapping[InstanceName, Part] = field(default_factory=dict)
     to: str = ""
+    passed_over: tuple[str, ...] = ()
 
     @property
     def instances(self) -> tuple[InstanceName, ...]:
