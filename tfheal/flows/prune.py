@@ -228,11 +228,8 @@ def _changes(run: _Run, name: str) -> set[str]:
     since = core.changes_since(staying, spec.keep, name, ports.clock.now()) if spec else None
     if since is None:
         return set()
-    job = Job(ports.journal.new_id(), app, ports.writer, recovery.list_tasks(), longest=_LONGEST)
-    listed = replied(run_on_store(run.workspace, job, name, ports), recovery.SNAPSHOTS, name)
-    if not (first := recovery.first_kept(name, listed.out, since)):
-        return set()
-    job = Job(ports.journal.new_id(), app, ports.writer, recovery.older_tasks(first), longest=_LONGEST)
+    tasks = recovery.older_tasks(recovery.first_kept(since))
+    job = Job(ports.journal.new_id(), app, ports.writer, tasks, longest=_LONGEST)
     return recovery.older(replied(run_on_store(run.workspace, job, name, ports), recovery.OLDER, name).out)
 
 
