@@ -260,6 +260,7 @@ def test_an_older_one_is_restored_by_its_id(backed: RunningLab, shelf: Customer)
 def test_what_does_not_run_with_it_gets_back_what_it_had(backed: RunningLab, shelf: Customer) -> None:
     """A backup of data without its mark is put in place, is not consistent, and is undone: the service serves what it had."""
     shelf.put("one", b"live")
+    good = str(taken(backed)["id"])
     backed.on("s1", f"mv {DATA}/.tfheal /root/mark")
     try:
         bad = str(taken(backed)["id"])
@@ -268,6 +269,8 @@ def test_what_does_not_run_with_it_gets_back_what_it_had(backed: RunningLab, she
     (drill,) = document(backed, "backup", "drill", check=7)["drills"]
     assert (drill["state"], drill["backup"], drill["steps"][-1]["step"]) == ("damaged", bad, "consistent web")
     assert "drill-failed" in findings(document(backed, "status", check=3))
+    plan = document(backed, "restore", "files", "--plan")
+    assert (plan["backup"], plan["passed_over"]) == (good, [bad])
     document(backed, "restore", "files", "--snapshot", bad, "--yes", check=5)
     assert shelf.get("one") == b"live"
     assert document(backed, "status", check=3)["health"] == "healthy"

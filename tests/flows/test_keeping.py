@@ -148,3 +148,4 @@ def test_a_restore_takes_the_newest_that_no_drill_found_damaged(two: tuple[Ports
     ours.catalogue.put(replace(made(2, 2), damaged=NOW))
     with pytest.raises(Refused, match="to be sure of"):
         restore._meant(WORKSPACE, "files", Wish(), ours)
+    assert restore._meant(WORKSPACE, "files", Wish(latest=True), ours).id == "b1", "healing drills it first"

@@ -146,7 +146,8 @@ def _meant(workspace: Workspace, app: str, wish: Wish, ports: Ports) -> Backup:
         raise Refused(
             f"{app} has no good backup", hint="tfheal backup list shows what there is; --snapshot ID takes any"
         )
-    if not (sure := [backup for backup in good if backup.is_sure]):
+    # Healing drills what it takes before it puts it in place: for want of a better one it may try.
+    if not (sure := [backup for backup in good if backup.is_sure] or (good if wish.latest else [])):
         newest = max(good, key=lambda backup: backup.started)
         why = "a drill found each good one damaged"
         raise Refused(
