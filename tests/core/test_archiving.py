@@ -3,7 +3,7 @@
 import os
 import subprocess
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -90,6 +90,18 @@ def test_a_folder_that_is_full_goes_once_it_is_stored(server: Path) -> None:
     assert not full.exists()
     stored = (server.parent / "spool/stored").read_text().splitlines()
     assert [len(line.split()) for line in stored] == [64, 1]
+
+
+def test_a_folder_is_of_one_hour(server: Path) -> None:
+    """What is handed over in another hour lies in another folder: by its name alone a folder is known to be too old."""
+    archive(server, "000000010000000000000001", "one")
+    (segment,) = spooled(server)
+    now = datetime.strptime(segment.parent.name, "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
+    former = f"{now - timedelta(hours=1):%Y%m%dT%H%M%S}"
+    segment.parent.rename(segment.parent.with_name(former)).with_name("current").write_text(f"{former}\n")
+    archive(server, "000000010000000000000002", "two")
+    first, second = (path.parent.name for path in spooled(server))
+    assert (first, second >= f"{now:%Y%m%dT%H}") == (former, True)
 
 
 def test_a_folder_of_a_server_that_rests_goes_too(server: Path) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from fleets import FULL, NOW, Fleet, case_of, cases, fleet
@@ -11,11 +12,12 @@ from hypothesis import strategies as st
 
 from tfheal.core.diagnose import diagnosed
 from tfheal.core.heal import only, planned
+from tfheal.core.heal.ladder import HELPS, ONLY
 from tfheal.core.heal.rescue import lost
 from tfheal.core.heal.storm import told
 from tfheal.model.app import AppHeal
 from tfheal.model.facts import SliceFacts
-from tfheal.model.findings import Diagnosis
+from tfheal.model.findings import Cause, Diagnosis
 from tfheal.model.plan import Action, Plan
 from tfheal.model.playbook import SHIPPED_LADDER
 from tfheal.model.record import ActionRecord
@@ -214,3 +216,11 @@ def test_a_rung_never_moves_back(outcomes: list[str | None], rung: str, state: s
     tried = [outcome for outcome in outcomes if outcome != "refused"]
     if len(tried) >= 2:
         assert "restart" not in {action.rung for action in plan.actions}
+
+
+def test_the_size_of_a_backup_restores_nothing() -> None:
+    """One that shrank is `suspect` and a human hears of it: no finding is of that, and only lost or wrong data asks for `restore`."""
+    asks = {cause for cause, rung in ONLY.items() if rung == "restore"}
+    assert asks == {"data-missing", "inconsistent", "data-damaged"}
+    assert not HELPS["restore"]
+    assert not any("suspect" in cause or "shrank" in cause for cause in get_args(Cause))

@@ -1,5 +1,6 @@
 """Deletion on real slices, and a slice that was broken into: whatever it adds, no good snapshot is lost."""
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -23,6 +24,16 @@ done
 {restic} check --read-data >/dev/null 2>&1; echo "check $?"
 rm -rf /root/copy /root/word
 """
+# What names an old snapshot whenever it is to make a new one.
+LIES = """\
+real=$(command -v restic) && mv "$real" "$real.real" || exit
+cat >"$real" <<END
+#!/bin/sh
+case " \\$* " in *" backup "*) echo '{said}' ;; *) exec $real.real "\\$@" ;; esac
+END
+chmod 0755 "$real"
+"""
+LIES_NO_MORE = "real=$(command -v restic) && mv $real.real $real"
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +76,16 @@ def test_a_prune_deletes_what_was_asked_and_nothing_where_a_thief_was(backed: Ru
 
 @pytest.mark.long
 def test_whatever_a_thief_adds_no_good_snapshot_is_lost(backed: RunningLab) -> None:
-    """Forged dates change nothing that goes; a session held open is ended; bare restic would have lost what is good."""
+    """What names an old snapshot has failed; forged dates change nothing that goes; a session held open is ended; bare restic would have lost what is good."""
     Customer.of(backed, "s1").put("kept", b"what the customer keeps\n" * 1_000)
     oldest, *rest = (str(taken(backed)["id"]) for _ in range(4))
+    old = document(backed, "backup", "show", rest[0])["parts"][0]["snapshot"]
+    said = {"message_type": "summary", "snapshot_id": old, "total_files_processed": 3, "total_bytes_processed": 100}
+    backed.on("s1", LIES.format(said=json.dumps(said)))
+    try:
+        assert "an earlier backup made" in str(taken(backed, "failed", check=5)["parts"])
+    finally:
+        backed.on("s1", LIES_NO_MORE)
     thief = Thief(backed, "s1", "s3")
     thief.does('for year in 1971 2099; do repository backup -q --host s1 --time "$year-01-01 00:00:00" password; done')
     before = stored(backed)

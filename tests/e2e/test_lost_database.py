@@ -8,8 +8,12 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from backups import secret, written
 from documents import actions, document, findings
 from running_lab import RunningLab, name_of_ours
+
+from tfheal.core.archiving import sealed
+from tfheal.core.stores import key_name, password_name
 
 pytestmark = [pytest.mark.lab, pytest.mark.long]
 SPEC = """\
@@ -91,6 +95,16 @@ def healed(ledger: RunningLab) -> dict[str, object]:
 def told(done: dict[str, object]) -> str:
     """Return what a run says of the last thing that it did."""
     return str([one["detail"] for incident in done["incidents"] for one in incident["actions"]][-1])  # type: ignore[attr-defined]
+
+
+def test_what_a_timer_needs_is_on_no_disk_in_plain(ledger: RunningLab) -> None:
+    """What opens the repository, and the key to the store, lie sealed for this machine; changes are sent by them."""
+    add(ledger, 2)
+    lines = ledger.on("s1", f"cd {sealed('ledger', 'db')} && wc -c password key").split()
+    assert all(int(size) > 0 for size in lines[::2])
+    *_, line, _ = secret(ledger, key_name("s1"), "ledger").splitlines()  # the first ones are those of any key
+    for word in (secret(ledger, password_name("s1"), "ledger"), line):
+        assert written(ledger, "s1", word, "/etc /var /root /tmp /opt /srv") == "0\n"
 
 
 def test_a_dropped_table_comes_back_as_it_was_when_all_was_right(ledger: RunningLab) -> None:

@@ -4,11 +4,13 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 from tfheal.edge.catalogue import JournalCatalogue
 from tfheal.edge.journal import SqliteJournal
 from tfheal.model.backup import Backup, Part
 from tfheal.model.copied import Copied
+from tfheal.model.drill import Drill, DrillState
 from tfheal.model.verification import Verification
 
 AT = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -22,6 +24,7 @@ def test_what_is_put_is_there_after_a_restart(tmp_path: Path) -> None:
         Part("s3", "db/all", "failed", detail="no\x1bway"),
     )
     ended = replace(begun, state="partial", parts=parts, received=AT + timedelta(hours=1), held=True, drilled=AT)
+    ended = replace(ended, said=AT + timedelta(hours=2), damaged=AT + timedelta(hours=3))
     other = Backup("b0", "notes", "s2", AT, "failed", detail="why")
     with closing(SqliteJournal(tmp_path / "journal.db")) as journal:
         catalogue = JournalCatalogue(journal)
@@ -33,6 +36,21 @@ def test_what_is_put_is_there_after_a_restart(tmp_path: Path) -> None:
         assert catalogue.backups() == [kept, other]
         assert catalogue.backups("notes") == [other]
         assert catalogue.backups("none") == []
+
+
+def test_a_backup_is_marked_by_its_drill(tmp_path: Path) -> None:
+    """One that passed, and one that was found damaged, are so from then on; a drill that came to nothing says nothing."""
+    backup = Backup("b1", "files", "s2", AT, "good", received=AT)
+    with closing(SqliteJournal(tmp_path / "journal.db")) as journal:
+        catalogue = JournalCatalogue(journal)
+        catalogue.put(backup)
+        for hours, state in enumerate(("damaged", "failed", "passed", "damaged")):
+            catalogue.put_drill(
+                Drill(f"d{hours}", "files", "b1", AT + timedelta(hours=hours), cast("DrillState", state))
+            )
+            (now,) = catalogue.backups("files")
+            assert now.is_sure == (state == "passed")
+        assert (now.drilled, now.damaged) == (AT + timedelta(hours=2), AT + timedelta(hours=3))
 
 
 def test_what_was_read_is_there_in_the_order_of_reading(tmp_path: Path) -> None:

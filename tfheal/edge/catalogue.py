@@ -36,6 +36,8 @@ class JournalCatalogue:
                 drilled=written_or_none(backup.drilled),
                 detail=untrusted.text(backup.detail),
                 let_go=written_or_none(backup.let_go),
+                said=written_or_none(backup.said),
+                damaged=written_or_none(backup.damaged),
             )
             self._database.change("drop_backup_parts", backup=backup.id)
             for position, part in enumerate(backup.parts):
@@ -49,7 +51,7 @@ class JournalCatalogue:
         return [_backup(row, tuple(parts.get(row["id"], ()))) for row in self._database.rows("backups", app=app)]
 
     def put_drill(self, drill: Drill) -> None:
-        """Add a drill; the backup that passed it is marked as drilled in the same transaction."""
+        """Add a drill; the backup that passed it, or was found damaged by it, is marked so in the same transaction."""
         with self._database.atomic():
             self._database.change(
                 "put_drill",
@@ -64,6 +66,8 @@ class JournalCatalogue:
             )
             if drill.state == "passed":
                 self._database.change("mark_drilled", backup=drill.backup, at=written(drill.at))
+            if drill.state == "damaged":
+                self._database.change("mark_damaged", backup=drill.backup, at=written(drill.at))
 
     def drills(self, app: str) -> list[Drill]:
         """Return the drills of an app, oldest first."""
@@ -217,4 +221,6 @@ def _backup(row: Row, parts: tuple[Part, ...]) -> Backup:
         drilled=moment_or_none(row["drilled"]),
         detail=row["detail"],
         let_go=moment_or_none(row["let_go"]),
+        said=moment_or_none(row["said"]),
+        damaged=moment_or_none(row["damaged"]),
     )

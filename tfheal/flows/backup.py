@@ -239,7 +239,8 @@ def _replies(taking: _Taking, target: Slice, *, again: bool) -> Mapping[str, Tas
 
 def _parts(taking: _Taking, name: str, answer: Mapping[str, TaskReply] | TfhealError) -> list[Part]:
     """Return the parts that a slice gave, each judged by itself."""
-    found = []
+    found: list[Part] = []
+    known = {snapshot for each in taking.ports.catalogue.backups(taking.backup.app) for snapshot in each.snapshots}
     for source in taking.sources[name]:
         history = capture.history_of(taking.history, name, source.what)
         if isinstance(answer, TfhealError):
@@ -249,7 +250,9 @@ def _parts(taking: _Taking, name: str, answer: Mapping[str, TaskReply] | TfhealE
             why = capture.why_failed(answer[first])
             found.append(Part(name, source.what, "failed", detail=f"{what}: {why}", paths=source.folders))
         else:
-            found.append(capture.judged(source, name, answer[source.what], history))
+            found.append(
+                capture.judged(source, name, answer[source.what], history, known | {part.snapshot for part in found})
+            )
     return found
 
 

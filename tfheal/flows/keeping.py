@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from tfheal.base.errors import Refused
+from tfheal.core.backup import ledger as core
 from tfheal.flows import ledger
 from tfheal.flows.backup import one
 from tfheal.flows.repository import lease_of
@@ -24,11 +25,11 @@ def accept(workspace: Workspace, backup_id: str, ports: Ports) -> Backup:
     found = one(backup_id, ports)
     if found.state != "suspect":
         raise Refused("only a suspect backup can be accepted", where=found.id, why=f"it is {found.state}")
-    parts = tuple(replace(part, state="good") if part.state == "suspect" else part for part in found.parts)
-    return _put(workspace, "backup accept", replace(found, state="good", parts=parts), ports)
+    return _put(workspace, "backup accept", core.accepted(found), ports)
 
 
 def _put(workspace: Workspace, verb: str, changed: Backup, ports: Ports) -> Backup:
+    changed = replace(changed, said=ports.clock.now())
     record = ports.journal.begin_run(f"{verb} {changed.id}", ports.clock.now()).id
     with ports.leases.hold(lease_of(changed.app), verb, record):
         ports.catalogue.put(changed)

@@ -10,8 +10,9 @@ from tfheal.core.backup import capture, copying, ledger, prune
 from tfheal.core.backup.job import Job
 from tfheal.core.stores import keeper, sources
 from tfheal.flows.repository import lease_of, replied, run_on_store, stored
-from tfheal.model.backup import STORE, Rescanned, Unknown
+from tfheal.model.backup import STORE
 from tfheal.model.ports import Exec, Ports
+from tfheal.model.rescanned import Rescanned, Unknown
 from tfheal.model.workspace import Workspace
 
 _TIMEOUT = 60.0  # seconds of one trip
@@ -29,7 +30,7 @@ def keep(workspace: Workspace, app: str, ports: Ports) -> None:
     try:
         aside = ""
         try:
-            _learn(workspace, app, ports)
+            learn(workspace, app, ports)
         except UsageError as error:  # of another key, or not ours: not ours to destroy
             aside = f"unread-{ports.journal.new_id()}"
             ports.reporter.say(f"{app}: what was on the store is kept as catalogue.age.{aside}: {error}")
@@ -40,6 +41,21 @@ def keep(workspace: Workspace, app: str, ports: Ports) -> None:
             _trip(workspace, app, ledger.keep_script(app, sealed, marker), marker, ports, second)
     except TfhealError as error:
         ports.reporter.say(f"{app}: the catalogue is not on the store yet: {error}")
+
+
+def learn(workspace: Workspace, app: str, ports: Ports) -> int:
+    """Given an app, take over what its store knows and we do not; return of how many backups, none where that is no slice."""
+    if STORE not in workspace.apps[app].place:
+        return 0
+    marker = ports.marker()
+    sealed = _trip(workspace, app, ledger.read_script(app, marker), marker, ports)
+    theirs = ledger.backups(ports.vault.opened(sealed)) if sealed else ()
+    if any(backup.app != app for backup in theirs):
+        raise Refused("the catalogue on the store is of another app", where=app)
+    found = ledger.news(ports.catalogue.backups(app), theirs)
+    for backup in found:
+        ports.catalogue.put(backup)
+    return sum(backup.state != "erased" for backup in found)
 
 
 def rescan(workspace: Workspace, apps: tuple[str, ...], ports: Ports) -> tuple[Rescanned, ...]:
@@ -65,7 +81,7 @@ def _mark(workspace: Workspace, app: str, ports: Ports) -> None:
 
 def _rescanned(workspace: Workspace, app: str, ports: Ports) -> Rescanned:
     spec = workspace.apps[app]
-    learned = _learn(workspace, app, ports) if STORE in spec.place else 0
+    learned = learn(workspace, app, ports)
     known = [backup for backup in ports.catalogue.backups(app) if backup.state != "erased"]
     found: list[Unknown] = []
     carried: set[str] = set()
@@ -82,19 +98,6 @@ def _rescanned(workspace: Workspace, app: str, ports: Ports) -> Rescanned:
                 carried.add(backup.id)
             found += ledger.unknown(name, out, ports.catalogue.backups(app))
     return Rescanned(app, learned, len(known), len(carried), tuple(found))
-
-
-def _learn(workspace: Workspace, app: str, ports: Ports) -> int:
-    """Take over what the store knows of an app and we do not; return of how many backups."""
-    marker = ports.marker()
-    sealed = _trip(workspace, app, ledger.read_script(app, marker), marker, ports)
-    theirs = ledger.backups(ports.vault.opened(sealed)) if sealed else ()
-    if any(backup.app != app for backup in theirs):
-        raise Refused("the catalogue on the store is of another app", where=app)
-    found = ledger.news(ports.catalogue.backups(app), theirs)
-    for backup in found:
-        ports.catalogue.put(backup)
-    return sum(backup.state != "erased" for backup in found)
 
 
 def _trip(workspace: Workspace, app: str, script: str, marker: str, ports: Ports, name: str = "") -> str:

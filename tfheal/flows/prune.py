@@ -104,18 +104,24 @@ def forget(workspace: Workspace, backup_id: str, why: str, ports: Ports) -> Back
     found = one(backup_id, ports)
     if not why.strip():
         raise UsageError("it has to be said why", hint="--why TEXT; it goes into the owner's journal too")
-    if found.held:
-        raise Refused("it is held", where=found.id, hint=f"first: tfheal backup hold {found.id} --release")
+    _not_held(found)
     if not found.holds_data:
         raise Refused("there is nothing in it to forget", where=found.id, why=f"it is {found.state}")
     _allowed(workspace, found.app)
     record = ports.journal.begin_run(f"backup forget {found.id}: {why}", ports.clock.now()).id
     with ports.leases.hold(lease_of(found.app), "backup forget", record):
+        ledger.learn(workspace, found.app, ports)
+        _not_held(one(found.id, ports))
         found = replace(one(found.id, ports), state="forgotten", detail=f"the owner asked: {' '.join(why.split())}")
         ports.catalogue.put(found)
         ledger.keep(workspace, found.app, ports)
     ports.journal.end_run(record, 0, ports.clock.now())
     return found
+
+
+def _not_held(found: Backup) -> None:
+    if found.held:
+        raise Refused("it is held", where=found.id, hint=f"first: tfheal backup hold {found.id} --release")
 
 
 def _allowed(workspace: Workspace, app: str) -> None:
@@ -157,6 +163,7 @@ def _waits(workspace: Workspace, app: str, ports: Ports) -> datetime | None:
 
 def _pruned(workspace: Workspace, app: str, ports: Ports) -> Pruned:
     _allowed(workspace, app)
+    ledger.learn(workspace, app, ports)  # a colleague may hold what we would delete
     backups, last = stored(workspace, app, ports), ports.catalogue.last_pruning(app)
     if any(each.state == "running" for each in backups):
         raise Refused("a backup is under way", where=app, hint=f"tfheal backup run {app} reads how it ended")
@@ -194,13 +201,14 @@ def _ended(run: _Run, done: Mapping[str, _Repository]) -> Pruned:
 
 def _emptied(run: _Run, name: str) -> _Repository:
     """Delete from the repository of one slice; what is not known for sure stays in doubt until the next run."""
-    gone = {snapshot for each in run.going for snapshot, place in each.snapshots.items() if place == name}
+    gone = core.own(run.going, stored(run.workspace, run.pruning.app, run.ports), name)
     try:
         gone |= _changes(run, name)
     except TfhealError as error:
         return _Repository(None, state="failed", error=str(error), exit=error.exit)
     words = core.entry(run.ports.writer, run.pruning.app, run.going)
-    asked = gone | {snapshot for each in run.doubtful for snapshot, place in each.snapshots.items() if place == name}
+    cut = [each for each in run.doubtful if each not in run.going]
+    asked = gone | {snapshot for each in cut for snapshot, place in each.snapshots.items() if place == name}
     spec = run.workspace.apps[run.pruning.app].backup
     tasks = core.tasks(gone, run.must.get(name, ()), words, away=bool(spec and spec.address))
     job = Job(run.pruning.id, run.pruning.app, run.ports.writer, tasks)
@@ -220,11 +228,8 @@ def _changes(run: _Run, name: str) -> set[str]:
     since = core.changes_since(staying, spec.keep, name, ports.clock.now()) if spec else None
     if since is None:
         return set()
-    job = Job(ports.journal.new_id(), app, ports.writer, recovery.list_tasks(), longest=_LONGEST)
-    listed = replied(run_on_store(run.workspace, job, name, ports), recovery.SNAPSHOTS, name)
-    if not (first := recovery.first_kept(name, listed.out, since)):
-        return set()
-    job = Job(ports.journal.new_id(), app, ports.writer, recovery.older_tasks(first), longest=_LONGEST)
+    tasks = recovery.older_tasks(recovery.first_kept(since))
+    job = Job(ports.journal.new_id(), app, ports.writer, tasks, longest=_LONGEST)
     return recovery.older(replied(run_on_store(run.workspace, job, name, ports), recovery.OLDER, name).out)
 
 

@@ -6,7 +6,7 @@ copy nor the live data has is lost: then the backups that it touches are named, 
 
 from tfheal.base.errors import ActionFailed, Refused, TfhealError
 from tfheal.base.exits import winning
-from tfheal.core.backup import capture
+from tfheal.core.backup import capture, copying
 from tfheal.core.backup import repair as core
 from tfheal.core.backup.job import Job, Task
 from tfheal.core.backup.prune import SHUT
@@ -15,6 +15,7 @@ from tfheal.flows.fleet import Limits
 from tfheal.flows.repository import lease_of, replied, run_on_copy, run_on_store, run_to_copy
 from tfheal.flows.verify import damaged, verify
 from tfheal.model.backup import STORE
+from tfheal.model.copied import Copied
 from tfheal.model.ports import Ports
 from tfheal.model.verification import Verified
 from tfheal.model.workspace import Workspace
@@ -70,12 +71,17 @@ def _from_copy(workspace: Workspace, app: str, name: str, ports: Ports) -> None:
     spec = workspace.apps[app].backup
     if spec is None or spec.copy_to is None:
         return
+    last = ports.catalogue.copied(app)
+    marked = Copied(app, spec.copy_to, ports.clock.now(), None, copying.ON_ITS_WAY)
+    ports.catalogue.put_copied(copying.after(last, marked, ()))  # the next copy takes the mark off where we cannot
     try:
         replied(run_on_copy(workspace, _job(app, core.mark_tasks(), ports), name, ports), core.MARKED, name)
         try:
             replied(run_to_copy(workspace, _job(app, core.fetch_tasks(), ports), name, ports), core.FETCHED, name)
         finally:
             replied(run_on_copy(workspace, _job(app, core.unmark_tasks(), ports), name, ports), core.MARKED, name)
+            if last:
+                ports.catalogue.put_copied(last)
     except TfhealError as error:
         ports.reporter.say(f"{app}: not all came from {spec.copy_to}: {error}")
 

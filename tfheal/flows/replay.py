@@ -36,7 +36,9 @@ def recovery_of(
     cannot be listed.
     """
     part, since = base
-    job = Job(ports.journal.new_id(), release.app, ports.writer, recovery.list_tasks(part.snapshot), longest=_LONGEST)
+    job = Job(
+        ports.journal.new_id(), release.app, ports.writer, recovery.list_tasks(part.snapshot, since), longest=_LONGEST
+    )
     replies = run(workspace, job, workspace.inventory.slice(release.slice), ports, source)
     return recovery.recovery(part, replied(replies, recovery.SNAPSHOTS, release.slice).out, since, until)
 

@@ -86,6 +86,7 @@ def planned(workspace: Workspace, app: str, wish: Wish, ports: Ports) -> Planned
     }
     to = wish.to or ""
     plan = Planned(app, backup, folders, backup.started, wish.scratch, left, dumps, wish.at, taken_over, replay, to)
+    plan = replace(plan, passed_over=_passed_over(workspace, wish, backup, ports))
     return replace(plan, lost_since=wish.at) if wish.at and plan.replays_all else plan
 
 
@@ -145,7 +146,21 @@ def _meant(workspace: Workspace, app: str, wish: Wish, ports: Ports) -> Backup:
         raise Refused(
             f"{app} has no good backup", hint="tfheal backup list shows what there is; --snapshot ID takes any"
         )
-    return max(good, key=lambda backup: backup.received or backup.started)
+    # Healing drills what it takes before it puts it in place: for want of a better one it may try.
+    if not (sure := [backup for backup in good if backup.is_sure] or (good if wish.latest else [])):
+        newest = max(good, key=lambda backup: backup.started)
+        why = "a drill found each good one damaged"
+        raise Refused(
+            f"{app} has no backup to be sure of", why=why, hint=f"--snapshot {newest.id} takes one all the same"
+        )
+    return max(sure, key=lambda backup: backup.received or backup.started)
+
+
+def _passed_over(workspace: Workspace, wish: Wish, taken: Backup, ports: Ports) -> tuple[str, ...]:
+    """Return the good backups newer than the one that is taken, which a drill found damaged, if nobody named any."""
+    newer = (one for one in stored(workspace, taken.app, ports) if one.state == "good" and one.started > taken.started)
+    wanted = (one for one in newer if wish.at is None or (one.received and one.received <= wish.at))
+    return () if wish.backup else tuple(one.id for one in wanted if not one.is_sure)
 
 
 def _folders(item: Expected, backup: Backup) -> tuple[str, ...]:

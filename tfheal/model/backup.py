@@ -190,6 +190,8 @@ class Backup:
     """One line of the catalogue; `received` is when we heard of its end, by our clock.
 
     `let_go` is since when no rule keeps it. A forgotten one is never used again, and the next prune erases what it held.
+    `said` is when a person last held, released or accepted it. `drilled` is when it last passed a drill, and `damaged` when
+    one last found that it is damaged.
     """
 
     id: str
@@ -203,6 +205,14 @@ class Backup:
     drilled: datetime | None = None
     detail: str = ""
     let_go: datetime | None = None
+    said: datetime | None = None
+    damaged: datetime | None = None
+
+    @property
+    def is_sure(self) -> bool:
+        """Return whether it is good, and the last drill of it, if there was one, did not find it damaged."""
+        spoilt = self.damaged is not None and (self.drilled is None or self.damaged > self.drilled)
+        return self.state == "good" and not spoilt
 
     @property
     def bytes(self) -> int:
@@ -313,43 +323,13 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True)
-class Unknown:
-    """A snapshot in the repository of a slice that no catalogue knows; its time and paths are what it says of itself."""
-
-    slice: str
-    snapshot: str
-    time: str
-    paths: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Rescanned:
-    """What the store of an app knew that we did not, how many backups are known now, and what nobody knows.
-
-    `carried` are those of another store that were found here again, as copies under new ids.
-    """
-
-    app: str
-    learned: int = 0
-    known: int = 0
-    carried: int = 0
-    unknown: tuple[Unknown, ...] = ()
-    failed: str = ""
-    failure: Exit = Exit.OK
-
-    @property
-    def exit(self) -> Exit:
-        """Return the exit code: a snapshot that nobody knows is a finding."""
-        return Exit.FINDINGS if self.unknown else self.failure
-
-
-@dataclass(frozen=True, slots=True)
 class Planned:
     """What a restore will do: from which backup, what to which instance; data that came after `lost_since` goes.
 
     `sources` says of slices from the repository of which other one their data comes. The databases of instances with a
     `replay`, the base that it begins with, come as they were at the time `asked` for, else as the last change left them.
-    With `to`, the data of all its instances goes to that slice, on which nothing of it serves.
+    With `to`, the data of all its instances goes to that slice, on which nothing of it serves. Newer good backups that a drill
+    found damaged are `passed_over`.
     """
 
     app: str
@@ -363,6 +343,7 @@ class Planned:
     sources: Mapping[str, str] = field(default_factory=dict)
     replay: Mapping[InstanceName, Part] = field(default_factory=dict)
     to: str = ""
+    passed_over: tuple[str, ...] = ()
 
     @property
     def instances(self) -> tuple[InstanceName, ...]:

@@ -10,8 +10,9 @@ from rich.text import Text
 from tfheal.base.amounts import size
 from tfheal.base.moments import rfc3339
 from tfheal.core.backup.listing import Entry
-from tfheal.model.backup import Backup, Listed, Made, Part, Rescanned
+from tfheal.model.backup import Backup, Listed, Made, Part
 from tfheal.model.ownership import Handover, Revoked
+from tfheal.model.rescanned import Rescanned
 from tfheal.render.words import ago, table
 
 _STYLES: Final = {
@@ -58,7 +59,9 @@ def listed_words(listed: Listed, now: datetime) -> RenderableType:
     made = table("id", "app", "taken", "state", "holds", "added", "kept for")
     for backup in listed.backups:
         why = ", ".join(listed.reasons.get(backup.id, ())) or "may go"
-        state = Text(backup.state, style=_STYLES[backup.state])
+        state = (
+            Text("good, damaged", style="red") if _spoilt(backup) else Text(backup.state, style=_STYLES[backup.state])
+        )
         taken = f"{ago(backup.started, now)} ago"
         made.add_row(backup.id, backup.app, taken, state, size(backup.bytes), size(backup.added), why)
     return made
@@ -91,6 +94,7 @@ def backup_document(backup: Backup) -> dict[str, object]:
         "bytes": backup.bytes,
         "added": backup.added,
         "held": backup.held,
+        "damaged": _spoilt(backup),
         "detail": backup.detail,
         "parts": [_part(part) for part in backup.parts],
     }
@@ -210,7 +214,15 @@ def _entry(backup: Backup) -> list[RenderableType]:
                 f"  {part.name}  ", (part.state, _STYLES[part.state]), f"  {told}", f"  {part.detail}".rstrip()
             )
         )
+    if _spoilt(backup):
+        lines.append(
+            Text("  the last drill of it found it damaged: a restore takes it only by --snapshot", style="red")
+        )
     return [*lines, Text(f"  {backup.detail}")] if backup.detail else lines
+
+
+def _spoilt(backup: Backup) -> bool:
+    return backup.state == "good" and not backup.is_sure
 
 
 def _part(part: Part) -> dict[str, object]:

@@ -17,6 +17,10 @@ def planned_words(plan: Planned, now: datetime) -> str:
     """Given what a restore would do, return it for a person, what is lost by it too."""
     backup = plan.backup
     lines = [f"{plan.app}: backup {backup.id}, {backup.state}, {rfc3339(backup.started)}, {size(backup.bytes)}"]
+    lines += [
+        f"  {one} is newer, and not taken: a drill found it damaged; --snapshot {one} takes it"
+        for one in plan.passed_over
+    ]
     if plan.asked:
         lines.append(f"  it is the newest good one that was whole at {_exact(plan.asked)}, which was asked for")
     if plan.scratch:
@@ -74,6 +78,7 @@ def planned_document(plan: Planned) -> dict[str, object]:
         "app": plan.app,
         "backup": plan.backup.id,
         "state": plan.backup.state,
+        "passed_over": list(plan.passed_over),
         "data_time": rfc3339(plan.lost_since),
         "asked_for": rfc3339(plan.asked) if plan.asked else False,
         "scratch": plan.scratch or False,

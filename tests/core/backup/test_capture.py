@@ -117,6 +117,13 @@ def test_each_end_is_called_what_it_is(case: str) -> None:
     assert bool(part.snapshot) == (state != "failed")
 
 
+def test_a_snapshot_that_was_there_before_is_no_backup() -> None:
+    """Root on a slice may say the id of an old one again: nothing came, and its row must never take the old one along."""
+    part = capture.judged(FILES, "s1", TaskReply(0, said(), ""), (KEPT,), {SNAPSHOT})
+    assert (part.state, part.snapshot, "an earlier backup" in part.detail) == ("failed", "", True)
+    assert capture.judged(FILES, "s1", TaskReply(0, said(), ""), (KEPT,), {KEPT.snapshot}).state == "good"
+
+
 def test_a_folder_of_a_database_alone_is_not_empty() -> None:
     """Where a database was left out of a folder to be taken by itself, nothing else need be there."""
     only = replace(FILES, left_out=("/srv/tfheal/files/web/notes.db",))

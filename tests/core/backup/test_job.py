@@ -38,6 +38,16 @@ def test_secrets_are_in_no_argument() -> None:
     assert "LoadCredential=password:" in script
 
 
+def test_a_job_gives_way_and_does_not_last_for_ever() -> None:
+    """What serves has the processor and the disk first, and a restic that hangs is ended."""
+    line = next(
+        line for line in jobs.started(replace(JOB, longest=900.0), STORE, MARKER).splitlines() if "systemd-run" in line
+    )
+    for word in ("Nice=15", "IOSchedulingClass=idle", "RuntimeMaxSec=900"):
+        assert f"--property={word} " in line, line
+    assert f"RuntimeMaxSec={jobs.LONGEST:g} " in jobs.started(JOB, STORE, MARKER)
+
+
 def test_what_an_address_needs_is_in_no_argument() -> None:
     """Variables travel as a credential of the unit, and are read there as they are, whatever is in them."""
     value = """it's "$HOME" `id`"""

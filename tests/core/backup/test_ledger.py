@@ -4,8 +4,9 @@ import base64
 import json
 import subprocess
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import EllipsisType
 
 import pytest
 
@@ -31,9 +32,47 @@ def test_it_is_read_as_it_was_written() -> None:
 
 def test_only_news_are_taken_over() -> None:
     """A backup that we never heard of, and the end of one that we only saw begin; what we know stays as we know it."""
-    other = replace(ENDED, id="b2")
+    other = replace(ENDED, id="b2", said=AT)
     assert ledger.news([BEGUN, other], [ENDED, replace(other, held=False)]) == (ENDED,)
     assert ledger.news([ENDED], [BEGUN, other]) == (other,)
+
+
+LATER = AT + timedelta(hours=1)
+FREE = replace(ENDED, held=False, said=AT)
+HELD = replace(ENDED, held=True, said=LATER)
+SUSPECT = replace(ENDED, state="suspect", parts=(replace(PART, state="suspect"),))
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "known"),
+    [
+        (FREE, HELD, HELD),
+        (HELD, FREE, None),
+        (replace(HELD, said=AT), replace(FREE, said=LATER), replace(FREE, said=LATER)),
+        (replace(ENDED, held=False), ENDED, ENDED),  # of before the time of it was kept: in doubt it is held
+        (replace(HELD, store="s9"), replace(FREE, store="s2", said=LATER + timedelta(hours=1)), ...),
+        (SUSPECT, replace(ENDED, said=LATER), replace(ENDED, said=LATER)),
+        (ENDED, replace(SUSPECT, said=LATER), replace(ENDED, said=LATER)),
+        (replace(HELD, state="forgotten"), replace(FREE, said=None), None),
+        (HELD, replace(FREE, state="erased"), replace(HELD, state="erased")),
+        (replace(ENDED, drilled=None), ENDED, ENDED),
+        (ENDED, replace(ENDED, drilled=None, damaged=LATER), replace(ENDED, damaged=LATER)),
+    ],
+)
+def test_the_newer_word_of_a_person_counts(ours: Backup, theirs: Backup, known: Backup | EllipsisType | None) -> None:
+    """What a colleague held, released or accepted is known from the store; where and what it is stays as we know it."""
+    found = ledger.news([ours], [theirs])
+    if known is ...:
+        assert found == (replace(ours, held=False, said=theirs.said),)
+    else:
+        assert found == ((known,) if known else ())
+
+
+def test_a_catalogue_of_an_older_tfheal_is_read() -> None:
+    """What it does not say is not known."""
+    rows = json.loads(ledger.text([replace(ENDED, said=LATER, damaged=LATER)]))
+    old = [{name: value for name, value in row.items() if name not in {"said", "damaged"}} for row in rows]
+    assert ledger.backups(json.dumps(old)) == (ENDED,)
 
 
 def test_a_snapshot_that_nobody_knows_is_told_of() -> None:

@@ -165,6 +165,16 @@ def test_a_backup_of_two_slices_is_erased_when_both_were_pruned() -> None:
     assert states({"s1": {GONE}}) == []
 
 
+def test_what_one_that_stays_has_goes_with_nobody() -> None:
+    """A row that names the snapshot of an earlier backup takes it along only if that one goes too."""
+    good, lying, other = made(1, 50, held=True), replace(made(2, 40), parts=made(1, 50).parts), made(3, 30)
+    (snapshot,), (its_own,) = good.snapshots, other.snapshots
+    assert prune.own([lying, other], [good, lying, other]) == {its_own}
+    assert prune.own([lying, good], [good, lying, other], "s1") == {snapshot}
+    assert prune.own([other], [other], "s2") == set()
+    assert prune.own([lying], [replace(good, state="erased"), lying]) == {snapshot}
+
+
 @pytest.mark.parametrize(
     ("last", "waits"),
     [(None, 2.5), (("done", 8), 2.5), (("done", 7.5), 3), (("failed", 1), 2.5), (("running", 1), 0)],

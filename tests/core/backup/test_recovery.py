@@ -1,7 +1,9 @@
 """What a database is replayed from: which folders of changes, of which server, and what nobody needs any more."""
 
 import json
-from datetime import UTC, datetime, timedelta
+import subprocess
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +57,28 @@ def test_what_is_replayed_is_what_may_be_of_that_time(at: datetime | None, expec
     assert taken(recovery.recovery(PART, listed(*FOUR), BEGUN, at)) == expected
 
 
+DAYS = [(day, hour) for day in range(1, 9) for hour in range(24)]
+
+
+@pytest.mark.parametrize("shell", ["dash", "bash"])
+def test_what_is_of_before_the_base_is_not_told(shell: str, tmp_path: Path) -> None:
+    """However many folders there are: those since the base began, without what nobody reads, and the base."""
+    former = [stored(number, f"2026020{day}T{hour:02d}0000") for number, (day, hour) in enumerate(DAYS)]
+    every = [{**one, "summary": {"files_new": 1, "backup_start": "2026-03-04T12:30:00Z"}} for one in (*former, *FOUR)]
+    (tmp_path / "base").write_text(listed())
+    rows = [json.dumps({"time": one.pop("time"), **one}, separators=(",", ":")) for one in every]
+    (tmp_path / "all").write_text(f"[{','.join(rows)}]\n")
+    task = recovery.list_tasks(BASE, BEGUN)[-1]
+    stands_in = (
+        f"folder={tmp_path}\nr() {{ case $* in *{BASE}) cat {tmp_path}/base ;; *) cat {tmp_path}/all ;; esac; }}\n"
+    )
+    script = f"{stands_in}task() {{\n{task.script}\n}}\ntask"
+    said = subprocess.run([shell], input=script, capture_output=True, text=True, check=True).stdout
+    assert taken(recovery.recovery(PART, said, BEGUN, None)) == [2, 3, 4]
+    assert len(said.splitlines()) == 4
+    assert "files_new" not in said
+
+
 def test_of_each_folder_the_newest_is_taken() -> None:
     """A folder is stored again whenever something is new in it: the last time counts, in whatever order they are listed."""
     again = (stored(9, "20260304T120000"), stored(5, "20260304T120000"))
@@ -105,13 +129,15 @@ def test_changes_before_the_oldest_base_that_stays_may_go() -> None:
     assert prune.changes_since(backups, Keep(daily=7), "s1", now) == backups[2].started
     assert prune.changes_since(backups, Keep(daily=60), "s1", now) == BEGUN
     assert prune.changes_since(backups, Keep(), "s2", now) is None
-    assert recovery.first_kept("s1", listed(*FOUR), BEGUN) == "20260304T120000"
-    assert recovery.first_kept("s1", listed(*FOUR), BEGUN + timedelta(hours=1)) == "20260304T130000"
-    former = stored(7, "20260101T150000", OTHER)
-    assert recovery.first_kept("s1", listed(former, *FOUR), BEGUN) == "20260304T120000", (
-        "one that was given up keeps nothing"
-    )
-    assert recovery.first_kept("s1", listed(), BEGUN) == ""
+    assert recovery.first_kept(BEGUN) == "20260304T120000"
+    assert recovery.first_kept(BEGUN - timedelta(minutes=25)) == "20260304T110000", "clocks are not the same"
+    assert recovery.first_kept(BEGUN.astimezone(timezone(timedelta(hours=5)))) == "20260304T120000"
+
+
+def test_a_folder_that_a_thief_adds_takes_none_away() -> None:
+    """The folder of the base's hour stays and is replayed, whatever is stored beside it with a name just before the base."""
+    forged = stored(9, "20260304T121959")
+    assert taken(recovery.recovery(PART, listed(*FOUR, forged), BEGUN, None)) == [2, 9, 3, 4]
 
 
 def test_a_base_is_told_from_a_dump() -> None:

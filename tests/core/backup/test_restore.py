@@ -1,10 +1,11 @@
 """Restores as scripts: what goes where, that a shell reads it, and that nothing live is named before the switch."""
 
+import re
 import subprocess
 
 import pytest
 
-from tfheal.core.backup import dumps, restore
+from tfheal.core.backup import drill, dumps, restore
 from tfheal.core.backup.capture import sources, tasks
 from tfheal.core.backup.restore import Chosen
 from tfheal.model.backup import FOLDERS, Part
@@ -52,6 +53,20 @@ def test_every_script_is_one_that_a_shell_reads(shell: str) -> None:
         assert ran.returncode == 0, script
     for dump in LEDGER.dumps:
         subprocess.run(["bash", "-n"], input=dumps.command(dump, LEDGER).encode(), check=True)
+
+
+def test_a_restore_names_its_snapshot() -> None:
+    """Restic's `latest` is whatever a slice added last: what comes back is named by its whole id, in every script."""
+    whole = [
+        *restore.beside_tasks(PARTS, [ALL], "1x"),
+        *restore.scratch_tasks(PARTS, "/root/scratch"),
+        *drill.tasks(drill.Rehearsal("ledger", "s1", PARTS, (LEDGER,), {})),
+    ]
+    said = "\n".join(task.script for task in whole)
+    named = re.findall(r"\br (?:restore|dump) (?:--\S+ )*[\"']?([^\s\"':]+)", said)
+    assert named
+    assert all(re.fullmatch(r"[0-9a-f]{64}|\$\{?\w+.*", one) for one in named), named
+    assert "latest" not in said
 
 
 def test_a_database_in_a_folder_is_taken_once() -> None:

@@ -51,6 +51,22 @@ def test_what_is_kept_and_why(backups: list[Backup], keep: Keep, reasons: list[s
     ]
 
 
+def test_what_a_drill_found_damaged_is_no_good_one_of_the_floor() -> None:
+    """Three others stay beside it, and of its day the next one; the last that passed a drill and is sound yet; itself too."""
+    spoilt = {"drilled": NOW - timedelta(hours=2), "damaged": NOW - timedelta(hours=1)}
+    backups = [made(0, 0, **spoilt), *(made(n, n) for n in range(1, 5)), made(9, 900, drilled=NOW - timedelta(days=9))]
+    found = kept(backups, NOTHING)
+    assert [one for one, why in found.items() if why] == ["b0", "b1", "b2", "b3", "b9"]
+    assert found["b9"] == ("drilled last",)
+    cured = [replace(backups[0], drilled=NOW), *backups[1:]]
+    assert [one for one, why in kept(cured, NOTHING).items() if why] == ["b0", "b1", "b2"]
+    daily = kept(
+        [made(0, 0, **spoilt), made(1, 1), *(made(n, 24 * n) for n in range(2, 6))],
+        Keep(daily=4, hourly=0, weekly=0, monthly=0),
+    )
+    assert [one for one, why in daily.items() if "daily" in why] == ["b0", "b1", "b2", "b3", "b4"]
+
+
 ANY = st.lists(
     st.builds(
         made,
@@ -59,6 +75,7 @@ ANY = st.lists(
         st.sampled_from(["good", "partial", "suspect", "failed"]),
         held=st.booleans(),
         drilled=st.none() | st.just(NOW),
+        damaged=st.none() | st.just(NOW) | st.just(NOW + timedelta(hours=1)),
     ),
     max_size=30,
     unique_by=lambda one: one.id,
@@ -74,9 +91,17 @@ def test_never_fewer_good_ones_than_the_floor(backups: list[Backup], keep: Keep)
     found = kept(backups, keep)
     good = sorted((one for one in backups if one.state == "good"), key=lambda one: one.received or NOW, reverse=True)
     assert all(found[one.id] for one in good[:FLOOR])
+    assert all(found[one.id] for one in [one for one in good if one.is_sure][:FLOOR])
     assert all(found[one.id] for one in backups if one.held or one.state == "suspect")
     drilled = [one for one in backups if one.drilled]
     assert not drilled or any(found[one.id] for one in drilled)
+
+
+@given(ANY, RULES)
+def test_the_word_of_a_drill_lets_nothing_go(backups: list[Backup], keep: Keep) -> None:
+    """A drill is made on a slice, which may lie: with what it found damaged as much stays as without."""
+    before, after = kept([replace(one, damaged=None) for one in backups], keep), kept(backups, keep)
+    assert not [one for one, why in before.items() if why and not after[one]]
 
 
 @given(ANY, RULES, st.floats(-100_000, 100_000))

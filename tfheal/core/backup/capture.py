@@ -6,7 +6,7 @@ are looked for first, dumps are never piped, and what came is compared with what
 
 import re
 import statistics
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -195,12 +195,21 @@ def _held_still(quiet: tuple[tuple[str, Quiesce], ...], app: str, work: str) -> 
     return f"thaw() {{\n{thaws}}}\n{freezes}{work}\nstatus=$?\n{looks}thaw\nreturn $status"
 
 
-def judged(source: Source, slice_name: str, reply: TaskReply, history: Iterable[Part]) -> Part:
-    """Given what was to be taken, how restic ended and the same part of earlier backups, oldest first, return the part."""
+def judged(
+    source: Source, slice_name: str, reply: TaskReply, history: Iterable[Part], known: Collection[str] = ()
+) -> Part:
+    """Given what was to be taken, how restic ended and the same part of earlier backups, oldest first, return the part.
+
+    A snapshot that is `known` is not a new one, whatever the slice says: with its row an old one would go in the end.
+    """
     summary = summary_of(reply.out)
     part = Part(slice_name, source.what, "failed", paths=source.folders)
     if summary is None or reply.status not in {0, _PARTIAL}:
         return replace(part, state="failed", detail=why_failed(reply))
+    if summary.snapshot_id in known:
+        return replace(
+            part, detail="the slice named a snapshot that an earlier backup made: nothing new is known to be stored"
+        )
     part = Part(
         slice_name,
         source.what,

@@ -6,6 +6,8 @@ knows is told of, and never believed.
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -17,10 +19,12 @@ from tfheal.core.backup.job import OPEN, REACH, Task
 from tfheal.core.backup.recovery import is_change
 from tfheal.core.probe.script import PRELUDE, called_once, framed
 from tfheal.model import paths
-from tfheal.model.backup import GONE, STORE, Backup, Unknown
+from tfheal.model.backup import GONE, STORE, Backup
+from tfheal.model.rescanned import Unknown
 
 SNAPSHOTS: Final = "snapshots"
 CAP: Final = 32 << 20  # bytes of a reply: tens of thousands of backups
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 _LEDGER: Final = TypeAdapter(list[Backup])
 _MOST: Final = 4_000_000  # bytes of a list of snapshots
 _READ: Final = """\
@@ -71,9 +75,19 @@ def backups(written: str) -> tuple[Backup, ...]:
 
 
 def news(ours: Iterable[Backup], theirs: Iterable[Backup]) -> tuple[Backup, ...]:
-    """Given what we know and what the store knows, return what is new to us: backups, and the ends of some."""
-    known = {backup.id: _age(backup) for backup in ours}
-    return tuple(backup for backup in theirs if _age(backup) > known.get(backup.id, -1))
+    """Given what we know and what the store knows, return what is new to us: backups, the ends of some, and what was said of some.
+
+    Of one that is held, released or accepted the newer word counts; that a drill passed, or found damage, is known from then on.
+    """
+    known = {backup.id: backup for backup in ours}
+    merged = (_merged(known[backup.id], backup) if backup.id in known else backup for backup in theirs)
+    return tuple(backup for backup in merged if backup != known.get(backup.id))
+
+
+def accepted(backup: Backup) -> Backup:
+    """Given a suspect backup, return it as one that is good."""
+    parts = tuple(replace(part, state="good") if part.state == "suspect" else part for part in backup.parts)
+    return replace(backup, state="good", parts=parts)
 
 
 def read_script(app: str, marker: str) -> str:
@@ -121,6 +135,24 @@ def unknown(slice_name: str, out: str, known: Iterable[Backup]) -> tuple[Unknown
         for one in found
         if one.id not in ours and not (one.paths and all(is_change(path) for path in one.paths))
     )
+
+
+def _merged(ours: Backup, theirs: Backup) -> Backup:
+    further = theirs if _age(theirs) > _age(ours) else ours
+    newer = theirs if (theirs.said or _NEVER) > (ours.said or _NEVER) else ours
+    unsaid = newer.said is None and (ours.held or theirs.held)
+    merged = replace(
+        further,
+        held=newer.held or unsaid,
+        said=newer.said,
+        drilled=_later(ours.drilled, theirs.drilled),
+        damaged=_later(ours.damaged, theirs.damaged),
+    )
+    return accepted(merged) if (ours.state, theirs.state) == ("suspect", "good") else merged
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max((at for at in (one, other) if at), default=None)
 
 
 def _age(backup: Backup) -> int:

@@ -111,6 +111,17 @@ def going(backups: Iterable[Backup], keep: Keep, grace: float, now: datetime) ->
     )
 
 
+def own(going: Collection[Backup], every: Iterable[Backup], slice_name: str = "") -> set[str]:
+    """Given the backups that go and all there are, return the snapshots (of a slice) that go with them.
+
+    Whatever one that stays has is not theirs: a slice may have said again what it had said of an earlier one.
+    """
+    ids = {one.id for one in going}
+    shared = {snapshot for one in every if one.id not in ids and one.holds_data for snapshot in one.snapshots}
+    found = {snapshot for one in going for snapshot, place in one.snapshots.items() if slice_name in {"", place}}
+    return found - shared
+
+
 def changes_since(staying: Iterable[Backup], keep: Keep, slice_name: str, now: datetime) -> datetime | None:
     """Given the backups that stay, return since when the changes of a server on a slice stay too; None: it has no base.
 

@@ -32,7 +32,6 @@ _SPARE: Final = 64 << 20  # bytes that stay free
 _MOST: Final = 4_000_000  # bytes of a list of snapshots
 _CLUSTER: Final = "cluster"  # CLUSTER=NUMBER: of which server a base is
 _ON_TIME: Final = timedelta(minutes=10)  # a segment comes a minute late at most, and clocks are not the same
-_IDLE: Final = timedelta(hours=2)  # a base makes its server begin a folder, in the same hour
 _SNAPSHOT: Final = re.compile(r"[0-9a-f]{64}")
 # One line a snapshot, of which those of changes are told by where they lay: their ids, of all or of those before a folder.
 CHANGES: Final = r"""
@@ -42,6 +41,16 @@ changes() {
       path = substr($0, RSTART, RLENGTH - 2)
       count = split(path, parts, "/")
       if ((cut == "" || parts[count] < cut) && match($0, /"id":"[0-9a-f]+"/)) print substr($0, RSTART + 6, RLENGTH - 7)
+    }'
+}
+"""
+# Of what restic lists those of changes of a folder and all after it, each in a list of its own; what we do not read is left out.
+_FOLDERS: Final = r"""
+folders() {
+  sed 's/^\[//; s/\]$//; s/},{"time"/}\n{"time"/g; s/,"summary":{[^{}]*}//g' | awk -v cut="$1" '
+    match($0, /"paths":\["\/var\/spool\/tfheal\/[a-z0-9-]+\/[0-9]+\/[0-9]+T[0-9]+"\]/) {
+      count = split(substr($0, RSTART, RLENGTH - 2), parts, "/")
+      if (parts[count] >= cut) print "[" $0 "]"
     }'
 }
 """
@@ -214,10 +223,13 @@ def send_tasks(release: Release) -> tuple[Task, ...]:
     return (REACH, OPEN, Task(SENT, f'{_spooled(release)}{PUSH}[ ! -d "$spool" ] || push', needed=True))
 
 
-def list_tasks(base: str = "") -> tuple[Task, ...]:
-    """Return the tasks that list the newest snapshot of each folder of changes, and that of a base if one is named."""
-    listed = "r snapshots --latest 1" + (f" && r snapshots {base}" if base else "")
-    return (REACH, OPEN, Task(SNAPSHOTS, listed, wanted=_MOST, needed=True))
+def list_tasks(base: str, since: datetime) -> tuple[Task, ...]:
+    """Return the tasks that list the newest snapshot of each folder of changes since a base began, and that of the base."""
+    script = (
+        f'{_FOLDERS}r snapshots --latest 1 >"$folder/listed" || return\n'
+        f'folders {first_kept(since)} <"$folder/listed"\nrm "$folder/listed"\nr snapshots {base}'
+    )
+    return (REACH, OPEN, Task(SNAPSHOTS, script, wanted=_MOST, needed=True))
 
 
 def older_tasks(before: str) -> tuple[Task, ...]:
@@ -242,21 +254,14 @@ def is_change(path: str) -> bool:
     return _PATH.fullmatch(path) is not None
 
 
-def first_kept(slice_name: str, out: str, since: datetime) -> str:
-    """Given what restic listed and when the oldest base began that is kept, return the first folder of changes that stays.
+def first_kept(since: datetime) -> str:
+    """Given when the oldest base began that is kept, return the first name of a folder of changes that stays.
 
-    All of a folder stay, not only the last: whoever broke into a slice could store an empty one over it. Empty: none is known.
+    A server writes into a folder of the hour that it is, and into no other (`core/archiving.py`): so it is the hour that
+    tells, and no name that whoever broke into a slice could add. All of a folder stay, not only the last: an empty one may have
+    been stored over it.
     """
-    every = changes(slice_name, out)
-    living = {one.cluster for one in every if _begun(one) >= since - _IDLE}
-    return min((one.folder for one in _since(every, since) if one.cluster in living), default="")
-
-
-def outlived(slice_name: str, out: str, since: datetime) -> set[str]:
-    """Given what restic listed and when the oldest base began that is kept, return the snapshots of changes that are older."""
-    first = first_kept(slice_name, out, since)
-    found = (_change(one) for one in _listed(slice_name, out))
-    return {one.snapshot for one in found if one and first and one.folder < first}
+    return f"{(since - _ON_TIME).astimezone(UTC):%Y%m%dT%H}0000"
 
 
 def older(out: str) -> set[str]:
@@ -353,12 +358,9 @@ def _tag(one: _Snapshot, key: str) -> str:
 
 
 def _since(found: Iterable[Change], since: datetime) -> Iterator[Change]:
-    """Yield the folders with changes since a moment: the last one begun before it, of each server, and all after that."""
-    every = list(found)
-    for cluster in {one.cluster for one in every}:
-        ours = [one for one in every if one.cluster == cluster]
-        before = [index for index, one in enumerate(ours) if _begun(one) <= since - _ON_TIME]
-        yield from ours[before[-1] if before else 0 :]
+    """Yield the folders that may have changes since a moment: those of its hour, and all after that."""
+    first = first_kept(since)
+    return (one for one in found if one.folder >= first)
 
 
 def _until(found: Iterable[Change], at: datetime | None) -> Iterator[Change]:

@@ -28,12 +28,19 @@ def kept(backups: Iterable[Backup], keep: Keep) -> dict[str, tuple[str, ...]]:
     reasons: dict[str, list[str]] = {backup.id: [] for backup in every}
     every = [backup for backup in every if backup.state not in GONE]
     for backup, reason in (*_by_rules(every, keep), *_by_state(every)):
-        reasons[backup.id].append(reason)
+        if reason not in reasons[backup.id]:
+            reasons[backup.id].append(reason)
     return {backup: tuple(why) for backup, why in reasons.items()}
 
 
 def _by_rules(every: list[Backup], keep: Keep) -> Iterator[tuple[Backup, str]]:
+    """Yield what the rules keep of the good ones, and of those that no drill found damaged: its word lets nothing go."""
     good = _newest_first(backup for backup in every if backup.state == "good")
+    sure = [backup for backup in good if backup.is_sure]
+    return (kept for ones in ([good] if sure == good else [good, sure]) for kept in _of(ones, keep))
+
+
+def _of(good: list[Backup], keep: Keep) -> Iterator[tuple[Backup, str]]:
     for backup in good[:FLOOR]:
         yield backup, "newest"
     for rule, bucket in _BUCKETS.items():
@@ -48,20 +55,20 @@ def _by_rules(every: list[Backup], keep: Keep) -> Iterator[tuple[Backup, str]]:
 
 
 def _by_state(every: list[Backup]) -> Iterator[tuple[Backup, str]]:
-    """Yield what is kept for what it is: held, suspect, the last that was drilled, and newer than the last good one."""
-    good = _newest_first(backup for backup in every if backup.state == "good")
-    drilled = [backup for backup in every if backup.drilled is not None]
-    last = max(drilled, key=lambda backup: backup.drilled or backup.started, default=None)
+    """Yield what is kept for what it is: held, suspect, the last that passed a drill, and newer than the last sure one."""
+    sure = _newest_first(backup for backup in every if backup.is_sure)
+    drilled = [[backup for backup in ones if backup.drilled is not None] for ones in (every, sure)]
+    last = [max(ones, key=lambda backup: backup.drilled or backup.started) for ones in drilled if ones]
     for backup in every:
         if backup.held:
             yield backup, "held"
         if backup.state == "suspect":
             yield backup, "suspect"
-        if backup is last:
+        if backup in last:
             yield backup, "drilled last"
         if backup.state == "running":
             yield backup, "under way"
-        if backup.state == "partial" and (not good or backup.started > good[0].started):
+        if backup.state == "partial" and (not sure or backup.started > sure[0].started):
             yield backup, "no newer good one"
 
 

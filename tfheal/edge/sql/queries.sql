@@ -213,11 +213,12 @@ UPDATE pause SET lifted = :lifted WHERE kind = :kind AND name = :name AND lifted
 SELECT * FROM pause WHERE until > :now ORDER BY number;
 
 -- name: put_backup
-INSERT INTO backup (id, app, store, started, received, state, held, drilled, detail, let_go)
-VALUES (:id, :app, :store, :started, :received, :state, :held, :drilled, :detail, :let_go)
+INSERT INTO backup (id, app, store, started, received, state, held, drilled, detail, let_go, said, damaged)
+VALUES (:id, :app, :store, :started, :received, :state, :held, :drilled, :detail, :let_go, :said, :damaged)
 ON CONFLICT (id) DO UPDATE SET
     store = excluded.store, received = excluded.received, state = excluded.state, held = excluded.held,
-    drilled = excluded.drilled, detail = excluded.detail, let_go = excluded.let_go;
+    drilled = excluded.drilled, detail = excluded.detail, let_go = excluded.let_go, said = excluded.said,
+    damaged = excluded.damaged;
 
 -- name: drop_backup_parts
 DELETE FROM backup_part WHERE backup = :backup;
@@ -239,6 +240,9 @@ VALUES (:id, :app, :backup, :at, :state, :seconds, :steps, :detail);
 
 -- name: mark_drilled
 UPDATE backup SET drilled = :at WHERE id = :backup;
+
+-- name: mark_damaged
+UPDATE backup SET damaged = :at WHERE id = :backup;
 
 -- name: drills
 SELECT * FROM drill WHERE app = :app ORDER BY number;
