@@ -92,12 +92,16 @@ class Fleet:
     slices: Slices
     watch: Watch
 
-    def took(self, number: str, *on: str, state: State = "good", ago: float = 0.0, what: str = "folders") -> Backup:
+    def took(
+        self, number: str, *on: str, state: State = "good", ago: float = 0.0, what: tuple[str, ...] = ("folders",)
+    ) -> Backup:
         """Record a backup that was made some seconds ago, with a part on each of some slices, and return it."""
         (app,) = {one.instance.app for one in self.journal.deployed()}
         at, spec = self.watch.at - timedelta(seconds=ago), self.workspace.apps[app].backup
         parts = tuple(
-            Part(one, what, state, number * 64 if state == "good" else "", 10, 1, paths=("/srv/x",)) for one in on
+            Part(one, each, state, number * 64 if state == "good" else "", 10, 1, paths=("/srv/x",))
+            for one in on
+            for each in what
         )
         made = Backup(f"b{number}", app, spec.to if spec else "", at, state, parts, at)
         self.ports.catalogue.put(made)

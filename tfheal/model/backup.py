@@ -297,18 +297,22 @@ _EXITS: Final[Mapping[State, Exit]] = {
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What became of the backup of one app: its line in the catalogue, or why there is none; why the copy is not whole."""
+    """What became of the backup of one app: its line in the catalogue, or why there is none; why the copy is not whole.
+
+    That there is none is a refusal, or the `failure` of what had to be done for it.
+    """
 
     app: str
     backup: Backup | None = None
     refused: str = ""
     uncopied: str = ""
+    failure: Exit = Exit.REFUSED
 
     @property
     def exit(self) -> Exit:
         """Return the exit code that this app asks for."""
         if self.backup is None:
-            return Exit.REFUSED
+            return self.failure
         return winning((_EXITS[self.backup.state], Exit.FAILED if self.uncopied else Exit.OK))
 
 

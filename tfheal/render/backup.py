@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tfheal.base.amounts import size
+from tfheal.base.exits import Exit
 from tfheal.base.moments import rfc3339
 from tfheal.core.backup.listing import Entry
 from tfheal.model.backup import Backup, Listed, Made, Part, Rescanned
@@ -30,7 +31,8 @@ def made_words(results: Sequence[Made]) -> RenderableType:
     parts: list[RenderableType] = []
     for result in results:
         if result.backup is None:
-            parts.append(Text.assemble((result.app, "bold"), "  ", ("refused", "yellow"), f"  {result.refused}"))
+            word = ("refused", "yellow") if result.failure is Exit.REFUSED else ("failed", "red")
+            parts.append(Text.assemble((result.app, "bold"), "  ", word, f"  {result.refused}"))
         else:
             parts += _entry(result.backup)
         if result.uncopied:
