@@ -136,6 +136,11 @@ rm -rf "$spool/cluster" "$spool/wal"
 """
 
 
+# Only one job of an app runs at a time, so whatever lies there is of none that still does.
+_CLEARED: Final = """\
+home=$(sed -n "s/^data_directory *= *'\\([^']*\\)'.*/\\1/p" "/etc/postgresql/$cluster/postgresql.conf" 2>/dev/null | tail -n 1)
+[ -z "$home" ] || rm -rf --one-file-system -- "${home%/*}/.tfheal-restore-"*"-$database"
+"""
 _READ: Final = """\
 said=$(pg pg_restore --file /dev/null "$spool/$name" 2>&1) || { lost "$(printf %s "$said" | tail -n 1)"; return; }
 rm -rf "$spool"
@@ -307,6 +312,16 @@ def rehearsed(release: Release, found: Recovery, practice: str) -> str:
         assigned = "".join(f"{name}={sh.quote(value)}\n" for name, value in values.items())
         lines += f"spare={_SPARE}\n{assigned}{beside(found)}{_READ}"
     return f"{dumps.POSTGRES}{lines}"
+
+
+def cleared(release: Release) -> str:
+    """Return sh that removes what a replay of a release's databases left beside its server, however it ended."""
+    lines = ""
+    for dump in release.dumps:
+        if dump.wal:
+            server = dumps.server_of(dump, release)
+            lines += f"cluster={sh.quote(server.cluster)} database={sh.quote(server.database)}\n{_CLEARED}"
+    return lines
 
 
 def replayed(words: Iterable[dict[str, object]]) -> Replayed | None:

@@ -42,6 +42,15 @@ for place in PLACES; do
   [ "$free" -ge "$wanted" ] || { refuse "no room beside the data: $((wanted - free)) bytes are missing on $(df --output=target "$place" | tail -n 1)"; return; }
 done
 """.replace("NOT_BEGUN", str(NOT_BEGUN))
+# What a restore that was killed left beside $1: of no other app, and gone at once for one that is just about to switch it.
+_LEFT: Final = """\
+left() {
+  for place in "${1%/*}"/.tfheal-restore-*; do
+    [ -e "$place$1" ] || [ -e "$place$1.d" ] || continue
+    mv -T -- "$place" "$place.gone" && rm -rf --one-file-system -- "$place.gone"
+  done
+}
+"""
 # A folder changes places with another one: what is mounted on it cannot, and what is mounted below it would go away with it.
 _UNMOUNTED: Final = """\
 while read -r _ at _; do
@@ -128,8 +137,9 @@ def beside_tasks(parts: Iterable[Part], wanted: Iterable[Chosen], restore: str) 
     for one in chosen:
         lines += _dump_lines(one, by_what, folders, restore)
     size = sum(part.bytes for part in by_what.values()) if places else 0
-    # What is left of one that was killed would be in the way.
-    opening = f"{_cleaner(chosen, restore)}clean >/dev/null 2>&1\nspare={_SPARE} wanted={size + _SPARE}\n"
+    # What is left of one that was killed, this one or another, would be in the way, or take its room.
+    lefts = f"{{ clean; {_lefts(chosen)}; }} >/dev/null 2>&1\n"
+    opening = f"{_cleaner(chosen, restore)}{_LEFT}{lefts}spare={_SPARE} wanted={size + _SPARE}\n"
     return (
         REACH_LATER,
         OPEN_LATER,
@@ -155,20 +165,31 @@ def _cleaner(chosen: list[Chosen], restore: str) -> str:
     return f"{dumps.POSTGRES}clean() {{\n{f'rm -rf --one-file-system -- {places}' if places else ':'}\n{drops}}}\n"
 
 
+def _lefts(chosen: list[Chosen]) -> str:
+    """Return sh that throws away what other restores left: nobody else works on the data of the app while this one does."""
+    lines = [f"left {sh.quote(path)}" for path in _roots(chosen)]
+    lines += [dumps.left(dump, one.release) for one in chosen for dump in dumps.databases(one.release, one.dumps)]
+    return "; ".join(lines) or ":"
+
+
 def _places(chosen: list[Chosen], restore: str) -> str:
+    return sh.join(*dict.fromkeys(beside(path, restore) for path in _roots(chosen)))
+
+
+def _roots(chosen: list[Chosen]) -> list[str]:
+    """Return the folders of data, and the files of SQLite that are in none of them."""
     folders = sorted({path for one in chosen for path in one.folders})
     files = [file for one in chosen for file in dumps.files(one.release, one.dumps)]
-    roots = [*folders, *(dumps.within(file, folders) for file in files)]
-    return sh.join(*dict.fromkeys(beside(path, restore) for path in roots))
+    return list(dict.fromkeys([*folders, *(dumps.within(file, folders) for file in files)]))
 
 
 def _folder_lines(part: Part, folders: list[str], restore: str) -> str:
-    # Counted is a part as a whole: how many files are in each of its folders is not in the catalogue.
-    count = part.files if set(folders) == set(part.paths) else 1
+    # Counted is a part as a whole: how many files are in each of its folders is not in the catalogue, and it may be none.
+    count = part.files if set(folders) == set(part.paths) else 0
     places = sh.join(*dict.fromkeys(beside(path, restore) for path in folders))
     lines = "".join(
         f"r restore {part.snapshot} --verify --include {sh.quote(path)} --target {sh.quote(beside(path, restore))} "
-        f"|| {{ fail 'restic did not bring back' {sh.quote(path)}; return; }}\n"
+        f"&& [ -d {sh.quote(beside(path, restore) + path)} ] || {{ fail 'restic did not bring back' {sh.quote(path)}; return; }}\n"
         for path in folders
     )
     where = " | ".join(f"{sh.quote(path)} | {sh.quote(path)}/*" for path in folders)
