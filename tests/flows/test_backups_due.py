@@ -5,6 +5,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from databases import FILES, PARTS, SPEC
 from stored import Answers, Fleet, deployed
 
 from tfheal.base.errors import ConnectFailed
@@ -13,31 +14,6 @@ from tfheal.flows import drill as drills
 from tfheal.flows.fleet import Limits
 from tfheal.model.record import ActionRecord
 from tfheal.model.release import InstanceName
-
-SPEC = """\
-app: rows
-owner: acme
-playbook: rows
-version: "1"
-place: {db: [a1]}
-backup: {to: a2}
-"""
-PLAYBOOK = """\
-playbook: rows
-title: Rows
-versions: {"1": lock.txt}
-secrets:
-  word: {description: the password of the database}
-components:
-  db:
-    resources:
-      - {kind: postgres, database: rows, role: rows, password: "{{ secrets.word }}"}
-    dumps: [{name: rows, postgres: rows, wal: true}]
-    packages: [postgresql-17]
-    unit: postgresql@17-main.service
-    checks: [{name: up, kind: alive, tcp: 5432}]
-"""
-ALL = ("db/rows", "db/17-main")
 
 
 def silent(slice_name: str, _: str) -> Answers:
@@ -48,8 +24,7 @@ def silent(slice_name: str, _: str) -> Answers:
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
     """Give an app with a database whose changes are stored, on slices that do not answer."""
-    files = {"playbooks/rows/playbook.yaml": PLAYBOOK, "playbooks/rows/lock.txt": "# none\n"}
-    with deployed(tmp_path, SPEC, silent, files) as made:
+    with deployed(tmp_path, SPEC, silent, FILES) as made:
         yield made
 
 
@@ -68,21 +43,21 @@ def due(fleet: Fleet) -> bool:
 
 def test_a_base_that_failed_after_a_restore_is_tried_again(fleet: Fleet) -> None:
     """At once, then each quarter of an hour until one is there: a backup that failed, or took no base, is none."""
-    fleet.took("1", "a1", ago=7_200, what=ALL)
+    fleet.took("1", "a1", ago=7_200, what=PARTS)
     assert not due(fleet)
     restored(fleet, ago=3_600)
     assert due(fleet)
-    fleet.took("2", "a1", state="failed", ago=600, what=ALL)
+    fleet.took("2", "a1", state="failed", ago=600, what=PARTS)
     assert (backups.begins_anew(fleet.workspace, "rows", fleet.ports), due(fleet)) == (True, False)
     fleet.watch.at += timedelta(minutes=6)
     assert due(fleet)
-    fleet.took("3", "a1", what=ALL)
+    fleet.took("3", "a1", what=PARTS)
     assert (backups.begins_anew(fleet.workspace, "rows", fleet.ports), due(fleet)) == (False, False)
 
 
 def test_one_slice_that_does_not_answer_ends_no_other_drill(fleet: Fleet) -> None:
     """What stood in the way of one app is told and noted as tried, so that it is not tried at each tick, and the run ends."""
-    fleet.took("1", "a1", ago=60, what=ALL)
+    fleet.took("1", "a1", ago=60, what=PARTS)
     assert drills.due(fleet.workspace, fleet.ports) == ("rows",)
     done = drills.drill(fleet.workspace, ("rows", "rows"), fleet.ports, Limits())
     assert [one.state for one in done] == ["failed", "failed"]

@@ -171,7 +171,8 @@ def _in_place(stage: _Stage) -> Restored:
     plan = stage.plan
     meant = {item.release.instance: item for item in expected((plan.app,), stage.ports)}
     names = list(dict.fromkeys(name.slice for name in plan.instances))
-    found = {name: _recovery(stage, meant[name], base) for name, base in plan.replay.items()}
+    lacking: dict[str, str] = {}
+    found = {name: _recovery(stage, meant[name], base, lacking) for name, base in plan.replay.items()}
     wanted = {
         name: [_chosen(stage, meant[one], found) for one in plan.instances if one.slice == name] for name in names
     }
@@ -189,16 +190,35 @@ def _in_place(stage: _Stage) -> Restored:
         for ours in wanted.values()
         for one in ours
     }
-    replayed = {name: far for name, reply in done.items() if (far := recovery.replayed(messages(reply.out)))}
+    replayed = {
+        name: replace(far, lacking=lacking.get(name, ""))
+        for name, reply in done.items()
+        if (far := recovery.replayed(messages(reply.out)))
+    }
     return Restored(plan, how, replayed=replayed)
 
 
-def _recovery(stage: _Stage, item: Expected, base: Part) -> Recovery:
-    """Have a living server hand over what it has, and return what its databases are replayed from."""
+def _recovery(stage: _Stage, item: Expected, base: Part, lacking: dict[str, str]) -> Recovery:
+    """Have a living server hand over what it has, and return what its databases are replayed from; note what is lacking.
+
+    Raise Refused where a living server still has what was asked for: it can be brought to hand that over.
+    """
     plan, release = stage.plan, item.release
     source = plan.sources.get(release.slice, "")
-    if not source:
-        hand_over(stage.workspace, release, stage.ports)
+    handed = None if source else hand_over(stage.workspace, release, stage.ports)
+    if handed and handed.lacks(plan.asked):
+        since = f"since {rfc3339(handed.since)}" if handed.since else "last"
+        if plan.asked and handed.lives:
+            why = f"what it changed {since} is on it alone: see its log for why archive_command fails"
+            hint = f"--at {rfc3339(handed.since)}, or an earlier time, is stored" if handed.since else ""
+            raise Refused(
+                "the server could not hand over all of before that time",
+                where=str(release.instance),
+                why=why,
+                hint=hint,
+            )
+        lacking[release.slice] = f"what its server changed {since} was not handed over, and is not in it"
+        stage.ports.reporter.say(f"{release.instance}: {lacking[release.slice]}")
     return recovery_of(stage.workspace, release, (base, plan.backup.started), plan.asked, stage.ports, source)
 
 

@@ -16,6 +16,7 @@ from tfheal.base.exits import Exit, winning
 from tfheal.model.names import NAME_PATTERN, Duration, Name, Size, Strict
 from tfheal.model.playbook import SettingName
 from tfheal.model.release import InstanceName
+from tfheal.model.replayed import Replayed
 
 STORE: Final = "store"  # the component that an app with backups has on its store slice
 FOLDERS: Final = "folders"  # what the snapshot of the folders is called; a dump is called as its playbook calls it
@@ -377,14 +378,6 @@ class Planned:
     def replays_all(self) -> bool:
         """Return whether all that comes back is of databases whose changes are replayed."""
         return bool(self.replay) and not self.folders and set(self.dumps) <= set(self.replay)
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """How far the changes of a server were replayed: to the last that was stored or not, and when the last one was made."""
-
-    whole: bool
-    last: str
 
 
 @dataclass(frozen=True, slots=True)
