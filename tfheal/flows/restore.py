@@ -9,7 +9,7 @@ from datetime import datetime
 
 from tfheal.base.errors import Refused, TfhealError, UsageError
 from tfheal.base.moments import rfc3339
-from tfheal.core.backup import recovery
+from tfheal.core.backup import recovery, scratch
 from tfheal.core.backup import restore as core
 from tfheal.core.backup.capture import messages, why_failed
 from tfheal.core.backup.job import Job, Task, TaskReply
@@ -223,11 +223,22 @@ def _recovery(stage: _Stage, item: Expected, base: Part, lacking: dict[str, str]
 
 
 def _scratched(stage: _Stage) -> Restored:
-    names = list(dict.fromkeys(part.slice for part in stage.plan.backup.parts if part.snapshot))
-    _, failed = _everywhere(
-        stage, names, lambda name: core.scratch_tasks(_parts(stage, name), stage.plan.scratch or "", stage.wish.path)
-    )
-    how = dict.fromkeys(names, "done") | failed
+    """Restore what is wished of each slice into a folder there; a path is sought on all of them."""
+    wish, folder = stage.wish, stage.plan.scratch or ""
+    here = [item.release for item in expected((stage.plan.app,), stage.ports)]
+    wanted: dict[str, list[tuple[Part, tuple[str, ...]]]] = {}
+    for part in stage.plan.backup.parts:
+        ours = [one for one in here if one.slice == part.slice and one.component == wish.component]
+        folders = core.of_releases(part, ours) if wish.component else ()
+        if part.snapshot and folders is not None:
+            wanted.setdefault(part.slice, []).append((part, folders))
+    if not wanted:
+        raise Refused(f"nothing of {wish.component} is in backup {stage.plan.backup.id}", where=stage.plan.app)
+    done, failed = _everywhere(stage, list(wanted), lambda name: scratch.scratch_tasks(wanted[name], folder, wish.path))
+    how = dict.fromkeys(done, "done") | failed
+    if wish.path:
+        found = [name for name, reply in done.items() if scratch.came(messages(reply.out))]
+        how = dict.fromkeys(found, "done") | failed or dict.fromkeys(done, f"nothing of {wish.path} is in it")
     outcomes = {InstanceName(stage.plan.app, stage.wish.component or "data", name): one for name, one in how.items()}
     return Restored(stage.plan, outcomes)
 

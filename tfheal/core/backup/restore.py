@@ -24,14 +24,14 @@ from tfheal.model.resources import Directory
 
 BESIDE: Final = "beside"
 READ_BACK: Final = "read back"
-_WORDS: Final = 200_000  # bytes of what is said meanwhile, of which a replay says one line
-_SPARE: Final = 64 << 20  # bytes that stay free beside what is restored
+WORDS: Final = 200_000  # bytes of what is said meanwhile, of which a replay says one line
+SPARE: Final = 64 << 20  # bytes that stay free beside what is restored
 NOT_BEGUN: Final = (
     75  # how what is restored beside ends where it cannot be, and nothing was changed (EX_TEMPFAIL of sysexits.h)
 )
 _READY_PATIENCE: Final = 30  # seconds until a service that is alive has to be ready
 # `restore` of 0.18 says 0 when what was asked for is not in the snapshot: so what came is counted.
-_RESTORE: Final = """\
+RESTORE: Final = """\
 fail() { printf '%s\\n' "$*" >&2; clean >/dev/null 2>&1; return 1; }
 refuse() { fail "$@"; return NOT_BEGUN; }
 for place in PLACES; do
@@ -59,7 +59,7 @@ while read -r _ at _; do
   esac
 done </proc/self/mounts
 """
-_COUNT: Final = """\
+COUNT: Final = """\
 came=$(find PLACES ! -type d | wc -l)
 [ "$came" -ge "$files" ] || { fail "$came of $files files came"; return; }
 """
@@ -139,11 +139,11 @@ def beside_tasks(parts: Iterable[Part], wanted: Iterable[Chosen], restore: str) 
     size = sum(part.bytes for part in by_what.values()) if places else 0
     # What is left of one that was killed, this one or another, would be in the way, or take its room.
     lefts = f"{{ clean; {_lefts(chosen)}; }} >/dev/null 2>&1\n"
-    opening = f"{_cleaner(chosen, restore)}{_LEFT}{lefts}spare={_SPARE} wanted={size + _SPARE}\n"
+    opening = f"{_cleaner(chosen, restore)}{_LEFT}{lefts}spare={SPARE} wanted={size + SPARE}\n"
     return (
         REACH_LATER,
         OPEN_LATER,
-        Task(BESIDE, opening + _RESTORE.replace("PLACES", places) + lines, _WORDS, needed=True),
+        Task(BESIDE, opening + RESTORE.replace("PLACES", places) + lines, WORDS, needed=True),
     )
 
 
@@ -193,7 +193,7 @@ def _folder_lines(part: Part, folders: list[str], restore: str) -> str:
         for path in folders
     )
     where = " | ".join(f"{sh.quote(path)} | {sh.quote(path)}/*" for path in folders)
-    return f"files={count}\n{_UNMOUNTED.replace('WHERE', where)}{lines}{_COUNT.replace('PLACES', places)}"
+    return f"files={count}\n{_UNMOUNTED.replace('WHERE', where)}{lines}{COUNT.replace('PLACES', places)}"
 
 
 def _dump_lines(one: Chosen, by_what: dict[str, Part], folders: list[str], restore: str) -> str:
@@ -218,29 +218,12 @@ def _drops(one: Chosen, restore: str) -> list[str]:
     return [dumps.dropped(dump, one.release, restore) for dump in dumps.databases(one.release, one.dumps)]
 
 
-def scratch_tasks(parts: Iterable[Part], folder: str, path: str | None = None) -> tuple[Task, ...]:
-    """Given parts of one slice, an empty folder there, and a path if only that is wanted, return the tasks that fill it."""
-    only = f" --include {sh.quote(path)}" if path else ""
-    every = list(parts)
-    files = 1 if path else sum(part.files for part in every)
-    wanted = 0 if path else sum(part.bytes for part in every)
-    values = f"wanted={wanted + _SPARE} files={files}\n"
-    empty = (
-        f'[ -z "$(ls -A {sh.quote(folder)} 2>/dev/null)" ] || '
-        f"{{ printf '%s\\n' {sh.quote(f'{folder} is not empty')} >&2; return 1; }}\n"
-    )
-    lines = "".join(
-        f"r restore {part.snapshot} --verify{only} --target {sh.quote(folder)} "
-        f"|| {{ fail 'restic did not bring back' {sh.quote(part.what)}; return; }}\n"
-        for part in every
-    )
-    return (REACH_LATER, OPEN_LATER, _filled(empty + values, lines, sh.quote(folder)))
-
-
-def _filled(values: str, lines: str, places: str) -> Task:
-    """Return the task that fills places, and leaves none of them half full."""
-    clean = "clean() { rm -rf --one-file-system -- PLACES; }\n"
-    return Task(BESIDE, values + (clean + _RESTORE + lines + _COUNT).replace("PLACES", places), needed=True)
+def of_releases(part: Part, releases: Iterable[Release]) -> tuple[str, ...] | None:
+    """Given a part of a slice and some releases there, return which of its folders are theirs, none for all of it; None: nothing is."""
+    ours = list(releases)
+    if part.what == FOLDERS:
+        return tuple(path for release in ours for path in folders_of(release, part)) or None
+    return () if any(part.what.startswith(f"{release.component}/") for release in ours) else None
 
 
 def relocated(backup: Backup, releases: Iterable[Release]) -> tuple[Backup, dict[str, str]]:
