@@ -18,6 +18,7 @@ from tfheal.base import sh, untrusted
 from tfheal.base.errors import BadReply
 from tfheal.core.archiving import PUSH, SEALED, TAG, is_archived, sealed, sends, spool
 from tfheal.core.backup import dumps
+from tfheal.core.backup.archiver import STUCK, watched
 from tfheal.core.backup.engine import CANNOT
 from tfheal.core.backup.job import OPEN, REACH, Task
 from tfheal.model.backup import Part
@@ -69,7 +70,13 @@ seal() {
 _BASE: Final = """\
 server "$cluster"
 numbered || return
-r backup OPTIONS --tag "KEY=$system" --stdin-filename "$name" --stdin-from-command -- COMMAND || return
+! failing || ! stuck || return
+r backup OPTIONS --tag "KEY=$system" --stdin-filename "$name" --stdin-from-command -- COMMAND 2>"$folder/said"
+status=$?
+[ "$status" -eq 0 ] || ! stuck || { rm "$folder/said"; return "$status"; }
+cat "$folder/said" >&2
+rm "$folder/said"
+[ "$status" -eq 0 ] || return "$status"
 SEAL push && return
 echo 'missing: what changed since could not be sent'  >&2
 """
@@ -198,7 +205,8 @@ def is_base(what: str) -> bool:
 def base_script(release: Release, options: Iterable[str], name: str) -> str:
     """Return sh, for a job of restic, that stores the base of a release's server, and then what changed since."""
     (server,) = {one.cluster for one in release.resources if isinstance(one, Postgres)}
-    command = f"{dumps.POSTGRES}server {server}\npg pg_basebackup --pgdata=- --format=tar --wal-method=none --checkpoint=fast --no-password"
+    taking = '"$bin/pg_basebackup" --pgdata=- --format=tar --wal-method=none --checkpoint=fast --no-password'
+    command = f"{dumps.POSTGRES}server {server}\n{watched(taking)}"
     dumped = sh.join("bash", "-e", "-o", "pipefail", "-c", command)
     words = {
         "SEAL": "seal &&" if sends(release) else 'rm -f "$sealed/way";',
@@ -207,7 +215,7 @@ def base_script(release: Release, options: Iterable[str], name: str) -> str:
         "COMMAND": dumped,
     }
     script = re.sub("|".join(words), lambda found: words[found[0]], _BASE)
-    return f"{spooled(release)}name={sh.quote(name)}\n{dumps.POSTGRES}{_NUMBERED}{_SEAL}{PUSH}{script}"
+    return f"{spooled(release)}name={sh.quote(name)}\n{dumps.POSTGRES}{_NUMBERED}{STUCK}{_SEAL}{PUSH}{script}"
 
 
 def send_tasks(release: Release) -> tuple[Task, ...]:
