@@ -165,6 +165,8 @@ def test_a_restore_that_is_killed_leaves_the_app_running(backed: RunningLab, she
     assert shelf.get("one") == b"spoilt", "what was live stayed where it was"
     document(backed, "restore", "files", "--snapshot", good, "--yes")
     assert shelf.get("one") == b"right"
+    left = backed.on("s1", "find /srv/tfheal/files -path '*/.tfheal-restore-*' -type f")
+    assert left == "", "what the killed ones left is gone with the first that came to its end"
 
 
 def test_a_prune_that_is_killed_is_finished_by_the_next(backed: RunningLab) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from documents import actions, document, findings
+from ledgers import ALL, LATER, MADE, SENT, SPOOL, WRITER, WRITERS
 from running_lab import RunningLab
 from sheets import follow
 
@@ -50,24 +51,6 @@ ls -A /var/lib/postgresql/17 /srv/tfheal/ledger | grep -c tfheal-restore
 DRILLED = ["room", "restore", "read", "engine db", "replay db"]
 LEFT = "ls -d /srv/tfheal/.drill-* 2>/dev/null | wc -l"
 ASIDE = """echo "SELECT count(*) FROM pg_database WHERE datname LIKE 'ledger_before%'" | sql postgres"""
-
-SPOOL = "/var/spool/tfheal/ledger-db"
-# The servers and timelines of which there are changes: a drill's own server would add one of each.
-WRITERS = f"find {SPOOL} -mindepth 1 -name '0*' -printf '%P\\n' | sed 's,/\\(........\\)[^/]*$,/\\1,' | sort -u; ls -A {SPOOL}"
-SENT = f"[ -z \"$(find {SPOOL} -mindepth 3 -name '0*' -newer {SPOOL}/.sent)\" ]"
-LATER = "echo 'INSERT INTO written SELECT min(id) - 1 FROM written; SELECT pg_switch_wal();' | sql"
-MADE = "echo 'CREATE TABLE written (id int PRIMARY KEY); INSERT INTO written VALUES (0)' | sql"
-ALL = "echo 'SELECT id FROM written' | sql"
-# A client that notes of each row when it was begun and when it was told that it is there.
-WRITER = """\
-#!/bin/sh
-cd /; n=0
-while :; do
-  n=$((n + 1)); begun=$(date +%s.%N)
-  psql -XqAt -d ledger -c "INSERT INTO written VALUES ($n)" || exit 1
-  echo "$n $begun $(date +%s.%N)"
-done
-"""
 
 
 @pytest.fixture(scope="module")
@@ -210,10 +193,27 @@ def test_what_would_fill_the_disk_is_told_of_before(ledger: RunningLab) -> None:
     try:
         ledger.on("s2", f"until {waiting}; do sleep 0.1; done; touch -d '-15min' $({waiting})")
         assert "the server could not hand over" in str(document(ledger, "status", "ledger", check=None)["findings"])
+        details = {part["what"]: part["detail"] for part in taken(ledger, "partial", 5)["parts"]}  # type: ignore[attr-defined]
+        assert "the server could not hand over" in details["db/17-main"], "a base is not waited for"
+        # What only the server has is not left out in silence, and nothing is changed.
+        refused = document(ledger, "restore", "ledger", "--at", "2199-01-01T00:00:00Z", "--yes", check=6)
+        assert "could not hand over all of before that time" in str(refused["error"])
     finally:
         ledger.on("s2", f"mv {archive}.away {archive}")
     ledger.on("s2", f"timeout 120 sh -c 'while {waiting}; do sleep 0.5; done'")
     assert "not-stored" not in findings(document(ledger, "status", "ledger"))
+
+
+@pytest.mark.long
+def test_a_moment_after_all_that_is_stored_is_the_end_of_it(ledger: RunningLab) -> None:
+    """Nothing was stored after the time that is asked for: all that was is replayed, and it says so."""
+    taken(ledger)
+    ledger.on("s2", SQL + LATER)
+    kept = rows(ledger)
+    done = document(ledger, "restore", "ledger", "--at", "2199-01-01T00:00:00Z", "--yes")
+    assert [one["outcome"] for one in done["outcomes"]] == ["done"], done  # type: ignore[union-attr]
+    assert [(one["to_the_end"], one["lacking"]) for one in done["replayed"]] == [(True, "")]  # type: ignore[union-attr]
+    assert rows(ledger) == kept
 
 
 @pytest.mark.long

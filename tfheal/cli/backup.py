@@ -234,7 +234,7 @@ def owner_key(
     new: Annotated[bool, typer.Option("--new", help="Another key; the former one opens nothing any more.")] = False,
     json: Json = False,
     workspace: Folder = None,
-) -> None:
+) -> int:
     """Make the owner's key to the backups of an app, and print it once, on a sheet that says how to use it."""
     from tfheal.cli import output, wiring
     from tfheal.flows import owner_key as flow
@@ -243,7 +243,9 @@ def owner_key(
     with wiring.wired(workspace, quiet=json) as hands:
         made = flow.owner_key(hands.workspace, app, hands.ports, new=new)
         hands.ports.reporter.say(handover_hint(made))
-        output.tell("backup-owner-key", handover_document(made), made.sheet.rstrip(), as_json=json)
+        code = int(made.exit)
+        output.tell("backup-owner-key", handover_document(made), made.sheet.rstrip(), as_json=json, code=code)
+    return code
 
 
 @backup_app.command()

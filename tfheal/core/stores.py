@@ -7,7 +7,7 @@ takes the exclusive one shuts the key out for that time, and the kernel lets it 
 but an address of restic is nobody's component: its owner runs it, and each slice has a repository below it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -46,6 +46,7 @@ status=$?
 rm -rf "$folder"
 exit $status
 """
+_OPENS: Final = "backup_password_"
 _SERVES: Final = "/usr/bin/rclone serve restic --stdio --append-only --config= --cache-dir=/nonexistent"
 _READY: Final = """\
 said=$(SERVER 2>&1) || { printf '%s\\n' "$said" | tail -n 1; exit 1; }
@@ -56,7 +57,13 @@ _LETS_IN: Final = "grep -q restrict,command= {{ home }}/.ssh/authorized_keys || 
 
 def password_name(slice_name: str) -> str:
     """Return the secret of an app that opens the repository of one of its slices."""
-    return f"backup_password_{_plain(slice_name)}"
+    return f"{_OPENS}{_plain(slice_name)}"
+
+
+def held(secrets: Iterable[str]) -> tuple[str, ...]:
+    """Given the names of an app's secrets, return the slices whose repositories some open, those that the app left too."""
+    ours = (name.removeprefix(_OPENS) for name in secrets if name.startswith(_OPENS))
+    return tuple(name.replace("_", "-") for name in ours)  # no slice has a `_` in its name
 
 
 def key_name(slice_name: str) -> str:

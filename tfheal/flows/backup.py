@@ -5,6 +5,7 @@ A backup holds a lease of its own, so healing may act meanwhile; what it acted o
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from tfheal.base.errors import ConnectionLost, Refused, TfhealError, Unreachable, UsageError
 from tfheal.base.exits import winning
@@ -69,8 +70,8 @@ def backup(
                 made = _taken(taking, limits)
                 results.append(Made(app, made, uncopied=copied(workspace, app, ports)))
                 keep(workspace, app, ports)
-        except Refused as refusal:
-            results.append(Made(app, refused=str(refusal)))
+        except TfhealError as error:  # the others are not to wait for it
+            results.append(Made(app, refused=str(error), failure=error.exit))
     ports.journal.end_run(record, int(winning(result.exit for result in results)), ports.clock.now())
     return tuple(results)
 
@@ -113,17 +114,37 @@ def due(workspace: Workspace, ports: Ports) -> tuple[str, ...]:
         for app, spec in workspace.apps.items()
         if spec.backup
         and any(spec.backup.address or item.instance.component == STORE for item in in_use(ports.journal.deployed(app)))
-        and (ages.is_due(stored(workspace, app, ports), spec.backup.every, now) or begins_anew(workspace, app, ports))
+        and (
+            ages.is_due(found := stored(workspace, app, ports), spec.backup.every, now)
+            or _anew_due(workspace, app, found, ports)
+        )
     )
 
 
 def begins_anew(workspace: Workspace, app: str, ports: Ports) -> bool:
-    """Return whether changes are stored of an app that was restored since its last backup: they need a base to begin with."""
-    if not any(base_of(item.release) for item in expected((app,), ports)):
+    """Return whether changes are stored of a server that was restored since its last base: they need one to begin with."""
+    return _without_base(workspace, app, ports) is not None
+
+
+def _without_base(workspace: Workspace, app: str, ports: Ports) -> datetime | None:
+    """Return since when a server of an app, whose changes are stored, is without a base of what was restored; None: none is."""
+    backups = stored(workspace, app, ports)
+    for item in expected((app,), ports):
+        if what := base_of(item.release):
+            began = ages.base_began(backups, item.release.slice, what)
+            for one in ports.journal.actions(app, since=began):
+                if (one.verb, one.outcome, one.instance) == ("restore", "done", item.release.instance):
+                    return one.started
+    return None
+
+
+def _anew_due(workspace: Workspace, app: str, backups: list[Backup], ports: Ports) -> bool:
+    """Return whether a base is to be made now of what was restored: at once, and not at each tick while that fails."""
+    since, spec = _without_base(workspace, app, ports), workspace.apps[app].backup
+    if since is None or spec is None:
         return False
-    began = max((one.started for one in stored(workspace, app, ports)), default=None)
-    done = ports.journal.actions(app, since=began) if began else ()
-    return any(one.verb == "restore" and one.outcome == "done" for one in done)
+    tried = [one for one in backups if one.started >= since]
+    return ages.may_try(tried, spec.every, ports.clock.now())
 
 
 def one(backup_id: str, ports: Ports) -> Backup:

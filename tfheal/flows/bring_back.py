@@ -97,6 +97,7 @@ def _one_restored(run: HealRun, name: InstanceName, plan: Planned) -> tuple[Outc
     except TfhealError as error:
         return "failed", str(error)
     last = f"; the last change that was stored was made at {far.last or 'the time of the backup'}" if far else ""
+    last += f"; {far.lacking}" if far and far.lacking else ""
     return ("done", f"restored {told}{last}") if how == "done" else ("failed", how)
 
 

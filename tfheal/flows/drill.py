@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from tfheal.base.errors import ActionFailed, Refused, TfhealError
+from tfheal.base.errors import Refused, TfhealError
 from tfheal.base.exits import winning
 from tfheal.core.backup import drill as core
 from tfheal.core.backup import practice
@@ -54,7 +54,7 @@ def drill(
                 results.append(_one(heal, begun, lab=lab))
         except Refused as refusal:
             results.append(replace(begun, detail=str(refusal)))
-        except ActionFailed as error:
+        except TfhealError as error:  # noted as tried, and the others are not to wait for it
             results.append(replace(begun, state="failed", detail=str(error)))
             ports.catalogue.put_drill(results[-1])
     ports.journal.end_run(record, int(winning(result.exit for result in results)), ports.clock.now())

@@ -8,7 +8,8 @@ from datetime import datetime
 
 from tfheal.base.errors import Refused, TfhealError
 from tfheal.core.archiving import is_archived, sends
-from tfheal.core.backup import recovery
+from tfheal.core.backup import handing, recovery
+from tfheal.core.backup.capture import messages
 from tfheal.core.backup.job import Job
 from tfheal.core.backup.recovery import Recovery
 from tfheal.flows.releases import expected
@@ -17,6 +18,7 @@ from tfheal.model.backup import Part
 from tfheal.model.ports import Ports
 from tfheal.model.record import AWAITING
 from tfheal.model.release import Release
+from tfheal.model.replayed import Handed
 from tfheal.model.workspace import Workspace
 
 _LONGEST = 3_600.0  # seconds
@@ -43,10 +45,14 @@ def recovery_of(
     return recovery.recovery(part, replied(replies, recovery.SNAPSHOTS, release.slice).out, since, until)
 
 
-def hand_over(workspace: Workspace, release: Release, ports: Ports) -> None:
-    """Have the server of a release hand over what it has, if it lives, and send it; raise ActionFailed where that fails."""
-    job = Job(ports.journal.new_id(), release.app, ports.writer, recovery.hand_over_tasks(release), longest=_LONGEST)
-    replied(run(workspace, job, workspace.inventory.slice(release.slice), ports), recovery.HANDED, release.slice)
+def hand_over(workspace: Workspace, release: Release, ports: Ports) -> Handed:
+    """Have the server of a release hand over what it has, if it lives, and send it; raise ActionFailed where that fails.
+
+    Return whether that was all: a server that is gone, or that cannot hand over, is in the way of no restore.
+    """
+    job = Job(ports.journal.new_id(), release.app, ports.writer, handing.hand_over_tasks(release), longest=_LONGEST)
+    replies = run(workspace, job, workspace.inventory.slice(release.slice), ports)
+    return handing.handed(messages(replied(replies, handing.HANDED, release.slice).out))
 
 
 def to_send(workspace: Workspace, ports: Ports) -> tuple[Release, ...]:

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from tfheal.base.errors import Refused, TfhealError, UsageError
 from tfheal.base.moments import rfc3339
-from tfheal.core.backup import recovery
+from tfheal.core.backup import recovery, scratch
 from tfheal.core.backup import restore as core
 from tfheal.core.backup.capture import messages, why_failed
 from tfheal.core.backup.job import Job, Task, TaskReply
@@ -186,7 +186,8 @@ def _in_place(stage: _Stage) -> Restored:
     plan = stage.plan
     meant = {item.release.instance: item for item in expected((plan.app,), stage.ports)}
     names = list(dict.fromkeys(name.slice for name in plan.instances))
-    found = {name: _recovery(stage, meant[name], base) for name, base in plan.replay.items()}
+    lacking: dict[str, str] = {}
+    found = {name: _recovery(stage, meant[name], base, lacking) for name, base in plan.replay.items()}
     wanted = {
         name: [_chosen(stage, meant[one], found) for one in plan.instances if one.slice == name] for name in names
     }
@@ -204,25 +205,55 @@ def _in_place(stage: _Stage) -> Restored:
         for ours in wanted.values()
         for one in ours
     }
-    replayed = {name: far for name, reply in done.items() if (far := recovery.replayed(messages(reply.out)))}
+    replayed = {
+        name: replace(far, lacking=lacking.get(name, ""))
+        for name, reply in done.items()
+        if (far := recovery.replayed(messages(reply.out)))
+    }
     return Restored(plan, how, replayed=replayed)
 
 
-def _recovery(stage: _Stage, item: Expected, base: Part) -> Recovery:
-    """Have a living server hand over what it has, and return what its databases are replayed from."""
+def _recovery(stage: _Stage, item: Expected, base: Part, lacking: dict[str, str]) -> Recovery:
+    """Have a living server hand over what it has, and return what its databases are replayed from; note what is lacking.
+
+    Raise Refused where a living server still has what was asked for: it can be brought to hand that over.
+    """
     plan, release = stage.plan, item.release
     source = plan.sources.get(release.slice, "")
-    if not source:
-        hand_over(stage.workspace, release, stage.ports)
+    handed = None if source else hand_over(stage.workspace, release, stage.ports)
+    if handed and handed.lacks(plan.asked):
+        since = f"since {rfc3339(handed.since)}" if handed.since else "last"
+        if plan.asked and handed.lives:
+            why = f"what it changed {since} is on it alone: see its log for why archive_command fails"
+            hint = f"--at {rfc3339(handed.since)}, or an earlier time, is stored" if handed.since else ""
+            raise Refused(
+                "the server could not hand over all of before that time",
+                where=str(release.instance),
+                why=why,
+                hint=hint,
+            )
+        lacking[release.slice] = f"what its server changed {since} was not handed over, and is not in it"
+        stage.ports.reporter.say(f"{release.instance}: {lacking[release.slice]}")
     return recovery_of(stage.workspace, release, (base, plan.backup.started), plan.asked, stage.ports, source)
 
 
 def _scratched(stage: _Stage) -> Restored:
-    names = list(dict.fromkeys(part.slice for part in stage.plan.backup.parts if part.snapshot))
-    _, failed = _everywhere(
-        stage, names, lambda name: core.scratch_tasks(_parts(stage, name), stage.plan.scratch or "", stage.wish.path)
-    )
-    how = dict.fromkeys(names, "done") | failed
+    """Restore what is wished of each slice into a folder there; a path is sought on all of them."""
+    wish, folder = stage.wish, stage.plan.scratch or ""
+    here = [item.release for item in expected((stage.plan.app,), stage.ports)]
+    wanted: dict[str, list[tuple[Part, tuple[str, ...]]]] = {}
+    for part in stage.plan.backup.parts:
+        ours = [one for one in here if one.slice == part.slice and one.component == wish.component]
+        folders = core.of_releases(part, ours) if wish.component else ()
+        if part.snapshot and folders is not None:
+            wanted.setdefault(part.slice, []).append((part, folders))
+    if not wanted:
+        raise Refused(f"nothing of {wish.component} is in backup {stage.plan.backup.id}", where=stage.plan.app)
+    done, failed = _everywhere(stage, list(wanted), lambda name: scratch.scratch_tasks(wanted[name], folder, wish.path))
+    how = dict.fromkeys(done, "done") | failed
+    if wish.path:
+        found = [name for name, reply in done.items() if scratch.came(messages(reply.out))]
+        how = dict.fromkeys(found, "done") | failed or dict.fromkeys(done, f"nothing of {wish.path} is in it")
     outcomes = {InstanceName(stage.plan.app, stage.wish.component or "data", name): one for name, one in how.items()}
     return Restored(stage.plan, outcomes)
 

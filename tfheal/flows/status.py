@@ -8,7 +8,7 @@ from tfheal.core.diagnose import dated
 from tfheal.core.stores import keeper
 from tfheal.flows import cadence, copying, names, passage, patch_cadence, public_names, store_gone, upgrade_checks
 from tfheal.flows import verify as verification
-from tfheal.flows.backup import ages_of, lateness
+from tfheal.flows.backup import ages_of, begins_anew, lateness
 from tfheal.flows.drill import findings as drill_findings
 from tfheal.flows.drill import practised
 from tfheal.flows.fleet import Limits
@@ -42,7 +42,7 @@ def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], p
     findings = diagnosis.findings + _not_deployed(workspace, apps, found, ports)
     findings += tuple(finding for app in apps for finding in _moved(listed(workspace, app, ports)))
     backups = {
-        app: _with_changes(found_ages, app, found, ports)
+        app: _with_changes(found_ages, app, found, ports, based=not begins_anew(workspace, app, ports))
         for app in apps
         if (found_ages := ages_of(workspace, app, ports))
     }
@@ -71,14 +71,14 @@ def status(workspace: Workspace, apps: tuple[str, ...], slices: Iterable[str], p
     return Status(now, apps, found.meant, found.seen, diagnosis, since, healed, pauses, backups, drills, proofs)
 
 
-def _with_changes(found_ages: Ages, app: str, found: Look, ports: Ports) -> Ages:
+def _with_changes(found_ages: Ages, app: str, found: Look, ports: Ports, *, based: bool) -> Ages:
     """Return the ages of an app's backups with how far the changes of its databases are stored, by what its slices say."""
     asked = []
     for release in (item.release for item in found.meant if item.release.app == app):
         seen = found.seen.get(release.slice)
         facts = seen.instances.get(release.instance.on_slice) if isinstance(seen, SliceFacts) else None
         asked.append((release, facts))
-    return with_changes(found_ages, asked, ports.clock.now())
+    return with_changes(found_ages, asked, ports.clock.now(), based=based)
 
 
 def _known(found: Look, diagnosis: Diagnosis) -> passage.Known:

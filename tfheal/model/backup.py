@@ -16,6 +16,7 @@ from tfheal.base.exits import Exit, winning
 from tfheal.model.names import NAME_PATTERN, Duration, Name, Size, Strict
 from tfheal.model.playbook import SettingName
 from tfheal.model.release import InstanceName
+from tfheal.model.replayed import Replayed
 
 STORE: Final = "store"  # the component that an app with backups has on its store slice
 FOLDERS: Final = "folders"  # what the snapshot of the folders is called; a dump is called as its playbook calls it
@@ -307,18 +308,22 @@ _EXITS: Final[Mapping[State, Exit]] = {
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What became of the backup of one app: its line in the catalogue, or why there is none; why the copy is not whole."""
+    """What became of the backup of one app: its line in the catalogue, or why there is none; why the copy is not whole.
+
+    That there is none is a refusal, or the `failure` of what had to be done for it.
+    """
 
     app: str
     backup: Backup | None = None
     refused: str = ""
     uncopied: str = ""
+    failure: Exit = Exit.REFUSED
 
     @property
     def exit(self) -> Exit:
         """Return the exit code that this app asks for."""
         if self.backup is None:
-            return Exit.REFUSED
+            return self.failure
         return winning((_EXITS[self.backup.state], Exit.FAILED if self.uncopied else Exit.OK))
 
 
@@ -354,14 +359,6 @@ class Planned:
     def replays_all(self) -> bool:
         """Return whether all that comes back is of databases whose changes are replayed."""
         return bool(self.replay) and not self.folders and set(self.dumps) <= set(self.replay)
-
-
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """How far the changes of a server were replayed: to the last that was stored or not, and when the last one was made."""
-
-    whole: bool
-    last: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from tfheal.base.amounts import size
+from tfheal.base.exits import Exit
 from tfheal.base.moments import rfc3339
 from tfheal.core.backup.listing import Entry
 from tfheal.model.backup import Backup, Listed, Made, Part
@@ -31,7 +32,8 @@ def made_words(results: Sequence[Made]) -> RenderableType:
     parts: list[RenderableType] = []
     for result in results:
         if result.backup is None:
-            parts.append(Text.assemble((result.app, "bold"), "  ", ("refused", "yellow"), f"  {result.refused}"))
+            word = ("refused", "yellow") if result.failure is Exit.REFUSED else ("failed", "red")
+            parts.append(Text.assemble((result.app, "bold"), "  ", word, f"  {result.refused}"))
         else:
             parts += _entry(result.backup)
         if result.uncopied:
@@ -187,16 +189,24 @@ def handover_document(made: Handover) -> dict[str, object]:
         "sealed_to": made.recipient,
         "repositories": dict(made.repositories),
         "sheet": made.sheet,
+        "failed": dict(made.failed),
     }
 
 
 def handover_hint(made: Handover) -> str:
-    """Given the owner's key on its sheet, return what to do with what is printed."""
-    if made.recipient:
-        return f"for {made.owner} alone, who opens it by: age --decrypt --identity KEY-FILE. It is not shown again"
-    return (
-        f"give this to {made.owner} and keep no copy: it is not shown again. With a `recipient` it would be encrypted"
+    """Given the owner's key on its sheet, return what to do with what is printed, and to what there is no key that was tried."""
+    failed = "".join(
+        f"{name}: {'this key was not tried' if name in made.repositories else 'no key was made'}: {why}\n"
+        for name, why in made.failed.items()
     )
+    if failed:
+        untried = any(name in made.repositories for name in made.failed)
+        failed += f"say `tfheal backup owner-key {made.app}{' --new' if untried else ''}` again when that is mended\n"
+    if made.recipient:
+        how = f"for {made.owner} alone, who opens it by: age --decrypt --identity KEY-FILE. It is not shown again"
+        return f"{failed}{how}"
+    how = f"give this to {made.owner} and keep no copy: it is not shown again. With a `recipient` it would be encrypted"
+    return f"{failed}{how}"
 
 
 def _entry(backup: Backup) -> list[RenderableType]:

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 
 from tfheal.base.amounts import size, span
 from tfheal.base.moments import rfc3339
-from tfheal.model.backup import Planned, Replayed, Restored
+from tfheal.model.backup import Planned, Restored
+from tfheal.model.replayed import Replayed
 from tfheal.render.words import ago
 
 
@@ -55,6 +56,7 @@ def restored_words(restored: Restored) -> str:
 def replayed_words(slice_name: str, far: Replayed) -> str:
     """Given how far the changes of a server were replayed, return it for a person."""
     last = f"the last one was made at {far.last}" if far.last else "there was none"
+    last += f"; {far.lacking}" if far.lacking else ""
     if far.whole:
         return f"{slice_name}: all changes that were stored are in it; {last}"
     return f"{slice_name}: the changes until then are in it; {last}"
@@ -103,7 +105,7 @@ def restored_document(restored: Restored, round_trips: int) -> dict[str, object]
         **planned_document(restored.planned),
         "outcomes": outcomes,
         "replayed": [
-            {"slice": name, "to_the_end": far.whole, "last_change": far.last or False}
+            {"slice": name, "to_the_end": far.whole, "last_change": far.last or False, "lacking": far.lacking}
             for name, far in restored.replayed.items()
         ],
         "seconds": round(restored.seconds, 3),

@@ -1,12 +1,13 @@
 """How old backups are, and when the next one is due."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from releases import a_release
 
 from tfheal.core.archiving import spool
-from tfheal.core.backup.ages import ages, is_due, late, with_changes
+from tfheal.core.backup.ages import ages, base_began, is_due, late, may_try, with_changes
 from tfheal.model.backup import Ages, Backup, Part, State
 from tfheal.model.facts import CheckFact, InstanceFacts, Unknown, Verdict
 
@@ -63,6 +64,15 @@ def test_one_is_due_when_its_time_has_come(backups: list[Backup], *, due: bool) 
     assert is_due(backups, HOUR, NOW) is due
 
 
+def test_only_what_holds_a_base_counts_as_one() -> None:
+    """A later backup that failed, or is of another server, has none; what failed is tried again after a quarter of an hour."""
+    base = replace(made(3, "good"), parts=(Part("s1", "db/17-main", "good", "a" * 64),))
+    failed = replace(made(0.1, "failed"), parts=(Part("s1", "db/17-main", "failed"),))
+    assert base_began([base, failed, made(1, "good")], "s1", "db/17-main") == base.started
+    assert base_began([base], "s2", "db/17-main") is None
+    assert [may_try(tried, 24 * HOUR, NOW) for tried in ([], [failed], [made(0.3, "failed")])] == [True, False, True]
+
+
 SPOOL = {"kind": "directory", "path": spool("notes", "web"), "mode": "0700"}
 DUMPS = [{"name": "rows", "postgres": "notes", "wal": True}]
 SENT = "all is stored that was handed over until 2026-03-04T11:58:00Z"
@@ -87,6 +97,15 @@ def test_what_would_be_lost_counts_changes_where_there_is_nothing_else(
     checks = (CheckFact("changes", "stored", *said, 0.1),) if said else ()
     facts = InstanceFacts(Unknown("x"), Unknown("x"), Unknown("x"), checks)
     assert with_changes(Ages(1.0, 2 * HOUR, 26 * HOUR), [(release, facts)], NOW).rpo == rpo
+
+
+def test_changes_without_a_base_bring_nothing_back() -> None:
+    """Between a restore and the base after it all since the last backup would be lost, whatever is stored of it."""
+    facts = InstanceFacts(
+        Unknown("x"), Unknown("x"), Unknown("x"), (CheckFact("changes", "stored", "pass", SENT, 0.1),)
+    )
+    asked = [(a_release(SPOOL, dumps=DUMPS), facts)]
+    assert with_changes(Ages(1.0, 2 * HOUR, 26 * HOUR), asked, NOW, based=False).rpo == 2 * HOUR
 
 
 def test_what_cannot_be_asked_stores_nothing() -> None:

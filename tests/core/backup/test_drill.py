@@ -2,6 +2,7 @@
 
 import subprocess
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -10,9 +11,9 @@ from tfheal.core.backup.drill import Rehearsal
 from tfheal.core.backup.job import Job, TaskReply, started
 from tfheal.model.backup import Backup, Part, Repository, ServiceLevel
 from tfheal.model.drill import Drill, DrillState
-from tfheal.model.playbook import Assertion, Check, DataSet
-from tfheal.model.release import Release
-from tfheal.model.resources import Unit
+from tfheal.model.playbook import Assertion, Check, DataSet, Dump
+from tfheal.model.release import Release, secret_token
+from tfheal.model.resources import Postgres, Unit
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
 DATA = "/srv/tfheal/files/web"
@@ -77,6 +78,23 @@ def test_the_script_is_one_that_a_shell_reads(shell: str) -> None:
     for text in (script, drill.after(REHEARSAL), *(f"t() {{\n{task.script}\n}}\n" for task in tasks)):
         assert subprocess.run([shell, "-n"], input=text.encode(), check=False).returncode == 0
         assert "hunter2" not in text
+
+
+def test_what_a_replay_left_is_thrown_away(tmp_path: Path) -> None:
+    """Beside the folder of its server, whichever drill it was of; where nothing is replayed nothing is looked for."""
+    database = Postgres(kind="postgres", database="rows", role="rows", password=secret_token("word", 1))
+    changes = {"resources": (database,), "dumps": (Dump(name="rows", postgres="rows", wal=True),)}
+    release = RELEASE.model_copy(update=changes)
+    script = drill.after(Rehearsal("files", "s1", (PART,), (release,), {}, (("web", "true"),)))
+    folder = tmp_path / "lib"
+    for name in ("main", ".tfheal-restore-1m-other", ".tfheal-restore-1m-rows"):
+        (folder / name).mkdir(parents=True)
+    (tmp_path / "17" / "main").mkdir(parents=True)
+    (tmp_path / "17" / "main" / "postgresql.conf").write_text(f"data_directory = '{folder}/main'\n")
+    here = script.replace("/etc/postgresql", str(tmp_path)).replace("/srv/tfheal", str(tmp_path))
+    subprocess.run(["sh"], input=here, text=True, check=True)
+    assert {one.name for one in folder.iterdir()} == {"main", ".tfheal-restore-1m-other"}
+    assert "tfheal-restore" not in drill.after(REHEARSAL)
 
 
 def test_what_needs_another_component_is_not_started() -> None:

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -90,6 +91,66 @@ def test_what_is_live_stays_until_the_switch() -> None:
     switch = restore.switch(ALL, "1x", {}).apply
     assert "database_in ledger ledger_new_1x ledger_before_1x" in switch
     assert "database_back ledger ledger_new_1x ledger_before_1x" in switch
+
+
+def ran(chosen: Chosen, part: Part, restic: str) -> tuple[int, str]:
+    """Bring a part back beside what is there, by a restic that does so much; return its status and what it complained of."""
+    *_, task = restore.beside_tasks([part], [chosen], "2new")
+    done = subprocess.run(
+        ["sh"],
+        input=f'r() {{ while [ "$1" != --target ]; do shift; done; target=$2; {restic}; }}\ntask() {{\n{task.script}\n}}\ntask',
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+def of_files(folder: Path, name: str) -> tuple[Chosen, str]:
+    """Return what of a component is restored that has a data set and nothing else, and where that lies."""
+    data = f"{folder}/srv/{name}"
+    changes = {"component": name, "resources": (), "dumps": (), "data": (DataSet(name="data", path=data),)}
+    return Chosen(LEDGER.model_copy(update=changes), (data,)), data
+
+
+def test_what_a_killed_restore_left_is_thrown_away(tmp_path: Path) -> None:
+    """Whatever its run was called; what is another app's, and what a restore set aside for an undo, stays."""
+    chosen, data = of_files(tmp_path, "web")
+    around = tmp_path / "srv"
+    for kept in ("web", "web.before-1old", f".tfheal-restore-1other{tmp_path}/srv/another"):
+        (around / kept.lstrip("/")).mkdir(parents=True)
+    (around / f".tfheal-restore-1old{data}").mkdir(parents=True)
+    part = Part("s1", FOLDERS, "good", "f" * 64, 10, 1, paths=(data,))
+    assert ran(chosen, part, f'mkdir -p "$target{data}"; echo x >"$target{data}/file"')[0] == 0
+    assert {one.name for one in around.iterdir()} == {
+        "web", "web.before-1old", ".tfheal-restore-1other", ".tfheal-restore-2new"
+    }  # fmt: skip
+
+
+def test_databases_that_a_killed_restore_left_are_dropped() -> None:
+    """All that are called as a restore calls one of this database, by the id of a run of ours, and no other."""
+    line = dumps.left(LEDGER.dumps[0], LEDGER)
+    (pattern,) = re.findall(r"drop_left '(.*)'", line)
+    found = [
+        "ledger_new_1m833qezq7sey",
+        "ledger_new_2024",
+        "ledger_before_1m833qezq7sey",
+        "ledger",
+        "my_ledger_new_1m833qezq7sey",
+    ]
+    assert [name for name in found if re.fullmatch(pattern, name)] == found[:1]
+    *_, task = restore.beside_tasks(PARTS, [ALL], "1x")
+    assert task.script.index(line) < task.script.index("free=$(df")
+
+
+def test_a_folder_with_nothing_in_it_is_restored_by_its_component(tmp_path: Path) -> None:
+    """Beside another's with files: that the folder came is what counts. One that did not come is said."""
+    chosen, data = of_files(tmp_path, "web")
+    (tmp_path / "srv").mkdir()
+    part = Part("s1", FOLDERS, "good", "f" * 64, 10, 3, paths=(data, "/srv/tfheal/ledger/db"))
+    assert ran(chosen, part, f'mkdir -p "$target{data}"') == (0, "")
+    status, said = ran(chosen, part, ":")
+    assert (status, "restic did not bring back" in said) == (1, True)
 
 
 def test_names_stay_names() -> None:

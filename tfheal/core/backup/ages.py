@@ -24,10 +24,13 @@ def ages(backups: Sequence[Backup], limit: float, now: datetime) -> Ages:
     return Ages(_age(taken, now), _age(complete, now), limit)
 
 
-def with_changes(found: Ages, asked: Iterable[tuple[Release, InstanceFacts | None]], now: datetime) -> Ages:
+def with_changes(
+    found: Ages, asked: Iterable[tuple[Release, InstanceFacts | None]], now: datetime, *, based: bool = True
+) -> Ages:
     """Given ages, the releases of the app with their facts if there are any, and the time, return how far changes are stored.
 
-    What is not known of one server is not known of the app.
+    What is not known of one server is not known of the app. What is not `based` was restored since its last base: there is
+    nothing to replay its changes on.
     """
     ours = [(release, facts) for release, facts in asked if release.component != STORE]
     of_data = [(release, facts) for release, facts in ours if release.dumps or _folders(release)]
@@ -39,7 +42,7 @@ def with_changes(found: Ages, asked: Iterable[tuple[Release, InstanceFacts | Non
         if check.kind == "stored" and check.verdict == "pass"
     ]
     moments = [moment for moment in said if moment]
-    known = bool(archived) and len(moments) == len(archived)
+    known = based and bool(archived) and len(moments) == len(archived)
     alone = bool(archived) and all(is_archived(release) and _only_archived(release) for release, _ in of_data)
     return replace(found, changes=_age([min(moments)], now) if known else None, databases=alone)
 
@@ -67,9 +70,25 @@ def late(found: Ages, backups: Sequence[Backup], deployed: datetime, now: dateti
 
 def is_due(backups: Sequence[Backup], every: float, now: datetime) -> bool:
     """Given the backups of an app and how often one is to be made, return whether it is time for one."""
-    began = _age([backup.started for backup in backups], now)
     done = _age([backup.started for backup in backups if backup.state not in {"failed", "running"}], now)
-    return (done is None or done >= every) and (began is None or began >= min(every, _AGAIN))
+    return (done is None or done >= every) and may_try(backups, every, now)
+
+
+def may_try(backups: Sequence[Backup], every: float, now: datetime) -> bool:
+    """Given backups that were tried, how often one is to be made and the time, return whether the last is long enough ago."""
+    began = _age([backup.started for backup in backups], now)
+    return began is None or began >= min(every, _AGAIN)
+
+
+def base_began(backups: Iterable[Backup], slice_name: str, what: str) -> datetime | None:
+    """Given backups and what the base of a server on a slice is called, return when the last one began that holds it."""
+    bases = (
+        one.started
+        for one in backups
+        for part in one.parts
+        if part.snapshot and (part.slice, part.what) == (slice_name, what)
+    )
+    return max(bases, default=None)
 
 
 def _age(moments: Sequence[datetime], now: datetime) -> float | None:

@@ -16,7 +16,7 @@ from typing import Final
 
 from tfheal.base import sh, untrusted
 from tfheal.core.apply import Secrets
-from tfheal.core.backup import dumps, engine
+from tfheal.core.backup import dumps, engine, recovery
 from tfheal.core.backup.capture import why_failed
 from tfheal.core.backup.job import OPEN, REACH, Task, TaskReply
 from tfheal.core.backup.restore import folders_of
@@ -157,7 +157,9 @@ def after(rehearsal: Rehearsal) -> str:
         for unit in units
     )
     reload = "systemctl daemon-reload\n" if units else ""
-    return f"{stops}{reload}rm -rf --one-file-system -- {sh.quote(rehearsal.place)}\n"
+    replayed = {component for component, _ in rehearsal.replays}
+    replays = "".join(recovery.cleared(release) for release in rehearsal.releases if release.component in replayed)
+    return f"{stops}{reload}{replays}rm -rf --one-file-system -- {sh.quote(rehearsal.place)}\n"
 
 
 def starts(release: Release) -> bool:

@@ -17,6 +17,7 @@ from tfheal.model.resources import Postgres
 
 JOURNALS: Final = ("-wal", "-shm", "-journal")  # what SQLite keeps beside a file that is in use
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_ID: Final = 13  # characters of the id of a restore
 GROWS: Final = 3  # times the bytes of a dump: the dump itself, its rows, and their indexes
 _TAKE_SQLITE: Final = """\
 [ -f "$file" ] || { echo "$file is not there" >&2; exit 1; }
@@ -48,6 +49,7 @@ renewed() {
 }
 exists() { [ -n "$(echo "SELECT 1 FROM pg_database WHERE datname = '$1';" | sql)" ]; }
 drop() { echo "DROP DATABASE IF EXISTS \\"$1\\" WITH (FORCE);" | sql; }
+drop_left() { echo "SELECT datname FROM pg_database WHERE datname ~ '^$1$';" | sql | while IFS= read -r left; do drop "$left"; done; }
 away() {
   while :; do
     echo "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN ('$1', '$2') AND backend_type = 'client backend';" | sql
@@ -79,6 +81,7 @@ server "$cluster"
 renewed "$cluster" "$id" || { fail "the server of $database cannot be made anew"; return; }
 place=$(echo 'SHOW data_directory;' | sql) && [ -n "$place" ] || { fail "the server of $database does not answer"; return; }
 spool=${place%/*}/.tfheal-restore-$id-$database
+rm -rf "${place%/*}/.tfheal-restore-"*"-$database"
 mkdir -p -m 0700 "$spool" || { fail "cannot make $spool"; return; }
 free=$(df --output=avail -B1 "$spool" | tail -n 1)
 [ "$free" -ge "$wanted" ] || { rm -rf "$spool"; refuse "no room beside $database: $((wanted - free)) bytes are missing on $(df --output=target "${place%/*}" | tail -n 1)"; return; }
@@ -179,6 +182,13 @@ def dropped(dump: Dump, release: Release, restore: str) -> str:
     """Return sh that drops the database which a restore made beside the live one."""
     server = server_of(dump, release)
     return f"server {server.cluster}; drop {new_name(server.database, restore)}"
+
+
+def left(dump: Dump, release: Release) -> str:
+    """Return sh that drops every database which a restore of it made beside the live one and never switched."""
+    server = server_of(dump, release)
+    begins = new_name(server.database, "0" * _ID)[:-_ID]
+    return f"server {server.cluster}; drop_left '{begins}[0-9][0-9a-z]{{{_ID - 1}}}'"
 
 
 def switched(dump: Dump, release: Release, restore: str, *, back: bool = False) -> str:

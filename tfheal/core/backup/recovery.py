@@ -18,14 +18,15 @@ from tfheal.base import sh, untrusted
 from tfheal.base.errors import BadReply
 from tfheal.core.archiving import PUSH, SEALED, TAG, is_archived, sealed, sends, spool
 from tfheal.core.backup import dumps
+from tfheal.core.backup.archiver import STUCK, watched
 from tfheal.core.backup.engine import CANNOT
 from tfheal.core.backup.job import OPEN, REACH, Task
-from tfheal.model.backup import Part, Replayed
+from tfheal.model.backup import Part
 from tfheal.model.release import Release
+from tfheal.model.replayed import Replayed
 from tfheal.model.resources import Postgres
 
 OLDER: Final = "older"
-HANDED: Final = "handed over"
 SENT: Final = "sent"
 SNAPSHOTS: Final = "snapshots"
 _SPARE: Final = 64 << 20  # bytes that stay free
@@ -78,21 +79,15 @@ seal() {
 _BASE: Final = """\
 server "$cluster"
 numbered || return
-r backup OPTIONS --tag "KEY=$system" --stdin-filename "$name" --stdin-from-command -- COMMAND || return
+! failing || ! stuck || return
+r backup OPTIONS --tag "KEY=$system" --stdin-filename "$name" --stdin-from-command -- COMMAND 2>"$folder/said"
+status=$?
+[ "$status" -eq 0 ] || ! stuck || { rm "$folder/said"; return "$status"; }
+cat "$folder/said" >&2
+rm "$folder/said"
+[ "$status" -eq 0 ] || return "$status"
 SEAL push && return
 echo 'missing: what changed since could not be sent'  >&2
-"""
-# What was written until now is handed over first; from a server that is gone nothing more comes.
-_FLUSH: Final = """\
-server "$cluster"
-if mark=$(echo "SELECT pg_walfile_name(pg_create_restore_point('tfheal')); SELECT pg_switch_wal();" | sql 2>/dev/null); then
-  mark=$(printf %s "$mark" | head -n 1)
-  for moment in $(seq 1 60); do
-    [ "$(echo "SELECT coalesce(last_archived_wal, '') >= '$mark' FROM pg_stat_archiver;" | sql 2>/dev/null)" != t ] || break
-    sleep 0.5
-  done
-fi
-[ ! -d "$spool" ] || push || return
 """
 _TAKE_BACK: Final = """\
 server "$cluster"
@@ -145,6 +140,11 @@ rm -rf "$spool/cluster" "$spool/wal"
 """
 
 
+# Only one job of an app runs at a time, so whatever lies there is of none that still does.
+_CLEARED: Final = """\
+home=$(sed -n "s/^data_directory *= *'\\([^']*\\)'.*/\\1/p" "/etc/postgresql/$cluster/postgresql.conf" 2>/dev/null | tail -n 1)
+[ -z "$home" ] || rm -rf --one-file-system -- "${home%/*}/.tfheal-restore-"*"-$database"
+"""
 _READ: Final = """\
 said=$(pg pg_restore --file /dev/null "$spool/$name" 2>&1) || { lost "$(printf %s "$said" | tail -n 1)"; return; }
 rm -rf "$spool"
@@ -187,6 +187,19 @@ class Recovery:
     at: datetime | None = None
 
 
+def spooled(release: Release) -> str:
+    """Return sh that names the server of a release, and where its changes wait and what sends them lies."""
+    (cluster,) = {one.cluster for one in release.resources if isinstance(one, Postgres)}
+    values = {
+        "app": release.app,
+        "host": release.slice,
+        "cluster": cluster,
+        "spool": spool(release.app, release.component),
+        "sealed": sealed(release.app, release.component),
+    }
+    return "".join(f"{name}={sh.quote(value)}\n" for name, value in values.items())
+
+
 def base_of(release: Release) -> str:
     """Return what the part of a backup is called that has the base of a release's server, empty if it stores no changes."""
     server = next((one for one in release.resources if isinstance(one, Postgres)), None)
@@ -201,7 +214,8 @@ def is_base(what: str) -> bool:
 def base_script(release: Release, options: Iterable[str], name: str) -> str:
     """Return sh, for a job of restic, that stores the base of a release's server, and then what changed since."""
     (server,) = {one.cluster for one in release.resources if isinstance(one, Postgres)}
-    command = f"{dumps.POSTGRES}server {server}\npg pg_basebackup --pgdata=- --format=tar --wal-method=none --checkpoint=fast --no-password"
+    taking = '"$bin/pg_basebackup" --pgdata=- --format=tar --wal-method=none --checkpoint=fast --no-password'
+    command = f"{dumps.POSTGRES}server {server}\n{watched(taking)}"
     dumped = sh.join("bash", "-e", "-o", "pipefail", "-c", command)
     words = {
         "SEAL": "seal &&" if sends(release) else 'rm -f "$sealed/way";',
@@ -210,17 +224,12 @@ def base_script(release: Release, options: Iterable[str], name: str) -> str:
         "COMMAND": dumped,
     }
     script = re.sub("|".join(words), lambda found: words[found[0]], _BASE)
-    return f"{_spooled(release)}name={sh.quote(name)}\n{dumps.POSTGRES}{_NUMBERED}{_SEAL}{PUSH}{script}"
-
-
-def hand_over_tasks(release: Release) -> tuple[Task, ...]:
-    """Given a release, return the tasks by which its server, if it lives, hands over what is new, and all of that is sent."""
-    return (REACH, OPEN, Task(HANDED, f"{_spooled(release)}{dumps.POSTGRES}{PUSH}{_FLUSH}", needed=True))
+    return f"{spooled(release)}name={sh.quote(name)}\n{dumps.POSTGRES}{_NUMBERED}{STUCK}{_SEAL}{PUSH}{script}"
 
 
 def send_tasks(release: Release) -> tuple[Task, ...]:
     """Given a release, return the tasks by which what its server handed over is sent."""
-    return (REACH, OPEN, Task(SENT, f'{_spooled(release)}{PUSH}[ ! -d "$spool" ] || push', needed=True))
+    return (REACH, OPEN, Task(SENT, f'{spooled(release)}{PUSH}[ ! -d "$spool" ] || push', needed=True))
 
 
 def list_tasks(base: str, since: datetime) -> tuple[Task, ...]:
@@ -314,24 +323,22 @@ def rehearsed(release: Release, found: Recovery, practice: str) -> str:
     return f"{dumps.POSTGRES}{lines}"
 
 
+def cleared(release: Release) -> str:
+    """Return sh that removes what a replay of a release's databases left beside its server, however it ended."""
+    lines = ""
+    for dump in release.dumps:
+        if dump.wal:
+            server = dumps.server_of(dump, release)
+            lines += f"cluster={sh.quote(server.cluster)} database={sh.quote(server.database)}\n{_CLEARED}"
+    return lines
+
+
 def replayed(words: Iterable[dict[str, object]]) -> Replayed | None:
     """Given what a job said, return how far its replay came, None if it replayed nothing."""
     for found in words:
         if found.get("message_type") == "replayed":
             return Replayed(found.get("how") == "end", untrusted.line(str(found.get("last", "")), 60))
     return None
-
-
-def _spooled(release: Release) -> str:
-    (cluster,) = {one.cluster for one in release.resources if isinstance(one, Postgres)}
-    values = {
-        "app": release.app,
-        "host": release.slice,
-        "cluster": cluster,
-        "spool": spool(release.app, release.component),
-        "sealed": sealed(release.app, release.component),
-    }
-    return "".join(f"{name}={sh.quote(value)}\n" for name, value in values.items())
 
 
 def _listed(slice_name: str, out: str) -> list[_Snapshot]:

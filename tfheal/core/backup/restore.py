@@ -24,14 +24,14 @@ from tfheal.model.resources import Directory
 
 BESIDE: Final = "beside"
 READ_BACK: Final = "read back"
-_WORDS: Final = 200_000  # bytes of what is said meanwhile, of which a replay says one line
-_SPARE: Final = 64 << 20  # bytes that stay free beside what is restored
+WORDS: Final = 200_000  # bytes of what is said meanwhile, of which a replay says one line
+SPARE: Final = 64 << 20  # bytes that stay free beside what is restored
 NOT_BEGUN: Final = (
     75  # how what is restored beside ends where it cannot be, and nothing was changed (EX_TEMPFAIL of sysexits.h)
 )
 _READY_PATIENCE: Final = 30  # seconds until a service that is alive has to be ready
 # `restore` of 0.18 says 0 when what was asked for is not in the snapshot: so what came is counted.
-_RESTORE: Final = """\
+RESTORE: Final = """\
 fail() { printf '%s\\n' "$*" >&2; clean >/dev/null 2>&1; return 1; }
 refuse() { fail "$@"; return NOT_BEGUN; }
 for place in PLACES; do
@@ -42,6 +42,15 @@ for place in PLACES; do
   [ "$free" -ge "$wanted" ] || { refuse "no room beside the data: $((wanted - free)) bytes are missing on $(df --output=target "$place" | tail -n 1)"; return; }
 done
 """.replace("NOT_BEGUN", str(NOT_BEGUN))
+# What a restore that was killed left beside $1: of no other app, and gone at once for one that is just about to switch it.
+_LEFT: Final = """\
+left() {
+  for place in "${1%/*}"/.tfheal-restore-*; do
+    [ -e "$place$1" ] || [ -e "$place$1.d" ] || continue
+    mv -T -- "$place" "$place.gone" && rm -rf --one-file-system -- "$place.gone"
+  done
+}
+"""
 # A folder changes places with another one: what is mounted on it cannot, and what is mounted below it would go away with it.
 _UNMOUNTED: Final = """\
 while read -r _ at _; do
@@ -50,7 +59,7 @@ while read -r _ at _; do
   esac
 done </proc/self/mounts
 """
-_COUNT: Final = """\
+COUNT: Final = """\
 came=$(find PLACES ! -type d | wc -l)
 [ "$came" -ge "$files" ] || { fail "$came of $files files came"; return; }
 """
@@ -128,12 +137,13 @@ def beside_tasks(parts: Iterable[Part], wanted: Iterable[Chosen], restore: str) 
     for one in chosen:
         lines += _dump_lines(one, by_what, folders, restore)
     size = sum(part.bytes for part in by_what.values()) if places else 0
-    # What is left of one that was killed would be in the way.
-    opening = f"{_cleaner(chosen, restore)}clean >/dev/null 2>&1\nspare={_SPARE} wanted={size + _SPARE}\n"
+    # What is left of one that was killed, this one or another, would be in the way, or take its room.
+    lefts = f"{{ clean; {_lefts(chosen)}; }} >/dev/null 2>&1\n"
+    opening = f"{_cleaner(chosen, restore)}{_LEFT}{lefts}spare={SPARE} wanted={size + SPARE}\n"
     return (
         REACH_LATER,
         OPEN_LATER,
-        Task(BESIDE, opening + _RESTORE.replace("PLACES", places) + lines, _WORDS, needed=True),
+        Task(BESIDE, opening + RESTORE.replace("PLACES", places) + lines, WORDS, needed=True),
     )
 
 
@@ -155,24 +165,35 @@ def _cleaner(chosen: list[Chosen], restore: str) -> str:
     return f"{dumps.POSTGRES}clean() {{\n{f'rm -rf --one-file-system -- {places}' if places else ':'}\n{drops}}}\n"
 
 
+def _lefts(chosen: list[Chosen]) -> str:
+    """Return sh that throws away what other restores left: nobody else works on the data of the app while this one does."""
+    lines = [f"left {sh.quote(path)}" for path in _roots(chosen)]
+    lines += [dumps.left(dump, one.release) for one in chosen for dump in dumps.databases(one.release, one.dumps)]
+    return "; ".join(lines) or ":"
+
+
 def _places(chosen: list[Chosen], restore: str) -> str:
+    return sh.join(*dict.fromkeys(beside(path, restore) for path in _roots(chosen)))
+
+
+def _roots(chosen: list[Chosen]) -> list[str]:
+    """Return the folders of data, and the files of SQLite that are in none of them."""
     folders = sorted({path for one in chosen for path in one.folders})
     files = [file for one in chosen for file in dumps.files(one.release, one.dumps)]
-    roots = [*folders, *(dumps.within(file, folders) for file in files)]
-    return sh.join(*dict.fromkeys(beside(path, restore) for path in roots))
+    return list(dict.fromkeys([*folders, *(dumps.within(file, folders) for file in files)]))
 
 
 def _folder_lines(part: Part, folders: list[str], restore: str) -> str:
-    # Counted is a part as a whole: how many files are in each of its folders is not in the catalogue.
-    count = part.files if set(folders) == set(part.paths) else 1
+    # Counted is a part as a whole: how many files are in each of its folders is not in the catalogue, and it may be none.
+    count = part.files if set(folders) == set(part.paths) else 0
     places = sh.join(*dict.fromkeys(beside(path, restore) for path in folders))
     lines = "".join(
         f"r restore {part.snapshot} --verify --include {sh.quote(path)} --target {sh.quote(beside(path, restore))} "
-        f"|| {{ fail 'restic did not bring back' {sh.quote(path)}; return; }}\n"
+        f"&& [ -d {sh.quote(beside(path, restore) + path)} ] || {{ fail 'restic did not bring back' {sh.quote(path)}; return; }}\n"
         for path in folders
     )
     where = " | ".join(f"{sh.quote(path)} | {sh.quote(path)}/*" for path in folders)
-    return f"files={count}\n{_UNMOUNTED.replace('WHERE', where)}{lines}{_COUNT.replace('PLACES', places)}"
+    return f"files={count}\n{_UNMOUNTED.replace('WHERE', where)}{lines}{COUNT.replace('PLACES', places)}"
 
 
 def _dump_lines(one: Chosen, by_what: dict[str, Part], folders: list[str], restore: str) -> str:
@@ -197,29 +218,12 @@ def _drops(one: Chosen, restore: str) -> list[str]:
     return [dumps.dropped(dump, one.release, restore) for dump in dumps.databases(one.release, one.dumps)]
 
 
-def scratch_tasks(parts: Iterable[Part], folder: str, path: str | None = None) -> tuple[Task, ...]:
-    """Given parts of one slice, an empty folder there, and a path if only that is wanted, return the tasks that fill it."""
-    only = f" --include {sh.quote(path)}" if path else ""
-    every = list(parts)
-    files = 1 if path else sum(part.files for part in every)
-    wanted = 0 if path else sum(part.bytes for part in every)
-    values = f"wanted={wanted + _SPARE} files={files}\n"
-    empty = (
-        f'[ -z "$(ls -A {sh.quote(folder)} 2>/dev/null)" ] || '
-        f"{{ printf '%s\\n' {sh.quote(f'{folder} is not empty')} >&2; return 1; }}\n"
-    )
-    lines = "".join(
-        f"r restore {part.snapshot} --verify{only} --target {sh.quote(folder)} "
-        f"|| {{ fail 'restic did not bring back' {sh.quote(part.what)}; return; }}\n"
-        for part in every
-    )
-    return (REACH_LATER, OPEN_LATER, _filled(empty + values, lines, sh.quote(folder)))
-
-
-def _filled(values: str, lines: str, places: str) -> Task:
-    """Return the task that fills places, and leaves none of them half full."""
-    clean = "clean() { rm -rf --one-file-system -- PLACES; }\n"
-    return Task(BESIDE, values + (clean + _RESTORE + lines + _COUNT).replace("PLACES", places), needed=True)
+def of_releases(part: Part, releases: Iterable[Release]) -> tuple[str, ...] | None:
+    """Given a part of a slice and some releases there, return which of its folders are theirs, none for all of it; None: nothing is."""
+    ours = list(releases)
+    if part.what == FOLDERS:
+        return tuple(path for release in ours for path in folders_of(release, part)) or None
+    return () if any(part.what.startswith(f"{release.component}/") for release in ours) else None
 
 
 def relocated(backup: Backup, releases: Iterable[Release]) -> tuple[Backup, dict[str, str]]:
