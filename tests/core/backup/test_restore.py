@@ -9,6 +9,7 @@ import pytest
 from tfheal.core.backup import drill, dumps, restore
 from tfheal.core.backup.capture import sources, tasks
 from tfheal.core.backup.restore import Chosen
+from tfheal.core.backup.scratch import scratch_tasks
 from tfheal.model.backup import FOLDERS, Part
 from tfheal.model.playbook import DataSet, Dump, Quiesce
 from tfheal.model.release import Release, secret_token
@@ -60,7 +61,7 @@ def test_a_restore_names_its_snapshot() -> None:
     """Restic's `latest` is whatever a slice added last: what comes back is named by its whole id, in every script."""
     whole = [
         *restore.beside_tasks(PARTS, [ALL], "1x"),
-        *restore.scratch_tasks(PARTS, "/root/scratch"),
+        *scratch_tasks([(part, ()) for part in PARTS], "/root/scratch"),
         *drill.tasks(drill.Rehearsal("ledger", "s1", PARTS, (LEDGER,), {})),
     ]
     said = "\n".join(task.script for task in whole)
