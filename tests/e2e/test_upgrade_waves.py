@@ -155,12 +155,12 @@ def test_a_rollout_that_is_killed_is_gone_on_with(row: RunningLab, at: str) -> N
 def test_failures_before_a_kill_count_on(row: RunningLab) -> None:
     """With leave for one failure the second one stops it, though the run that saw the first was killed in between."""
     anew(row, breaks="two")
-    (row.workspace / "apps/three.yaml").write_text(spec("three", breaks="yes"))
+    (row.workspace / "apps/four.yaml").write_text(spec("four", breaks="yes"))
     dying = replace(row, around=(*row.around, "TFHEAL_FAILPOINT=four/web@s1  from"))
     assert "failpoint: " in dying.run(*UPGRADE, "--max-failures", "1", "--again", check=-9).stderr
     done = document(row, *UPGRADE, "--max-failures", "1", check=5)
-    assert states(done) == {"one": "unchanged", "two": "refused", "four": "done", "three": "rolled-back"}
-    assert (done["state"], "two, three did not come through" in done["detail"]) == ("stopped", True), done["detail"]
+    assert states(done) == {"one": "unchanged", "two": "refused", "four": "rolled-back", "three": "waiting"}
+    assert (done["state"], "two, four did not come through" in done["detail"]) == ("stopped", True), done["detail"]
 
 
 def test_who_says_no_is_passed_over(row: RunningLab) -> None:
