@@ -65,6 +65,15 @@ def test_a_segment_is_taken_once_and_never_changed(server: Path) -> None:
     assert [path.read_text() for path in spooled(server)] == ["one"]
 
 
+def test_what_a_server_left_empty_takes_no_room(server: Path) -> None:
+    """A segment that was handed over before it was full: its length is kept, its zeros are on no disk."""
+    assert archive(server, "000000010000000000000001", "one" + "\0" * (4 << 20)).returncode == 0
+    (there,) = spooled(server)
+    found = there.stat()
+    assert (found.st_size, found.st_blocks * 512 < 100_000) == ((4 << 20) + 3, True)
+    assert there.read_bytes() == (server / "000000010000000000000001").read_bytes()
+
+
 def test_what_was_sent_is_not_sent_again(server: Path) -> None:
     """Each time all of a folder is stored, and only when something is new in it; the one that is written to stays."""
     for number in (1, 2):
