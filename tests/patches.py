@@ -65,7 +65,7 @@ apt-mark unhold tfheal-two >/dev/null
 dpkg -P tfheal-one tfheal-two tfheal-security tfheal-stops tfheal-breaks linux-image-tests >/dev/null
 rm -rf /root/patches /etc/apt/sources.list.d/tests.list {SEEN} /var/lib/tfheal/patch.d /var/lib/debsecan /etc/tfheal/charter.toml
 rm -rf /var/lib/apt/lists; mv /root/lists /var/lib/apt/lists; mv /root/sources.list /etc/apt
-systemctl daemon-reload; systemctl restart {APP}
+systemctl daemon-reload; systemctl reset-failed {APP} 2>/dev/null; systemctl restart {APP}
 """
 OFFER = """
 echo "deb [trusted=yes] file:/root/patches/{0} ./" >/etc/apt/sources.list.d/tests.list
