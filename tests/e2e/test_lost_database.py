@@ -97,9 +97,8 @@ def told(done: dict[str, object]) -> str:
     return str([one["detail"] for incident in done["incidents"] for one in incident["actions"]][-1])  # type: ignore[attr-defined]
 
 
-def test_what_a_timer_needs_is_on_no_disk_in_plain(ledger: RunningLab) -> None:
-    """What opens the repository, and the key to the store, lie sealed for this machine; changes are sent by them."""
-    add(ledger, 2)
+def is_on_no_disk_in_plain(ledger: RunningLab) -> None:
+    """Demand that what opens the repository, and the key to the store, by which changes are sent, lie sealed for this machine."""
     lines = ledger.on("s1", f"cd {sealed('ledger', 'db')} && wc -c password key").split()
     assert all(int(size) > 0 for size in lines[::2])
     *_, line, _ = secret(ledger, key_name("s1"), "ledger").splitlines()  # the first ones are those of any key
@@ -110,6 +109,7 @@ def test_what_a_timer_needs_is_on_no_disk_in_plain(ledger: RunningLab) -> None:
 def test_a_dropped_table_comes_back_as_it_was_when_all_was_right(ledger: RunningLab) -> None:
     """What was written after the backup, and before the last look, is there; the rest is said to be lost."""
     add(ledger, 2)
+    is_on_no_disk_in_plain(ledger)
     time.sleep(1)
     document(ledger, "status")
     ledger.on("s1", f"{SQL}echo 'DROP TABLE entries' | sql")
