@@ -25,9 +25,7 @@ from tfheal.model.resources import Packages, Venv
 READY: Final = 3  # looks in a row at which an instance is healthy before it counts as ready
 READY_WITHIN: Final = 30.0  # seconds after its start time-out in which an instance has to be ready
 _CONFIRMED: Final = 2  # looks in a row at which one that was ready is ill before that counts
-SILENT_FOR: Final = (
-    120.0  # seconds in which what could not be asked has to answer again: a slice may start anew meanwhile
-)
+SILENT_FOR: Final = 120.0  # seconds in which what could not be asked has to answer again: its slice may start anew
 _CLOSE: Final = 1.0  # seconds by which a slice's word on how long something runs may be off
 _MOVING_LEAST: Final = 15.0  # seconds that data is away at least that moves to another server
 _MOVING_RATE: Final = 4e6  # bytes of a dump that are dumped, restored, compared and read in a second, or more

@@ -6,9 +6,8 @@ is watched is a segment that waits, while no other one is handed over either.
 
 from typing import Final
 
-_PATIENCE: Final = (
-    2  # minutes that a segment may wait before it counts; a command that failed is tried again each minute
-)
+# Minutes that a segment may wait before it counts: a command that failed is tried again each minute.
+_PATIENCE: Final = 2
 _LOOKS: Final = 12  # looks at it, five seconds apart, at which nothing was handed over
 # `place` is the folder of the server.
 STUCK: Final = """\
