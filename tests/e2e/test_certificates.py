@@ -237,7 +237,7 @@ def test_a_certificate_is_had_by_what_is_published_in_dns(edge: RunningLab) -> N
     subprocess.run(words, input=SECRET.encode(), check=True, cwd=edge.workspace, capture_output=True)
     left = f"kdig +short -p 5300 @::1 _acme-challenge.{HOST} TXT 2>/dev/null || true"
     with authority(edge, f"[{edge.address('s1')}]:5300", "dns-01"):
-        refused = document(edge, "gateway", "certificates", "--renew", check=5)["renewals"]
+        refused = document(edge, "gateway", "certificates", "--renew", check=6)["renewals"]
         assert "publishes nothing that an authority could read" in refused[0]["failed"], refused
         (edge.workspace / "apps/talk.yaml").write_text(text.replace("names: knot", "names: signed"))
         try:
