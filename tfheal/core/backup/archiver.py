@@ -19,6 +19,7 @@ stuck() {
   echo "the server could not hand over $waits segments for more than PATIENCE minutes, and no base ends before: see its log for archive_command" >&2
 }
 """.replace("PATIENCE", str(_PATIENCE))
+# As `pg` of the dumps runs a program, but not through a function of the shell: killed is the program itself, not its shell.
 _WATCHED: Final = """\
 place=$(echo 'SHOW data_directory;' | sql)
 cd /

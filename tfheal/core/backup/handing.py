@@ -1,9 +1,9 @@
 """What a server hands over of its changes before they are replayed: all that it has, and if not all, since when it is missing."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from typing import Final
 
+from tfheal.base import untrusted
 from tfheal.core.archiving import EVERY, PUSH
 from tfheal.core.backup import dumps, recovery
 from tfheal.core.backup.job import OPEN, REACH, Task
@@ -44,12 +44,7 @@ def handed(words: Iterable[dict[str, object]]) -> Handed:
     """Given what a job said that had a server hand over what it has, return how that went."""
     for found in words:
         if found.get("message_type") == "handed over":
-            return Handed(found.get("whole") is True, found.get("lives") is True, _moment(found.get("since")))
+            return Handed(
+                found.get("whole") is True, found.get("lives") is True, untrusted.moment(str(found.get("since")))
+            )
     return Handed(whole=False, lives=False)
-
-
-def _moment(said: object) -> datetime | None:
-    try:
-        return datetime.strptime(str(said), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-    except ValueError:
-        return None
