@@ -246,6 +246,10 @@ def test_a_certificate_is_had_by_what_is_published_in_dns(edge: RunningLab) -> N
             assert parts["certificates"]["exit"] == 0, parts["certificates"]
             until_issued(edge, "acme")
             assert edge.on("s1", left) == ""
+            edge.on("s3", f"{DUE}; ln -s /bin/true /usr/local/bin/dehydrated")
+            killed = document(edge, "gateway", "certificates", "--renew", check=5)["renewals"]
+            edge.on("s3", "rm /usr/local/bin/dehydrated")
+            assert "ended without saying why" in killed[0]["failed"], "who says nothing is not done for that"
             edge.on("s1", "systemctl stop test-knot")
             edge.on("s3", DUE)
             failed = document(edge, "gateway", "certificates", "--renew", check=5)["renewals"]

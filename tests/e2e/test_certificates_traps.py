@@ -79,6 +79,22 @@ def test_what_stands_on_the_disk_is_shown(edge: RunningLab) -> None:
     assert edge.on("s3", SHOWN) == edge.on("s3", ON_DISK)
 
 
+def test_a_killed_renewal_is_in_the_way_of_none(edge: RunningLab) -> None:
+    """Killed in the midst, as by a slice that loses its power, it leaves nothing that keeps the next one from the certificate."""
+    before = edge.on("s3", ON_DISK)
+    service = "tfheal-edge-gateway-certificates"
+    midst = f"until [ -n \"$(find {KEPT}/acme/certs -name '*.csr' -newer /tmp/begun)\" ]; do sleep 0.02; done"
+    edge.on(
+        "s3",
+        f"rm -f {KEPT}/{HOST}.from; touch /tmp/begun; systemctl start --no-block {service}; {midst}; systemctl kill -s KILL {service}",
+    )
+    assert edge.on("s3", ON_DISK) == before
+    assert document(edge, "gateway", "certificates", "--renew")["renewals"] == [
+        {"gateway": "edge/gateway@s3", "host": HOST, "failed": ""}
+    ]
+    assert edge.on("s3", ON_DISK) != before
+
+
 def test_what_haproxy_does_not_take_is_not_on_the_disk(edge: RunningLab) -> None:
     """Else it would not start again; what was there serves on, also after a restart."""
     before = edge.on("s3", ON_DISK)

@@ -37,6 +37,12 @@ say() { printf '%s %s\\n' "$marker" "$*"; }
 packed() { printf %s "$1" | base64 -w 0; }
 said() {
   why=$(sed -n 3p "$kept/$host.failed" 2>/dev/null)
+  if systemctl is-active --quiet "$unit"; then
+    systemctl stop "$unit"
+    why='it took too long'
+  fi
+  # Who was killed says nothing, and is not done for that.
+  [ -n "$why" ] || ! sh "$program" tell | grep -q "^$host [a-z]* [0-9]* [0-9]* yes " || why='it ended without saying why'
   if [ -n "$why" ]; then say "failed $(packed "$why")"; else say done; fi
 }
 """
