@@ -142,6 +142,23 @@ def test_the_second_store_takes_the_place_of_the_first(copied: RunningLab) -> No
     copied.on("s1", f"rm -rf {FILES}/random /srv/tfheal/files/web.before-*")
 
 
+def test_what_a_left_slice_stored_is_found_on_the_second_store_too(copied: RunningLab) -> None:
+    """The app moved away from s1, then the first store was lost: what was taken on s1 is in the copies."""
+    spec = copied.workspace / "apps" / "files.yaml"
+    taken(copied)
+    first = spec.read_text()
+    spec.write_text(first.replace("to: s2, copy_to: s3", "to: s3").replace("web: [s1]", "web: [s2]"))
+    copied.run("remove", "files/web@s1")
+    copied.run("remove", "files/store@s2")
+    try:
+        copied.run("deploy", "files")
+        (found,) = document(copied, "backup", "rescan", "files")["apps"]
+        assert (found["carried"], found["unknown"]) == (1, []), found
+    finally:
+        copied.run("remove", "files/web@s2", "--data", "--yes", check=None)
+        spec.write_text(first)
+
+
 @pytest.fixture
 def login(copied: RunningLab) -> Iterator[None]:
     """Let root of s1 log in on both stores, as the owner does."""

@@ -8,7 +8,7 @@ from tfheal.base.errors import Refused, TfhealError, UsageError
 from tfheal.base.exits import winning
 from tfheal.core.backup import capture, copying, ledger, prune
 from tfheal.core.backup.job import Job
-from tfheal.core.stores import keeper, sources
+from tfheal.core.stores import held, keeper, sources
 from tfheal.flows.repository import lease_of, replied, run_on_store, stored
 from tfheal.model.backup import STORE
 from tfheal.model.ports import Exec, Ports
@@ -87,7 +87,9 @@ def _rescanned(workspace: Workspace, app: str, ports: Ports) -> Rescanned:
     carried: set[str] = set()
     here = spec.backup.to if spec.backup else ""
     other = {one.id for one in known if one.store != here}
-    for name in sources(spec, workspace.folder(app).playbook):
+    # Only a slice itself gets at its repository where the store is none, so what the app left there is out of reach.
+    left = held(ports.vault.names(app)) if STORE in spec.place else ()
+    for name in dict.fromkeys((*sources(spec, workspace.folder(app).playbook), *left)):
         job = Job(ports.journal.new_id(), app, ports.writer, ledger.snapshot_tasks(), longest=_LONGEST)
         replies = run_on_store(workspace, job, name, ports)
         if replies["open"].status != capture.NO_REPOSITORY:

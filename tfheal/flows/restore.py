@@ -186,8 +186,7 @@ def _in_place(stage: _Stage) -> Restored:
     plan = stage.plan
     meant = {item.release.instance: item for item in expected((plan.app,), stage.ports)}
     names = list(dict.fromkeys(name.slice for name in plan.instances))
-    lacking: dict[str, str] = {}
-    found = {name: _recovery(stage, meant[name], base, lacking) for name, base in plan.replay.items()}
+    found = {name: _recovery(stage, meant[name], base) for name, base in plan.replay.items()}
     wanted = {
         name: [_chosen(stage, meant[one], found) for one in plan.instances if one.slice == name] for name in names
     }
@@ -205,6 +204,7 @@ def _in_place(stage: _Stage) -> Restored:
         for ours in wanted.values()
         for one in ours
     }
+    lacking = {name.slice: one.lacking for name, one in found.items()}
     replayed = {
         name: replace(far, lacking=lacking.get(name, ""))
         for name, reply in done.items()
@@ -213,14 +213,15 @@ def _in_place(stage: _Stage) -> Restored:
     return Restored(plan, how, replayed=replayed)
 
 
-def _recovery(stage: _Stage, item: Expected, base: Part, lacking: dict[str, str]) -> Recovery:
-    """Have a living server hand over what it has, and return what its databases are replayed from; note what is lacking.
+def _recovery(stage: _Stage, item: Expected, base: Part) -> Recovery:
+    """Have a living server hand over what it has, and return what its databases are replayed from.
 
     Raise Refused where a living server still has what was asked for: it can be brought to hand that over.
     """
     plan, release = stage.plan, item.release
     source = plan.sources.get(release.slice, "")
     handed = None if source else hand_over(stage.workspace, release, stage.ports)
+    lacking = ""
     if handed and handed.lacks(plan.asked):
         since = f"since {rfc3339(handed.since)}" if handed.since else "last"
         if plan.asked and handed.lives:
@@ -232,9 +233,10 @@ def _recovery(stage: _Stage, item: Expected, base: Part, lacking: dict[str, str]
                 why=why,
                 hint=hint,
             )
-        lacking[release.slice] = f"what its server changed {since} was not handed over, and is not in it"
-        stage.ports.reporter.say(f"{release.instance}: {lacking[release.slice]}")
-    return recovery_of(stage.workspace, release, (base, plan.backup.started), plan.asked, stage.ports, source)
+        lacking = f"what its server changed {since} was not handed over, and is not in it"
+        stage.ports.reporter.say(f"{release.instance}: {lacking}")
+    found = recovery_of(stage.workspace, release, (base, plan.backup.started), plan.asked, stage.ports, source)
+    return replace(found, lacking=lacking)
 
 
 def _scratched(stage: _Stage) -> Restored:

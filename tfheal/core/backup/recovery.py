@@ -178,13 +178,17 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What one database is replayed from: its base, the changes since in their order, and until when; None: all of them."""
+    """What one database is replayed from: its base, the changes since in their order, and until when; None: all of them.
+
+    `lacking` says what its server changed and did not hand over.
+    """
 
     base: str
     base_bytes: int
     base_name: str
     changes: tuple[Change, ...]
     at: datetime | None = None
+    lacking: str = ""
 
 
 def spooled(release: Release) -> str:
