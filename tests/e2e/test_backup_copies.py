@@ -146,17 +146,20 @@ def test_what_a_left_slice_stored_is_found_on_the_second_store_too(copied: Runni
     """The app moved away from s1, then the first store was lost: what was taken on s1 is in the copies."""
     spec = copied.workspace / "apps" / "files.yaml"
     taken(copied)
-    first = spec.read_text()
+    first, secrets = spec.read_text(), copied.workspace / "secrets" / "files.age"
+    sealed = secrets.read_bytes()
     spec.write_text(first.replace("to: s2, copy_to: s3", "to: s3").replace("web: [s1]", "web: [s2]"))
     copied.run("remove", "files/web@s1")
     copied.run("remove", "files/store@s2")
+    copied.on("s2", "rm -rf /srv/tfheal/files/store")
     try:
         copied.run("deploy", "files")
         (found,) = document(copied, "backup", "rescan", "files")["apps"]
         assert (found["carried"], found["unknown"]) == (1, []), found
     finally:
-        copied.run("remove", "files/web@s2", "--data", "--yes", check=None)
+        copied.run("remove", "files/web@s2", "files/store@s3", "--data", "--backups", "--yes", check=None)
         spec.write_text(first)
+        secrets.write_bytes(sealed)  # with what opens a repository of s2 that would be asked for it from now on
 
 
 @pytest.fixture

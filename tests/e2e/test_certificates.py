@@ -243,7 +243,7 @@ def test_a_certificate_is_had_by_what_is_published_in_dns(edge: RunningLab) -> N
         try:
             edge.on("s3", f"rm -f {KEPT}/{HOST}.failed")
             parts = document(edge, "tick", check=None)["parts"]
-            assert parts["certificates"]["exit"] == 0, parts["certificates"]
+            assert parts["certificates"]["exit"] == 0, edge.run("gateway", "certificates", check=None).stdout
             until_issued(edge, "acme")
             assert edge.on("s1", left) == ""
             edge.on("s3", f"{DUE}; ln -s /bin/true /usr/local/bin/dehydrated")
