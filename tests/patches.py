@@ -14,9 +14,10 @@ APP = "tfheal-files-web.service"
 REPOSITORIES = rf"""
 set -e
 mkdir -p /root/patches && cd /root/patches
-package() {{  # NAME VERSION FOLDER; what is in `build` goes into it
+package() {{  # NAME VERSION FOLDER [WHAT IT NEEDS]; what is in `build` goes into it
   mkdir -p "$3" build/DEBIAN
-  printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: nobody <x@example.test>\nDescription: x\n' "$1" "$2" >build/DEBIAN/control
+  [ -z "${{4-}}" ] || echo "Depends: $4" >build/DEBIAN/control
+  printf 'Package: %s\nVersion: %s\nArchitecture: all\nMaintainer: nobody <x@example.test>\nDescription: x\n' "$1" "$2" >>build/DEBIAN/control
   dpkg-deb -b build "$3/$1_$2_all.deb" >/dev/null
   rm -rf build
 }}
@@ -47,7 +48,8 @@ mkdir -p build/etc/systemd/system/{APP}.d
 printf '[Service]\nExecStartPre=/bin/false\n' >build/etc/systemd/system/{APP}.d/broken.conf
 echo 'systemctl daemon-reload; systemctl restart --no-block {APP}' | script postinst; package tfheal-breaks 1.1 late
 cp old/tfheal-breaks* late
-echo '[ ! -e /root/patches/wait ] || {{ touch /root/patches/there; sleep 60; }}' | script postinst; package tfheal-security 1.2 slow
+echo '[ ! -e /root/patches/wait ] || {{ touch /root/patches/there; sleep 60; }}' | script postinst; package tfheal-security 1.2 slow tfheal-more
+package tfheal-more 1.0 slow
 cp -r late ahead
 package linux-image-tests 1.0 ahead; dpkg -i ahead/linux-image-tests_1.0_all.deb >/dev/null; package linux-image-tests 1.1 ahead
 repository ahead tests-security; repository slow tests-security; repository secure tests-security; repository plain tests-updates; repository late tests-security
@@ -62,7 +64,7 @@ offer secure plain
 """
 GONE = f"""
 apt-mark unhold tfheal-two >/dev/null
-dpkg -P tfheal-one tfheal-two tfheal-security tfheal-stops tfheal-breaks linux-image-tests >/dev/null
+dpkg -P tfheal-one tfheal-two tfheal-security tfheal-stops tfheal-breaks tfheal-more linux-image-tests >/dev/null
 rm -rf /root/patches /etc/apt/sources.list.d/tests.list {SEEN} /var/lib/tfheal/patch.d /var/lib/debsecan /etc/tfheal/charter.toml
 rm -rf /var/lib/apt/lists; mv /root/lists /var/lib/apt/lists; mv /root/sources.list /etc/apt
 systemctl daemon-reload; systemctl reset-failed {APP} 2>/dev/null; systemctl restart {APP}

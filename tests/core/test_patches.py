@@ -48,7 +48,10 @@ def test_what_is_pending_is_read() -> None:
         (None, "in time"),
         (Answer(124, TOLD.encode(), 25.0), "in time"),
         (Answer(0, b"", 0.1), "no package lists"),
-        (Answer(0, TOLD.replace("state ok", "state unknown").encode(), 0.1), "apt could not say"),
+        (
+            Answer(0, TOLD.replace("state ok", "state unknown").replace("unfinished\n", "").encode(), 0.1),
+            "apt could not say",
+        ),
     ],
 )
 def test_what_could_not_be_told_is_not_nothing(answer: Answer | None, reason: str) -> None:
@@ -56,6 +59,14 @@ def test_what_could_not_be_told_is_not_nothing(answer: Answer | None, reason: st
     found = pending(answer)
     assert isinstance(found, Unknown)
     assert reason in found.reason
+
+
+@pytest.mark.parametrize("said", [b"unfinished\n", b"unfinished\nstate unknown\n"])
+def test_an_interrupted_patch_is_known_where_apt_cannot_say_more(said: bytes) -> None:
+    """Else nobody would end it: what it left half way may be why apt cannot."""
+    found = pending(Answer(0, said, 0.1))
+    assert isinstance(found, Known)
+    assert (found.value.unfinished, found.value.patches) == (True, ())
 
 
 @pytest.mark.parametrize(

@@ -76,8 +76,12 @@ def test_updates_are_told_by_where_they_come_from(patched: RunningLab) -> None:
 
 @pytest.mark.long
 def test_a_patch_that_was_killed_is_ended_by_the_next(patched: RunningLab) -> None:
-    """With tfheal and dpkg both killed in the middle of an installation, the next run configures what is half there."""
-    patched.on("s1", f"touch /root/patches/wait; {OFFER.format('slow')}")
+    """With tfheal and dpkg both killed in the middle of an installation, the next run configures what is half there.
+
+    Also where dpkg was killed before with no package half way, and where a package lacks what was to come with it.
+    """
+    cut_off = "dpkg-query -s tfheal-two >/var/lib/dpkg/updates/0000; ! dpkg --audit | grep ."
+    patched.on("s1", f"touch /root/patches/wait; {OFFER.format('slow')}{cut_off}")
     with subprocess.Popen(patched.command("patch", "slice:s1", "--yes"), stderr=subprocess.DEVNULL) as running:
         patched.on("s1", "timeout 60 sh -c 'until [ -e /root/patches/there ]; do sleep 0.2; done'")
         running.kill()
@@ -85,6 +89,7 @@ def test_a_patch_that_was_killed_is_ended_by_the_next(patched: RunningLab) -> No
     patched.on(
         "s1", "systemctl kill -s KILL tfheal-patch; rm /root/patches/wait; dpkg --audit | grep -q tfheal-security"
     )
+    patched.on("s1", "dpkg --force-depends -r tfheal-more; ! apt-get -s -o Debug::NoLocking=1 upgrade")
     assert "interrupted" in patched.run("patch", "slice:s1", "--plan", check=3).stdout
     assert "patch-unfinished" in findings(document(patched, "status", check=0))
     (done,) = document(patched, "patch", "slice:s1", "--yes")["slices"]

@@ -110,7 +110,10 @@ _UPGRADE: Final = """\
 told begun
 [ -e unfinished ] || { units >running.new && mv running.new running && rm -rf secured; } || fail 'what runs could not be noted'
 mkdir -p secured && touch unfinished || fail 'nothing can be written'
-[ -z "$(dpkg --audit)" ] || { dpkg --force-confdef --force-confold --configure -a && told repaired; }
+# Of what was cut off dpkg keeps a note, with which apt does nothing, also where no package shows it; and what was to come with
+# a package may be what that lacks now.
+[ -z "$(dpkg --audit; ls /var/lib/dpkg/updates)" ] ||
+  { { dpkg --force-confdef --force-confold --configure -a || apt --fix-broken install; } && told repaired; }
 if [ $# -gt 0 ]; then
   apt -s -o Debug::NoLocking=1 --only-upgrade install "$@" >planned || { cat planned; fail 'apt will not'; }
   sed -n -E 's/^Inst ([^ ]+) \\[([^] ]+)\\] .*/\\1 \\2/p' planned >upgrading

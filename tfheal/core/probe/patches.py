@@ -89,13 +89,13 @@ _PATCH: Final = re.compile(
 
 
 def pending(answer: Answer | None) -> Fact[Pending]:
-    """Given the answer of a slice, return what is pending there."""
+    """Given the answer of a slice, return what is pending there; where a patch was interrupted apt may be unable to say, until it is ended."""
     if answer is None or answer.timed_out:
         return Unknown("the slice did not answer in time")
     lines = untrusted.text(answer.output, QUESTION.cap).splitlines()
-    if not any(line.startswith("state ") for line in lines):
+    if "unfinished" not in lines and not any(line.startswith("state ") for line in lines):
         return Unknown("no package lists")
-    if "state ok" not in lines:
+    if "unfinished" not in lines and "state ok" not in lines:
         return Unknown("apt could not say")
     found = tuple(_patch(match) for line in lines if (match := _PATCH.fullmatch(line)))
     return Known(

@@ -70,12 +70,13 @@ fresh() {{
 }}
 updated=no
 update() {{ apt update || return 1; : >"$records/.lists"; updated=yes; }}
-# A run that was killed leaves dpkg half way; what is broken for other reasons shows in the install.
-patient dpkg --configure -a --force-confdef --force-confold || :
+# A run that was killed leaves dpkg half way, and packages without others that were to come with them, with which apt installs
+# nothing; what is broken for other reasons shows in the install.
+mended() {{ patient dpkg --configure -a --force-confdef --force-confold || apt --no-remove --fix-broken install || :; }}
 for package in $(inspect | sed -n 's/ is not installed$//p'); do : >"$records/$package"; done
 fresh || update || :
 # shellcheck disable=SC2086 # words of ours, and names without blanks
-install() {{ apt install $options -- $wanted; }}
+install() {{ mended; apt install $options -- $wanted; }}
 install || {{ [ "$updated" = no ] && update && install; }} || {{ printf '%s\\n' "$log" | tail -n 15; exit 1; }}
 wrong=$(inspect)
 [ -z "$wrong" ] || fail "$wrong"
