@@ -95,6 +95,16 @@ def test_a_killed_renewal_is_in_the_way_of_none(edge: RunningLab) -> None:
     assert edge.on("s3", ON_DISK) != before
 
 
+@pytest.mark.parametrize("lost", ["accounts/*/account_key.pem", "accounts/*/account_id.json", "certs/*/cert-*.pem"])
+def test_what_a_power_cut_leaves_empty_is_in_the_way_of_none(edge: RunningLab, lost: str) -> None:
+    """What the client of the authority had not on the disk yet is made anew, and the next renewal gets a certificate."""
+    document(edge, "gateway", "certificates", "--renew")
+    before = edge.on("s3", ON_DISK)
+    edge.on("s3", f"rm {KEPT}/{HOST}.from; cd {KEPT}/acme && stat {lost} && truncate -s 0 {lost}")
+    assert [one["failed"] for one in document(edge, "gateway", "certificates", "--renew")["renewals"]] == [""]
+    assert edge.on("s3", ON_DISK) != before
+
+
 def test_what_haproxy_does_not_take_is_not_on_the_disk(edge: RunningLab) -> None:
     """Else it would not start again; what was there serves on, also after a restart."""
     before = edge.on("s3", ON_DISK)
