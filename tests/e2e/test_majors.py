@@ -83,6 +83,16 @@ EMPTY = "echo 'TRUNCATE written' | sql"
 CLUSTERS = "pg_lsclusters -h | awk '{ print $1, $3, $4 }'"
 
 
+# The making of a new cluster is killed when it has hardly begun.
+STUMP = """
+[ ! -e /etc/postgresql/17/main ] || pg_dropcluster --stop 17 main
+setsid pg_createcluster 17 main >/dev/null 2>&1 &
+until [ -e /var/lib/postgresql/17/main/PG_VERSION ]; do :; done
+kill -9 -- -$!
+[ ! -e /var/lib/postgresql/17/main/pg_hba.conf ]
+"""
+
+
 @pytest.fixture(scope="module")
 def majors(fleet: RunningLab) -> Iterator[RunningLab]:
     """Have an app whose database is on PostgreSQL 15 on s2, its backups on s1, behind a gateway on s3; taken away after the last test."""
@@ -276,7 +286,10 @@ def test_a_move_whose_run_is_killed_goes_on(fifteen: RunningLab, moment: str) ->
 
 
 def test_a_move_that_is_killed_itself_is_begun_anew(fifteen: RunningLab) -> None:
-    """What moves the data on the slice is killed, with the old server shut in: a rollback has it serve again, or the next run moves it."""
+    """What moves the data on the slice is killed, with the old server shut in: a rollback has it serve again, or the next run moves it.
+
+    A machine that goes down while the new cluster is made leaves a part of that, which is in no later move's way.
+    """
     fifteen.on("s2", WRITES)
     unit = "tfheal-majors-db-move"
     kills = f"until systemctl is-active -q {unit}-15; do sleep 0.05; done; systemctl kill -s KILL {unit}"
@@ -284,6 +297,7 @@ def test_a_move_that_is_killed_itself_is_begun_anew(fifteen: RunningLab) -> None
     done = document(fifteen, *UPGRADE, check=None)
     assert done["state"] == "rolled-back", done
     assert fifteen.on("s2", CLUSTERS).startswith("15 5432 online\n")
+    fifteen.on("s2", STUMP)
     assert document(fifteen, *UPGRADE)["state"] == "done"
     told = {number for number, _ in written(fifteen)}
     assert told <= rows(fifteen)

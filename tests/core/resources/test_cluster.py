@@ -2,7 +2,9 @@
 
 import base64
 import re
+import struct
 import subprocess
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -64,3 +66,56 @@ def test_versions_may_decide_on_packages_and_clusters() -> None:
         Packages(kind="packages", names=("postgresql {{ version }}",))
     with pytest.raises(UsageError, match="not the name of a package"):
         steps(a_database(packages="postgresql-{{ version }}"), SECRETS)
+
+
+NUMBER = 7_000_000_001
+# What is in the data folder of a new cluster, by the number that it had when we made one: ours to throw away, or left of one.
+LEFT = [
+    ("ours", NUMBER, NUMBER, ("base/5/1247", "base/16384/16390"), "made"),
+    ("ours, half thrown away", NUMBER, None, ("base/16384/16390",), "made"),
+    ("as the package makes it", None, NUMBER, ("PG_VERSION", "base/5/1247_fsm", "postmaster.opts"), "stump"),
+    ("half made", None, None, ("PG_VERSION", "pg_wal/0", "base/1/1247.1", "postgresql.conf"), "stump"),
+    ("of somebody, with a database", None, NUMBER, ("base/16384/1247",), ""),
+    ("of somebody, with a table", 5, NUMBER, ("base/5/16384_fsm",), ""),
+    ("no cluster", None, None, ("PG_VERSION", "notes.txt"), ""),
+]
+
+
+@pytest.mark.parametrize(("kept", "there", "files", "is_what"), [row[1:] for row in LEFT], ids=[row[0] for row in LEFT])
+def test_what_a_cut_off_move_left_is_told_from_what_is_somebodys(
+    tmp_path: Path, kept: int | None, there: int | None, files: tuple[str, ...], is_what: str
+) -> None:
+    """A machine may go down while a cluster is made or thrown away: what is left of one keeps no later move from its place, and nobody's data is taken for it."""
+    home, settings = tmp_path / "data", tmp_path / "etc/17/main"
+    for file in (*(home / name for name in files), settings / "postgresql.conf", tmp_path / "made-cluster"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    (settings / "postgresql.conf").write_text(f"data_directory = '{home}'\n")
+    (tmp_path / "made-cluster").write_text(f"{kept}\n" if kept else "")
+    if there:
+        (home / "global").mkdir()
+        (home / "global/pg_control").write_bytes(struct.pack("<Q", there))
+    given = "".join(
+        re.findall(
+            r"^(?:(?:value|number)\(\) [^\n]*|(?:made|stump)\(\) \{\n.*?^\})\n", moving(), re.MULTILINE | re.DOTALL
+        )
+    )
+    asks = f'cluster=17/main state={tmp_path}\n{given}made && echo made || {{ stump "{home}" && echo stump; }}\n'
+    said = subprocess.run(
+        ["sh"], input=asks.replace("/etc/postgresql", f"{tmp_path}/etc"), text=True, capture_output=True, check=False
+    )
+    assert said.stdout.strip() == is_what, said.stderr
+
+
+def test_that_a_cluster_is_ours_is_on_the_disk_before_its_data() -> None:
+    """Else a power cut leaves a full cluster that nobody knows, and no later move has a place for the data."""
+    made = moving().partition("pg_createcluster --start-conf")[2]
+    assert 0 < made.index("sync ") < made.index("alone ")
+
+
+def moving() -> str:
+    """Return the work of a move."""
+    step = cluster.step(a_database())
+    assert step is not None
+    (work,) = re.findall(r"(?<=work=)[A-Za-z0-9+/=]+", step.apply)
+    return base64.b64decode(work).decode()

@@ -120,7 +120,16 @@ undone() {
     exit 1
 }
 said() { tail -n "${1:-3}" "$state/move/log" | tr '\n' ' '; }
-made() { [ -e "/etc/postgresql/$cluster/postgresql.conf" ] && [ "$(number "$cluster")" = "$(cat "$state/made-cluster" 2>/dev/null)" ]; }
+# One of ours that was cut off while it was thrown away may have lost its number.
+made() {
+    [ -e "/etc/postgresql/$cluster/postgresql.conf" ] && [ -s "$state/made-cluster" ] &&
+        { found=$(number "$cluster"); [ -z "$found" ] || [ "$found" = "$(cat "$state/made-cluster")" ]; }
+}
+# What was cut off while a cluster was made or thrown away: nothing else is there, and no table or database of anybody.
+stump() {
+    [ -z "$(ls -A "$1" | grep -vE '^(PG_VERSION|base|global|(pg_|post).*)$')" ] &&
+        [ -z "$(find "$1/base" -printf '%f\n' 2>/dev/null | awk -F '[_.]' '$1 ~ /^[0-9]+$/ && $1 >= 16384')" ]
+}
 here() { live "$1"; sql "${2:-postgres}"; }
 # What is in a cluster that its package does not make.
 strangers() {
@@ -139,16 +148,21 @@ fits() {
     room
     [ "$free" -ge "$need" ] || undone "there is no room for a second copy of the databases: $((need - free)) bytes are missing"
 }
-# What the package made, or an attempt before this one, is made anew: there is nothing in it.
+# What the package made, or an attempt before this one, is made anew: there is nothing in it. Neither is it begun nor thrown away
+# in one step, so a machine that went down in the midst of that may have left a part of it, which nothing can be made of.
 empty() {
+    others= home=/var/lib/postgresql/$cluster
     if [ -e "/etc/postgresql/$cluster/postgresql.conf" ]; then
+        home=$(value "$cluster" data_directory) home=${home:-/var/lib/postgresql/$cluster}
         made || { systemctl start "$(unit_of "$cluster")"; others=$(strangers "$cluster") && [ -z "$others" ]; } ||
-            undone "$cluster is there already, and not empty: ${others:-$(said)}"
+            { [ -z "$others" ] && stump "$home"; } || undone "$cluster is there already, and not empty: ${others:-$(said)}"
         halt "$cluster"
         pg_dropcluster --stop "${cluster%/*}" "${cluster#*/}" || undone "$cluster cannot be made anew: $(said)"
     fi
+    [ ! -d "$home" ] || { stump "$home" && find "$home" -mindepth 1 -delete; } || undone "$home is there already, and not empty"
     pg_createcluster --start-conf=manual --encoding=UTF8 --locale=C.UTF-8 "${cluster%/*}" "${cluster#*/}" -- --data-checksums || undone "$cluster is not to be had: $(said)"
-    number "$cluster" >"$state/made-cluster"
+    number "$cluster" >"$state/made-cluster.new" && sync "$state/made-cluster.new" &&
+        mv -T "$state/made-cluster.new" "$state/made-cluster" && sync "$state" || undone "$(said)"
     alone "$cluster" -c archive_mode=off || undone "$(said)"
     for database in $databases; do
         for extension in $(echo "SELECT extname FROM pg_extension;" | here "$old" "$database"); do
