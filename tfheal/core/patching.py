@@ -15,6 +15,7 @@ from tfheal.base import sh, untrusted
 from tfheal.core import pauses
 from tfheal.core.apply import RECORD
 from tfheal.core.probe.script import PRELUDE, called_once
+from tfheal.core.resources.packages import LISTS_LOST
 from tfheal.model import paths
 from tfheal.model.patches import NEVER_BACK, Patch, PatchReport
 
@@ -163,8 +164,9 @@ fail 'it does not go down'
 _STOPPED: Final = f"""\
 if [ -e {paths.HANDS_OFF} ]; then say "refused paused $(packed "since $(date -u -r {paths.HANDS_OFF} +%Y-%m-%dT%H:%M:%SZ)")"; return; fi
 """
-_FETCH: Final = """\
+_FETCH: Final = f"""\
 export DEBIAN_FRONTEND=noninteractive
+{LISTS_LOST}
 if words=$(timeout 240 apt-get -q -o DPkg::Lock::Timeout=60 -o APT::Update::Error-Mode=any update 2>&1 </dev/null); then
   touch /var/lib/apt/lists  # they are of now, also where there was nothing new
   say 'told ended'

@@ -247,15 +247,17 @@ def a_user(**fields: object) -> Step:
         ("usermod --shell /bin/bash tf-trial", "shell is /bin/bash"),
         ("usermod --home /root tf-trial", "home is /root, wanted /nonexistent"),
         ("gpasswd -d tf-trial adm", "not in the group adm"),
+        ("sed -i '/^tf-trial:/d' /etc/group /etc/gshadow", "its group is missing"),
     ],
 )
 def test_a_user_is_put_right(machine: OnSlice, damage: str, detail: str) -> None:
     """Its presence, shell, home and groups."""
     machine.done(a_user())
     machine.heals(a_user(), damage, detail)
-    assert machine.do("getent passwd tf-trial | cut -d: -f 6-; id -Gn tf-trial").split("\n")[0] == (
-        "/nonexistent:/usr/sbin/nologin"
-    )
+    assert machine.do("getent passwd tf-trial | cut -d: -f 6-; id -Gn tf-trial").split("\n")[:2] == [
+        "/nonexistent:/usr/sbin/nologin",
+        "tf-trial adm",
+    ]
 
 
 def test_a_user_whose_group_is_there_already(machine: OnSlice) -> None:

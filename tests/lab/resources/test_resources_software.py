@@ -236,6 +236,19 @@ def test_packages_are_installed_and_put_back(machine: OnSlice) -> None:
     )
 
 
+def test_packages_that_a_machine_lost_when_it_went_down_are_had_again(machine: OnSlice) -> None:
+    """One that was unpacked before what it needs, with which apt installs nothing else; and lists that were not on the disk yet."""
+    step = some_packages("tree", "jq")
+    machine.do(
+        "apt-get -q -y purge jq libjq1 tree; cd /root; apt-get -q download jq; dpkg --unpack jq_*.deb; rm jq_*.deb"
+    )
+    machine.differs(step, "tree is not installed\njq is unpacked")
+    machine.done(step)
+    empty = "apt-get -q -y purge jq; for list in /var/lib/apt/lists/*_Packages; do : >$list; done"
+    machine.heals(step, empty, "jq is not installed")
+    machine.do("apt-get -q -y purge jq libjq1")
+
+
 def test_a_pinned_version_is_held_to(machine: OnSlice) -> None:
     """The version that is there passes, another is named with what is there, and one that does not exist fails."""
     machine.done(some_packages("tree"))

@@ -11,6 +11,9 @@ from tfheal.model.resources import Packages, resource_id
 # One file per package that was not there before tfheal asked for it.
 _RECORDS: Final = f"{paths.STATE}/packages"
 
+# What a power cut left empty of a list apt takes for one that did not change, and does not fetch.
+LISTS_LOST: Final = "find /var/lib/apt/lists -maxdepth 1 -type f -name '*_*' -empty -delete 2>/dev/null; "
+
 _INSPECT: Final = r"""
 inspect() {
     command -v dpkg-query >/dev/null || { echo "dpkg is not on this machine"; return 2; }
@@ -69,7 +72,7 @@ fresh() {{
     [ -n "$lists" ] && [ -n "$(find "$records/.lists" $lists -cmin -1440 2>/dev/null)" ]
 }}
 updated=no
-update() {{ apt update || return 1; : >"$records/.lists"; updated=yes; }}
+update() {{ {LISTS_LOST}apt update || return 1; : >"$records/.lists"; updated=yes; }}
 # A run that was killed leaves dpkg half way, and packages without others that were to come with them, with which apt installs
 # nothing; what is broken for other reasons shows in the install.
 mended() {{ patient dpkg --configure -a --force-confdef --force-confold || apt --no-remove --fix-broken install || :; }}

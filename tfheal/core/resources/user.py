@@ -29,7 +29,10 @@ rest=${{entry%:*}}
 have=${{rest##*:}}
 [ "$have" = "$home" ] || problem "home is $have, wanted $home"
 same_shell "$shell" || problem "shell is $shell, wanted $wanted_shell"
-member=" $(id -Gn -- "$name") " || unknown "the groups cannot be read"
+member=" $(id -Gn -- "$name" 2>/dev/null) " || {{
+    ! getent group "$(id -g -- "$name")" >/dev/null || unknown "the groups cannot be read"
+    problem "its group is missing"
+}}
 for group in $groups; do
     case $member in *" $group "*) ;; *) problem "not in the group $group" ;; esac
 done
@@ -45,6 +48,9 @@ if ! getent passwd "$name" >/dev/null; then
     useradd --system --no-create-home --home-dir "$home" --shell "$wanted_shell" $own ${{list:+--groups "$list"}} "$name"
 fi
 [ "$(id -u -- "$name")" != 0 ] || fail "$name is root by another name: it is left alone"
+# Users and groups are two files, and a machine may go down between them.
+group=$(id -g -- "$name")
+getent group "$group" >/dev/null || groupadd --system --gid "$group" "$name"
 [ -z "$list" ] || usermod --append --groups "$list" "$name"
 entry=$(getent passwd "$name")
 same_shell "${{entry##*:}}" || usermod --shell "$wanted_shell" "$name"
