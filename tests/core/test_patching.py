@@ -186,6 +186,14 @@ def test_the_scripts_are_sh() -> None:
                 subprocess.run(["sh", "-n"], input=base64.b64decode(word), check=True)
 
 
+def test_what_is_gone_back_to_is_on_the_disk_before_anything_is_changed() -> None:
+    """A machine may go down in the middle of it."""
+    script = upgrade(PatchOrder("me", "run", (URGENT,), ("shop",), ()), MARKER)
+    work = next(base64.b64decode(word).decode() for word in script.split() if len(word) > 1_000)
+    lines = [line.strip().partition(" #")[0] for line in work.splitlines()]
+    assert lines.index("secure") < lines.index("sync planned secured secured/*") < lines.index("told changing")
+
+
 def test_what_never_goes_back_is_a_pattern_of_grep_too() -> None:
     """The slice decides by the same words as we do."""
     for name, never in {"libc6": True, "postgresql-17": True, "linux-image-amd64": True, "curl": False}.items():

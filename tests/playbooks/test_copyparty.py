@@ -14,7 +14,7 @@ from tfheal.edge.templates import JinjaTemplates
 from tfheal.model.app import AppSpec
 from tfheal.model.inventory import Inventory
 from tfheal.model.release import SECRET_TOKEN, Release
-from tfheal.model.resources import File, Unit, resource_id
+from tfheal.model.resources import Command, File, Unit, resource_id
 from tfheal.model.workspace import PlaybookFolder
 
 Example = tuple[AppSpec, PlaybookFolder, Inventory]
@@ -94,6 +94,13 @@ def test_settings_reach_the_configuration(example: Example) -> None:
     assert {"  p: 8080", "  name: Acme", "  df: 512m"} < set(lines)
     assert not any("shr" in line for line in lines)
     assert "  shr: /share" in _conf(_release(example))
+
+
+def test_the_mark_of_the_data_is_on_the_disk_before_it_counts(example: Example) -> None:
+    """Else a power cut leaves an empty one that is never made again, and good data is called lost for ever."""
+    (mark,) = (each for each in _release(example).resources if isinstance(each, Command))
+    write, on_disk, counts = mark.run.split(" && ")
+    assert (write.split(">")[1], counts) == (on_disk.removeprefix("sync "), f": >{mark.done.removeprefix('test -e ')}")
 
 
 def test_it_says_where_it_answers(example: Example) -> None:

@@ -75,7 +75,7 @@ def written(host: str, addresses: tuple[str, ...], marker: str) -> str:
         f"{PRELUDE}[ ! -e {paths.HANDS_OFF} ] || {{ echo {marker} paused; return; }}\n"
         f"{{ grep -v -F {sh.quote(_end(host))} {_FILE}; printf %s {sh.quote(lines)}; }} >{_FILE}.tfheal || return\n"
         # Where the file is one of a container's host it cannot be replaced, only filled.
-        f"chmod 0644 {_FILE}.tfheal && {{ mv -T {_FILE}.tfheal {_FILE} 2>/dev/null || cp {_FILE}.tfheal {_FILE}; }} || return\n"
+        f"chmod 0644 {_FILE}.tfheal && sync {_FILE}.tfheal && {{ mv -T {_FILE}.tfheal {_FILE} 2>/dev/null || cp {_FILE}.tfheal {_FILE}; }} || return\n"
         f"echo {marker} end\n"
     )
     return called_once(body, marker)

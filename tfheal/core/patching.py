@@ -119,6 +119,7 @@ if [ $# -gt 0 ]; then
   apt -s -o Debug::NoLocking=1 --only-upgrade install "$@" >planned || { cat planned; fail 'apt will not'; }
   sed -n -E 's/^Inst ([^ ]+) \\[([^] ]+)\\] .*/\\1 \\2/p' planned >upgrading
   secure
+  sync planned secured secured/* # what would be gone back to has to be there also if the machine goes down now
   automatic=$(apt-mark showauto $(cut -d ' ' -f 1 upgrading))
   told changing
   databases "$@"

@@ -211,7 +211,7 @@ sound() {
 let_in() {
     from=/etc/postgresql/$old to=/etc/postgresql/$cluster
     cp -a "$from/tfheal" "$to/" && cp -a "$from/conf.d/tfheal.conf" "$to/conf.d/" &&
-        { grep -qxF 'include_dir "tfheal"' "$to/pg_hba.conf" || sed -i '1i include_dir "tfheal"' "$to/pg_hba.conf"; }
+        { grep -qxF 'include_dir "tfheal"' "$to/pg_hba.conf" || sed -i '1i include_dir "tfheal"' "$to/pg_hba.conf"; } && sync "$to"/*.conf "$to"/*/*.conf
 }
 moved() {
     new=/usr/lib/postgresql/${cluster%/*}/bin
