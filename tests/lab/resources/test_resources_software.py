@@ -296,9 +296,12 @@ def test_packages_killed_in_the_middle_are_finished_by_the_next_run(machine: OnS
 
 
 def test_only_packages_that_tfheal_installed_are_removed(machine: OnSlice) -> None:
-    """Not what was there before, not what another needs; configuration files stay."""
+    """Not what was there before, not what another needs; configuration files stay. What dpkg was cut off in is ended first."""
     machine.do(f"apt-get -q -y purge tree bc; apt-get -q -y install bc; rm -f {RECORDS}/bc")
     machine.done(some_packages("tree", "bc", "curl"))
+    machine.do(
+        "dpkg-query -s bc >/var/lib/dpkg/updates/0000"
+    )  # as a machine leaves it that went down at the end of an installation
     answer = machine.sh(packages_removal(["tree", "bc=1", "curl", "never-installed"]), timeout=60)
     assert answer.status == 0, answer
     assert "bc was here before, it stays" in answer.said

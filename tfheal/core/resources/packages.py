@@ -61,6 +61,9 @@ apt() {
     patient apt-get -q -y -o Dpkg::Use-Pty=0 -o APT::Install-Recommends=0 \
         -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@"
 }
+# A run that was killed leaves dpkg half way, and packages without others that were to come with them, with which apt does nothing;
+# what is broken for other reasons shows in what comes then.
+mended() { patient dpkg --configure -a --force-confdef --force-confold || apt --no-remove --fix-broken install || :; }
 DEBIAN_FRONTEND=noninteractive APT_LISTCHANGES_FRONTEND=none NEEDRESTART_MODE=l NEEDRESTART_SUSPEND=1
 export DEBIAN_FRONTEND APT_LISTCHANGES_FRONTEND NEEDRESTART_MODE NEEDRESTART_SUSPEND
 """
@@ -73,9 +76,6 @@ fresh() {{
 }}
 updated=no
 update() {{ {LISTS_LOST}apt update || return 1; : >"$records/.lists"; updated=yes; }}
-# A run that was killed leaves dpkg half way, and packages without others that were to come with them, with which apt installs
-# nothing; what is broken for other reasons shows in the install.
-mended() {{ patient dpkg --configure -a --force-confdef --force-confold || apt --no-remove --fix-broken install || :; }}
 for package in $(inspect | sed -n 's/ is not installed$//p'); do : >"$records/$package"; done
 fresh || update || :
 # shellcheck disable=SC2086 # words of ours, and names without blanks
@@ -85,6 +85,7 @@ wrong=$(inspect)
 [ -z "$wrong" ] || fail "$wrong"
 """
 _REMOVAL: Final = f"""{_PATIENT}
+mended
 for package in $wanted; do
     [ -e "$records/$package" ] || {{ echo "$package was here before, it stays"; continue; }}
     with=$(apt-get -s remove -- "$package" </dev/null 2>/dev/null | sed -n 's/^Remv \\([^ ]*\\) .*/\\1/p') || with=
