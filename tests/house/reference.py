@@ -92,7 +92,8 @@ def _written(param: Any) -> str:  # noqa: ANN401
     if not param.opts[0].startswith("-"):
         return name_of(param)
     flag = param.type_descriptor.annotation is bool
-    return ", ".join(param.opts) + ("" if flag else f" {param.metavar or _kind(param)}")
+    spelled = ", ".join(param.opts) + "".join(f" / {option}" for option in param.secondary_opts)
+    return spelled + ("" if flag else f" {param.metavar or _kind(param)}")
 
 
 def _kind(param: Any) -> str:  # noqa: ANN401
@@ -102,6 +103,8 @@ def _kind(param: Any) -> str:  # noqa: ANN401
 
 def _default(param: Any) -> str:  # noqa: ANN401
     said = param.default in (None, False, "", ()) or "default" in param.help.lower()
+    if param.secondary_opts:
+        return f" Default: `{(param.opts if param.default else param.secondary_opts)[0]}`."
     shown = f"{param.default:g}" if isinstance(param.default, float) else str(param.default)
     return "" if said or callable(param.default) else f" Default: `{shown}`."
 

@@ -1,6 +1,6 @@
 """The options that several commands share, with one meaning each."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -12,13 +12,9 @@ if TYPE_CHECKING:
 Folder = Annotated[str | None, typer.Option("--workspace", envvar="TFHEAL_WORKSPACE", help="The workspace's folder.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print only when something happened.")]
+KINDS: Final = "App names, owner:NAME, slice:NAME, label:KEY=VALUE, playbook:NAME; * matches any part."
 Selectors = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[SELECTOR]...",
-        help="App names, owner:NAME, slice:NAME, label:KEY=VALUE, playbook:NAME; * matches any part. None: all.",
-        show_default=False,
-    ),
+    list[str] | None, typer.Argument(metavar="[SELECTOR]...", help=f"{KINDS} None: all.", show_default=False)
 ]
 Deadline = Annotated[
     str | None,

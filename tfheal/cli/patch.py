@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tfheal.cli.options import Except, Folder, Json, Selectors
+from tfheal.cli.options import KINDS, Except, Folder, Json
 
 if TYPE_CHECKING:
     from tfheal.cli.wiring import Wired
@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 
 
 def patch(
-    selectors: Selectors = None,
+    selectors: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SELECTOR]...",
+            help=f"{KINDS} None: all, with --plan; else say which.",
+            show_default=False,
+        ),
+    ] = None,
     excluded: Except = None,
     plan: Annotated[bool, typer.Option("--plan", help="Show what is pending; exit 3 if anything is.")] = False,
     security: Annotated[bool, typer.Option("--security", help="Security updates alone.")] = False,
@@ -36,15 +43,14 @@ def patch(
     from tfheal.base.errors import UsageError
     from tfheal.cli import wiring
     from tfheal.core.patch_rules import Wish
-    from tfheal.core.select import selected, slices_of
+    from tfheal.core.select import machines
     from tfheal.flows import patch as flow
 
     if not (plan or selectors):
         raise UsageError("which slices?", hint='"slice:*" is all of them; --plan shows what is pending')
     with wiring.wired(workspace, quiet=plan or json) as hands:
         hands = wiring.with_catalogue(hands, kev)  # noqa: PLW2901 (the same hands, and one more)
-        names = selected(hands.workspace, selectors or (), excluded or ())
-        slices = slices_of(hands.workspace, names, selectors or (() if excluded else ("slice:*",)))
+        slices = machines(hands.workspace, selectors or (), excluded or ())
         if fetch:
             flow.fetch(hands.workspace, slices, hands.ports, hands.limits)
         if plan:

@@ -49,6 +49,33 @@ def slices_of(workspace: Workspace, apps: Iterable[str], selectors: Iterable[str
     )
 
 
+def machines(workspace: Workspace, selectors: Iterable[str], excluded: Iterable[str] = ()) -> tuple[str, ...]:
+    """Given selectors, return the slices to work on that any of them means and none of the excluded, in inventory order.
+
+    `slice:`, `label:` and `owner:` mean slices themselves, and no other slice of an app that is there; the rest the slices
+    that apps are on. No selector means every slice. Raise UsageError for a selector that is malformed or matches nothing.
+    """
+    wanted, unwanted = tuple(selectors), tuple(excluded)
+    selected(workspace, wanted, unwanted)
+    return tuple(
+        name
+        for name in workspace.inventory.slices
+        if (not wanted or any(_is_under(workspace, name, selector) for selector in wanted))
+        and not any(_is_under(workspace, name, selector) for selector in unwanted)
+    )
+
+
+def _is_under(workspace: Workspace, name: str, selector: str) -> bool:
+    """Return whether a selector means this slice itself, or an app that is on it."""
+    kind, colon, pattern = selector.partition(":")
+    if colon and kind == "owner":
+        return fnmatchcase(workspace.inventory.slices[name].owner, pattern)
+    if colon and kind in {"slice", "label"}:
+        return _is_meant(workspace, name, selector)
+    there = (app for app in workspace.apps.values() if any(name in slices for slices in app.place.values()))
+    return any(_matches(workspace, app, selector) for app in there)
+
+
 def _matches(workspace: Workspace, app: AppSpec, selector: str) -> bool:
     kind, colon, pattern = selector.partition(":")
     if not colon:

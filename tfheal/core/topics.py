@@ -33,6 +33,9 @@ Which apps a command means
 
 Several selectors mean the apps that any of them matches. None means all, for what looks or heals; `deploy` and
 `remove` want at least one. A selector that matches nothing is a mistake (exit 2).
+
+`patch` works on machines: there `slice:`, `label:` and `owner:` mean slices themselves, and no other slice of an app that
+is on one; the rest mean the slices that apps are on. What --except names is left out, whatever else is on it.
 """
 
 SLICES: Final = """\
