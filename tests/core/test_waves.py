@@ -40,7 +40,7 @@ def test_waves_have_the_sizes_that_are_asked_for(sizes: str, lengths: list[int])
 @pytest.mark.parametrize("sizes", ["0%", "-1", "101%", "half", "", "1.5", " 1", "all", "9999999"])
 def test_what_is_no_size_is_told(sizes: str) -> None:
     """Before anything is touched."""
-    with pytest.raises(UsageError, match="is no number"):
+    with pytest.raises(UsageError, match="is no number of apps"):
         waves(TEN, ["1", sizes])
 
 

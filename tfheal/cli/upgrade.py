@@ -78,7 +78,7 @@ def upgrade(
     from tfheal.flows.rollout import Manner
     from tfheal.flows.upgrade_checks import Wish
 
-    _meant(apps, to, every=every)
+    _meant(apps, every=every)
     seconds = {key: seconds_of(value, f"--{key}") for key, value in (("soak", soak), ("time", time)) if value}
     wish = Wish(to, plan, again, backup, strategy=strategy_of(strategy), share=share, go_on=go_on, **seconds)
     manner = Manner(
@@ -88,17 +88,26 @@ def upgrade(
         max_unavailable,
     )
     with wiring.wired(workspace, quiet=quiet or json) as hands:
+        _to_something(hands, apps, to)
         one = not (every or waves or excluded) and apps is not None and len(apps) == 1
         if one and apps and ":" not in apps[0] and "*" not in apps[0]:
             return _one(hands, apps[0], wish, as_json=json)
         return _many(hands, (tuple(apps or ()), tuple(excluded or ())), wish, manner, as_json=json)
 
 
-def _meant(apps: list[str] | None, to: str, *, every: bool) -> None:
+def _to_something(hands: "Wired", apps: list[str] | None, to: str) -> None:
     from tfheal.base.errors import UsageError
+    from tfheal.core.select import selected
 
     if not to:
-        raise UsageError("to which version is not said", hint="--to VERSION; tfheal status shows what is deployed")
+        folders = (hands.workspace.folder(app).playbook for app in selected(hands.workspace, apps or ()))
+        listed = {f"of {one.playbook} {', '.join(one.versions)}": None for one in folders}
+        raise UsageError("to which version is not said", hint=f"--to VERSION: there are {'; '.join(listed)}")
+
+
+def _meant(apps: list[str] | None, *, every: bool) -> None:
+    from tfheal.base.errors import UsageError
+
     if bool(apps) == every:
         raise UsageError("say which apps", hint="by name or selector, or --all for all of them; not both")
 
@@ -110,7 +119,7 @@ def strategy_of(written: str | None) -> "Strategy | None":
     match written:
         case None | "rolling" | "canary":
             return written
-    raise UsageError(f"--strategy {written} is none", hint="it is rolling or canary")
+    raise UsageError(f"there is no --strategy {written}", hint="it is rolling or canary")
 
 
 def _one(hands: "Wired", app: str, wish: "Wish", *, as_json: bool) -> int:

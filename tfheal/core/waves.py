@@ -41,8 +41,8 @@ def share(written: str, total: int, option: str) -> int:
         return 0
     match = _SIZE.fullmatch(written)
     if match is None or (match[2] and int(match[1]) > _WHOLE):
-        kinds = "1, 10% and rest" if option == "--waves" else "2 and 10%"
-        raise UsageError(f"{option} {written} is no number", hint=f"{kinds} are")
+        sizes = "1, 10% or rest, and several by commas: 1,10%,rest" if option == "--waves" else "2 or 10%"
+        raise UsageError(f"{option} {written} is no number of apps", hint=f"write {sizes}")
     return int(match[1]) * total // _WHOLE if match[2] else int(match[1])
 
 
