@@ -1,6 +1,7 @@
 """Where results go: stdout is the result, as words or as one JSON document; stderr is progress and log."""
 
 import json
+import math
 import os
 import shutil
 import sys
@@ -10,7 +11,7 @@ import time
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from tfheal.base import untrusted
 from tfheal.base.errors import Bug, TfhealError
@@ -36,11 +37,13 @@ def console(*, stderr: bool = False) -> "Console":
 
 def show(renderable: "RenderableType") -> None:
     """Print a table or text to stdout."""
+    Reports.rest()
     console().print(renderable)
 
 
 def tell(command: str, document: Mapping[str, object], words: str, *, as_json: bool, code: int = 0) -> None:
     """Write the result of a command to stdout: one document for scripts, or words for people."""
+    Reports.rest()
     if as_json:
         tell_json(command, document, code)
     else:
@@ -67,6 +70,7 @@ def give(
     """Give the result of a command: as its JSON document, as words fitted to the screen, or not at all."""
     if silent:
         return
+    Reports.rest()
     if as_json:
         tell_json(command, document, code)
     else:
@@ -140,6 +144,8 @@ class Lines:
 class Reports:
     """Progress on stderr: a bar with a count for each place on a terminal, a line now and then in a log."""
 
+    _shown: "ClassVar[Reports | None]" = None  # whose bars are on the screen
+
     def __init__(self, *, quiet: bool = False) -> None:
         """Begin silent; bars come with the first step."""
         self._quiet = quiet
@@ -169,25 +175,42 @@ class Reports:
                 sys.stderr.flush()
 
     def close(self) -> None:
-        """Take the bars away."""
-        if self._bars and self._tasks:
-            self._bars.stop()
+        """Take the bars away; they come again with the next step."""
+        with self._lock:
+            if self._bars and self._tasks:
+                self._bars.stop()
+                for task in self._tasks.values():
+                    self._bars.remove_task(task)
+                self._tasks.clear()
+                Reports._shown = None
+
+    @classmethod
+    def rest(cls) -> None:
+        """Take the bars away that are on the screen, whosever they are: they would be drawn over what is printed now."""
+        if cls._shown:
+            cls._shown.close()
 
     def _draw(self, where: str, what: str, done: int, total: int) -> None:
         if self._bars is None:
             return
         if not self._tasks:
             self._bars.start()
+            Reports._shown = self
         if where not in self._tasks:
-            self._tasks[where] = self._bars.add_task(where, total=None)
+            self._tasks[where] = self._bars.add_task(where, total=math.inf, count="")
         over = 0 < total <= done
         self._bars.update(
-            self._tasks[where], description=f"{where}  {what}", completed=done, total=total or None, visible=not over
+            self._tasks[where],
+            description=f"{where}  {what}",
+            completed=done,
+            total=total or math.inf,  # None would leave the total of the step before
+            visible=not over,
+            count=f"{done}/{total}" if total else "",
         )
 
 
 def _bars() -> "Progress":
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.table import Column
 
     from tfheal.render.words import NARROW
@@ -195,5 +218,9 @@ def _bars() -> "Progress":
     terminal = console(stderr=True)
     words = TextColumn("{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True))
     wide = terminal.width >= NARROW
-    head = (BarColumn(bar_width=20 if wide else 8), MofNCompleteColumn(), *((TimeElapsedColumn(),) if wide else ()))
-    return Progress(*head, words, console=terminal, expand=True)
+    head = (
+        BarColumn(bar_width=20 if wide else 8),
+        TextColumn("{task.fields[count]}"),
+        *((TimeElapsedColumn(),) if wide else ()),
+    )
+    return Progress(*head, words, console=terminal, expand=True, transient=True, redirect_stdout=False)

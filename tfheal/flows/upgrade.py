@@ -256,6 +256,7 @@ def _gone(course: Course) -> Upgrade:
                 end = _one(course, release) or (let_in(course, canary) if canary else None)
             if end := end or (compared(course, canary) if canary else proven(course, release)):
                 return end
+            course.ports.reporter.step(str(release.instance), "done", 1, 1)
         except TfhealError as error:
             if release.instance in course.outcomes:
                 raise
