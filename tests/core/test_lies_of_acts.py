@@ -48,7 +48,7 @@ PART = Part("s1", FOLDERS, "good", ID, 1_000, 10)
 def told_of_certificates(reply: bytes) -> object:
     """Read them, judge them, and write them for people and scripts."""
     seen = {EDGE: certificates.certificates(reply, EDGE, {"a.example"}, MARKER)}
-    certificates_words(seen, (), NOW)
+    certificates_words(seen, (), NOW, 100)
     return [list(map(astuple, certificates.told(seen[EDGE], NOW))), certificates_document(seen, ())]
 
 

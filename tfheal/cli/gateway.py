@@ -28,7 +28,11 @@ def status(json: Json = False, workspace: Folder = None) -> int:
         code = int(Exit.UNKNOWN if unknown else Exit.OK)
         now = hands.ports.clock.now().timestamp()
         output.give(
-            "gateway-status", gateways_document(seen), lambda _: gateways_words(seen, now), as_json=json, code=code
+            "gateway-status",
+            gateways_document(seen),
+            lambda width: gateways_words(seen, now, width),
+            as_json=json,
+            code=code,
         )
     return code
 
@@ -111,7 +115,11 @@ def certificates(
         code = int(code_of(seen, done, now))
         document = certificates_document(seen, done)
         output.give(
-            "gateway-certificates", document, lambda _: certificates_words(seen, done, now), as_json=json, code=code
+            "gateway-certificates",
+            document,
+            lambda width: certificates_words(seen, done, now, width),
+            as_json=json,
+            code=code,
         )
     return code
 

@@ -14,26 +14,46 @@ from tfheal.base.moments import rfc3339
 from tfheal.core.certificates import told
 from tfheal.model.certificate import Certificate, Renewal
 from tfheal.model.release import InstanceName
+from tfheal.render.words import NARROW
 
 Seen = Mapping[InstanceName, tuple[Certificate, ...] | TfhealError]
 
 
-def certificates_words(seen: Seen, done: Sequence[Renewal], now: datetime) -> RenderableType:
-    """Given the certificates of gateways, what became of renewals and the time, return it for a person."""
-    table, errors = Table(box=None, pad_edge=False), []
+def certificates_words(seen: Seen, done: Sequence[Renewal], now: datetime, width: int) -> RenderableType:
+    """Given the certificates of gateways, what became of renewals and the time, return it as a table, or where that is too narrow as lines."""
+    errors = [Text(f"{name}  {found}") for name, found in seen.items() if isinstance(found, TfhealError)]
+    held = [(name, one) for name, found in seen.items() if not isinstance(found, TfhealError) for one in found]
+    failed = [Text(f"{one.gateway}  {one.host}: {one.detail}") for one in done if one.detail]
+    if not held and not errors:
+        return Text("no gateway ends TLS: `settings: {tls: acme}` in the spec of one has it do so")
+    rows = [(str(name), *_row(one, now), _wrong(one, now)) for name, one in held]
+    return Group(*([_table(rows)] if width >= NARROW else _entries(rows)) if rows else (), *errors, *failed)
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> Table:
+    table = Table(box=None, pad_edge=False)
     for head in ("gateway", "name", "by", "holds for", "what is wrong"):
         table.add_column(head, overflow="fold")
-    for name, found in seen.items():
-        if isinstance(found, TfhealError):
-            errors.append(Text(f"{name}  {found}"))
-            continue
-        for one in found:
-            wrong = "; ".join(each.detail for each in told((one,), now)) or one.why
-            table.add_row(str(name), *_row(one, now), wrong)
-    failed = [Text(f"{one.gateway}  {one.host}: {one.detail}") for one in done if one.detail]
-    if not table.row_count and not errors:
-        return Text("no gateway ends TLS: `settings: {tls: acme}` in the spec of one has it do so")
-    return Group(*([table] if table.row_count else []), *errors, *failed)
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
+def _entries(rows: Sequence[tuple[str, ...]]) -> list[Text]:
+    lines = []
+    for gateway, host, source, held, wrong in rows:
+        lines += [
+            Text(gateway),
+            Text(
+                f"  {host}  by {source}, holds for {held}" if held != "expired" else f"  {host}  by {source}, expired"
+            ),
+        ]
+        lines += [Text(f"    {wrong}")] if wrong else []
+    return lines
+
+
+def _wrong(one: Certificate, now: datetime) -> str:
+    return "; ".join(each.detail for each in told((one,), now)) or one.why
 
 
 def certificates_document(seen: Seen, done: Sequence[Renewal]) -> dict[str, object]:
