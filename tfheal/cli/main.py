@@ -88,7 +88,21 @@ def _options(
 
 
 ACTING = frozenset(
-    {"backup", "demo", "deploy", "heal", "pause", "place", "remove", "restore", "resume", "rollback", "tick", "upgrade"}
+    {
+        "backup",
+        "demo",
+        "deploy",
+        "heal",
+        "patch",
+        "pause",
+        "place",
+        "remove",
+        "restore",
+        "resume",
+        "rollback",
+        "tick",
+        "upgrade",
+    }
 )
 
 
@@ -162,9 +176,6 @@ def _told(error: TfhealError, arguments: Sequence[str]) -> int:
     from tfheal.cli.output import tell_error
 
     words = [word for word in arguments if not word.startswith("-")]
-    tell_error(
-        error,
-        "-".join(words[: 2 if words[:1] in (["backup"], ["cron"], ["lab"], ["slice"], ["secret"]) else 1]),
-        "--json" in arguments,
-    )
+    grouped = words[:1] in [[group.name] for group in app.registered_groups]
+    tell_error(error, "-".join(words[: 2 if grouped else 1]), "--json" in arguments)
     return int(error.exit)
