@@ -14,6 +14,7 @@ DETAIL_CAP: Final = 2_000
 MOST: Final = 1 << 60  # bytes, files, whatever can be counted: a database stores it, and so do sums of it
 CENTURY: Final = 36_525 * 86_400  # seconds: no machine is up for longer, and nothing waits for longer
 LATEST: Final = 253_402_300_799  # seconds since 1970: with the year 9999 end the times that there are
+LOG_FOLLOWS: Final = "; its last lines:"  # how a script on a slice announces lines of a log
 _ONE_BYTE: Final = 0xFF
 _MOMENT: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _PIECE: Final = 1 << 16  # characters
@@ -36,6 +37,11 @@ def text(data: bytes | str, cap: int = DETAIL_CAP, hidden: Iterable[str] = ()) -
 def line(data: bytes | str, cap: int = DETAIL_CAP, hidden: Iterable[str] = ()) -> str:
     """Given foreign bytes or text, return it as `text` does and on one line."""
     return " ".join(text(data, cap, hidden).split())
+
+
+def brief(told: str) -> str:
+    """Given what was told of a failure, return its first line, without the announcement of the log lines that follow."""
+    return (told.strip().splitlines() or [""])[0].removesuffix(LOG_FOLLOWS)
 
 
 def whole(said: str | None, most: int = MOST) -> int | None:

@@ -18,7 +18,7 @@ from tfheal.flows.pauses import settle, standing
 from tfheal.flows.recover import close_incidents, close_unfinished
 from tfheal.flows.releases import in_use, make_secrets, reached, wanted
 from tfheal.flows.rungs import HealRun
-from tfheal.flows.standing import held, lift
+from tfheal.flows.standing import ANEW, held, lift
 from tfheal.flows.store_gone import given_up, leave_behind
 from tfheal.model.backup import STORE
 from tfheal.model.facts import Observation, Unasked
@@ -183,7 +183,7 @@ def _refusal(trip: _Trip, plans: Mapping[InstanceName, InstancePlan], options: D
     if not options.in_place and (changed := _changed_version(trip)):
         return changed
     due = [trip.items[name].release for name, plan in plans.items() if plan.acts and not options.again]
-    told = [f"{one.instance}: {why}" for one in due if (why := held(one, trip.seen.get(one.slice), trip.ports))]
+    told = [f"{one.instance}: {why}; {ANEW}" for one in due if (why := held(one, trip.seen.get(one.slice), trip.ports))]
     return "; ".join(told)
 
 

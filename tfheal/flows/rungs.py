@@ -7,6 +7,7 @@ from typing import Final, assert_never
 
 from tfheal.base.errors import Refused, TfhealError
 from tfheal.base.moments import rfc3339
+from tfheal.base.untrusted import brief
 from tfheal.core import remedies
 from tfheal.core.deploy import liveness
 from tfheal.core.resources import steps
@@ -78,7 +79,7 @@ def _roll_back(run: HealRun, action: Action, item: Expected, target: Slice) -> D
 def _failure(run: HealRun, action: Action) -> str:
     """Return what the last failed try of an incident said, else what the incident is."""
     tries = [one for one in run.ports.journal.actions(action.app) if one.incident == action.incident]
-    said = [one.detail.strip().splitlines()[0] for one in tries if one.outcome == "failed" and one.detail.strip()]
+    said = [brief(one.detail) for one in tries if one.outcome == "failed" and one.detail.strip()]
     return said[-1][:300] if said else action.why
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from tfheal.base.errors import ActionFailed
 from tfheal.base.moments import rfc3339
@@ -17,6 +18,8 @@ from tfheal.model.ports import Ports
 from tfheal.model.record import Deployed, Expected, Standing
 from tfheal.model.release import InstanceName, Release
 from tfheal.model.workspace import Workspace
+
+ANEW: Final = "deploy --again tries it again"  # what a held release is told with where one may deploy
 
 
 def note(workspace: Workspace, found: Look, diagnosis: Diagnosis, ports: Ports) -> None:
@@ -82,7 +85,7 @@ def held(release: Release, seen: Observation | None, ports: Ports) -> str:
     if mine is None and (state is None or release.id not in state.held):
         return ""
     when = f" at {rfc3339(mine.held)} ({mine.why})" if mine and mine.held else ""
-    return f"release {release.id} (version {release.version}) was rolled back{when}; deploy --again tries it again"
+    return f"release {release.id} (version {release.version}) was rolled back{when}"
 
 
 def of(instance: InstanceName, ports: Ports) -> list[Standing]:

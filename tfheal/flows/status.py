@@ -17,7 +17,7 @@ from tfheal.flows.pauses import standing
 from tfheal.flows.place import listed
 from tfheal.flows.reflex import note_reflex
 from tfheal.flows.releases import wanted
-from tfheal.flows.standing import held, note
+from tfheal.flows.standing import ANEW, held, note
 from tfheal.flows.windows import waiting
 from tfheal.model.backup import Ages
 from tfheal.model.facts import Known, SliceFacts, Unknown
@@ -140,5 +140,5 @@ def _not_deployed(workspace: Workspace, apps: tuple[str, ...], seen_now: Look, p
                 detail = f"the workspace asks for release {release.id}: tfheal deploy {app} --plan shows the difference"
                 found.append(Finding("not-deployed", "info", release.slice, detail, release.instance))
                 if told := held(release, seen.get(release.slice), ports):
-                    found.append(Finding("held", "info", release.slice, told, release.instance))
+                    found.append(Finding("held", "info", release.slice, f"{told}; {ANEW}", release.instance))
     return tuple(found)

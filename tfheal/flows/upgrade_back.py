@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from tfheal.base.errors import TfhealError
+from tfheal.base.untrusted import brief
 from tfheal.core import upgrade as core
 from tfheal.core.resources import Step, cluster
 from tfheal.core.standing import REFUSALS, rule
@@ -116,7 +117,7 @@ def taken_back(course: Course, why: str) -> Upgrade:
         return frozen(course, f"{why}; {gone}")
     ended(course, "taking-back", why)  # whoever goes on after a kill goes on with this
     for name in core.to_take_back({one: item.release.id for one, item in course.before.items()}, there):
-        ports.reporter.say(f"{name}  back to {course.before[name].release.version}: {why}")
+        ports.reporter.say(f"{name}  back to {course.before[name].release.version}: {brief(why)}")
         out = course.out(course.before[name].release, must=False)
         with drained(course.workspace, name, out, ports):
             done = put_back(course, now[name], course.before[name], why, lives=True)
@@ -194,7 +195,7 @@ def put_back(course: Course, item: Expected, before: Expected, why: str, *, live
     """
     blamed = course.blamed and item.release.id != before.release.id  # else it was cut off on its way back
     if blamed:
-        standing.hold(item.deployed, why[:300], course.ports)
+        standing.hold(item.deployed, brief(why)[:300], course.ports)
     told = f"the upgrade to {course.upgrade.new} is taken back"
     # What a restore brings back is not lost by it.
     over = cluster.step(before.release, lose=True) if course.lose or not lives else None

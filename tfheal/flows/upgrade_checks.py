@@ -193,7 +193,8 @@ def _is_due(workspace: Workspace, plan: Upgraded, ports: Ports) -> None:
             if start
             else "its window is too short"
         )
-        raise Refused("it is outside its maintenance window", where=app, why=why)
+        hint = f"wait for it, or change window: of apps/{app}.yaml or [window] of tfheal.toml"
+        raise Refused("it is outside its maintenance window", where=app, why=why, hint=hint)
 
 
 def permitted(workspace: Workspace, plan: Upgraded, wish: Wish, ports: Ports, limits: Limits) -> None:

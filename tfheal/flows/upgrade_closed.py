@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from tfheal.base.errors import TfhealError
+from tfheal.base.untrusted import brief
 from tfheal.core import upgrade as core
 from tfheal.core.standing import REFUSALS, rule
 from tfheal.flows import standing
@@ -111,7 +112,7 @@ def _put_back(course: Course, why: str) -> str:
     now = {item.release.instance: item for item in deployed_of(app, ports)}
     there = {release.instance: now[release.instance].release.id for release in course.after if release.instance in now}
     for name in core.to_take_back({one: item.release.id for one, item in course.before.items()}, there):
-        ports.reporter.say(f"{name}  back to {course.before[name].release.version}: {why}")
+        ports.reporter.say(f"{name}  back to {course.before[name].release.version}: {brief(why)}")
         done = put_back(course, now[name], course.before[name], why, lives=False, rests=name in _rest(course))
         if done.outcome != "done":
             course.outcomes[name] = f"not taken back: {done.detail}"

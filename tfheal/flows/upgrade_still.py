@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tfheal.base.untrusted import brief
 from tfheal.core import awaiting
 from tfheal.core import upgrade as core
 from tfheal.core.resources import steps
@@ -59,5 +60,5 @@ def put_beside(course: Course, item: Expected, release: Release) -> str:
     course.blamed = core.is_to_blame(done.outcome, done.report)
     if course.blamed:
         meant = replace(item.deployed, release=release.id, version=release.version)
-        standing.hold(meant, done.detail[:300], course.ports)
+        standing.hold(meant, brief(done.detail)[:300], course.ports)
     return f"{release.instance}: {done.detail}"

@@ -1,8 +1,11 @@
 """Upgrades in words, and as scripts read them."""
 
-from tfheal.base.amounts import span
+from textwrap import indent
+
+from tfheal.base.amounts import span, within
 from tfheal.base.errors import TfhealError
 from tfheal.base.moments import rfc3339
+from tfheal.base.untrusted import brief
 from tfheal.model.rollout import RolledOut
 from tfheal.model.upgrade import Upgraded
 from tfheal.render.errors import error_document
@@ -21,14 +24,14 @@ def upgrade_words(done: Upgraded) -> str:
         if one.strategy == "canary":
             lines += [f"  the first behind its gateway has {done.share:g} % of the requests for {span(done.trial)}"]
         lines += [f"  {component}: {words}" for component, words in done.interruption.items()]
-        lines += [f"  it is expected to end within {span(done.backing + done.takes)}"]
+        lines += [f"  it is expected to end within {within(done.backing + done.takes)}"]
         return "\n".join([*lines, f"  if that fails, {_way_back(done)} (rollback: {done.rule})"])
     away = "" if done.away is None else f", {span(done.away)} of which it was closed"
     lines = [
         f"{head}  {one.state} in {span(done.seconds)}{away}",
-        *(f"  {name}  {how}" for name, how in done.outcomes.items()),
+        *(f"  {name}  {brief(how)}" for name, how in done.outcomes.items()),
     ]
-    return "\n".join([*lines, f"  {one.detail}"] if one.detail else lines)
+    return "\n".join([*lines, indent(one.detail.rstrip(), "  ")] if one.detail else lines)
 
 
 def _way_back(done: Upgraded) -> str:
@@ -82,7 +85,7 @@ def _of_wave(app: str, done: RolledOut) -> str:
     if isinstance(went, TfhealError):
         return f"{app}: {went}"
     one, state = went.upgrade, went.upgrade.state
-    why = went.refused or one.detail
+    why = went.refused or brief(one.detail)
     if state == "unchanged":
         return f"{app}: is at {one.new} already"
     return f"{app}: from {one.old}, {state if state != 'planned' or not went.refused else 'refused'}{f': {why}' if why else ''}"
