@@ -98,6 +98,23 @@ def test_json_is_one_document_without_null_for_unknown(capsys: pytest.CaptureFix
     assert paged["outcome"] == paged["seconds"] == paged["ended"] == {"unknown": "never told"}
 
 
+def test_log_lines_are_no_part_of_the_table(
+    journal: SqliteJournal, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table of a failed action says why in one line; where there is room below, and for scripts, all of it stands."""
+    failed = an_action(journal, journal.begin_run("upgrade", NOW).id)
+    journal.conclude(failed.id, "failed", "x died; its last lines:\nStarting x\nit broke", NOW + timedelta(seconds=2))
+    monkeypatch.setenv("COLUMNS", "160")
+    assert run(["history"]) == 0
+    table = capsys.readouterr().out
+    assert "failed: x died" in table
+    assert "it broke" not in table
+    for words in (["history"], ["history", "--json"]):
+        monkeypatch.setenv("COLUMNS", "80")
+        assert run(words) == 0
+        assert "it broke" in capsys.readouterr().out
+
+
 def test_what_is_under_way_is_not_called_lost(journal: SqliteJournal, capsys: pytest.CaptureFixture[str]) -> None:
     """An action of a live run is under way."""
     an_action(journal, journal.begin_run("deploy crm", NOW).id)

@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from tfheal.base.untrusted import brief
 from tfheal.model.record import ActionRecord
 
 WIDE: Final = 110
@@ -43,7 +44,9 @@ def _table(actions: Sequence[ActionRecord], abandoned: Collection[str]) -> Table
             Text(_place(action) or "-"),
             Text(action.verb),
             Text(action.why),
-            _outcome(action, abandoned).append(f": {_reason(action)}" if _reason(action) else "", style="default"),
+            _outcome(action, abandoned).append(
+                f": {brief(_reason(action))}" if _reason(action) else "", style="default"
+            ),
             Text(_seconds(action)),
         )
     return table
