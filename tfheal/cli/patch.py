@@ -51,6 +51,8 @@ def patch(
     with wiring.wired(workspace, quiet=plan or json) as hands:
         hands = wiring.with_catalogue(hands, kev)  # noqa: PLW2901 (the same hands, and one more)
         slices = machines(hands.workspace, selectors or (), excluded or ())
+        if not slices:
+            raise UsageError("no slice is meant", why="what is left out by --except is on all of them")
         if fetch:
             flow.fetch(hands.workspace, slices, hands.ports, hands.limits)
         if plan:

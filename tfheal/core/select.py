@@ -10,6 +10,7 @@ from tfheal.model.app import AppSpec
 from tfheal.model.workspace import Workspace
 
 KINDS: Final = ("owner", "slice", "label", "playbook")
+_SHOWN: Final = 20  # names in one message: a fleet may have thousands of slices
 _HINT: Final = "tfheal status lists the apps, tfheal slice list the slices"
 
 
@@ -113,4 +114,6 @@ def _why(workspace: Workspace, selector: str) -> str:
     near = difflib.get_close_matches(pattern if colon else selector, list(known), n=1)
     if near:
         return f"did you mean {kind + colon if colon else ''}{near[0]}?"
+    if colon and (there := list(of_kind.get(kind, ()))):
+        return f"the {kind}s are {', '.join(there[:_SHOWN])}{f' and {len(there) - _SHOWN} more' if len(there) > _SHOWN else ''}"
     return f"the apps are {', '.join(workspace.apps)}" if workspace.apps else "there are no apps yet"
