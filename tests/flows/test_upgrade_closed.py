@@ -205,6 +205,22 @@ def test_a_rollback_that_is_killed_is_gone_on_with(tmp_path: Path, world: World)
     assert list(findings("shelf", world.ports)) == []
 
 
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        ("frozen", "is frozen (it broke): tfheal upgrade shelf --to 2.0 goes on, tfheal rollback shelf takes it back"),
+        ("undecided", "is undecided (it broke): tfheal upgrade shelf --to 2.0 --go-on goes on, tfheal rollback"),
+        ("running", "is under way, or was cut off: then tfheal upgrade shelf --to 2.0 goes on, tfheal rollback"),
+    ],
+)
+def test_what_waits_for_a_human_is_told_by_status(tmp_path: Path, world: World, state: UpgradeState, told: str) -> None:
+    """Not only what was cut off: whoever was called, or was not, finds there what to do."""
+    deployed(a_workspace(tmp_path), world, "2.0")
+    world.ports.upgrades.put(Upgrade("u", "shelf", "1.0", "2.0", state, NOW, detail="it broke; its last lines:\nx"))
+    (found,) = findings("shelf", world.ports)
+    assert told in found.detail
+
+
 @pytest.mark.parametrize(("silent", "well", "blamed"), [(40.0, True, True), (1e6, False, False)])
 def test_an_instance_that_is_rolled_may_be_silent_too(
     tmp_path: Path, world: World, monkeypatch: pytest.MonkeyPatch, silent: float, *, well: bool, blamed: bool

@@ -23,11 +23,11 @@ from tfheal.flows.upgrade_checks import Wish, takes_of
 from tfheal.flows.versions import deployed_of
 from tfheal.model.findings import Finding
 from tfheal.model.ports import Ports
-from tfheal.model.upgrade import UNDER_WAY, Upgraded
+from tfheal.model.upgrade import UNDER_WAY, WAITING, Upgraded
 from tfheal.model.window import Waiting
 from tfheal.model.workspace import Workspace
 
-_OPEN: Final = UNDER_WAY | {"frozen", "undecided"}
+_OPEN: Final = UNDER_WAY | WAITING
 
 
 @dataclass(frozen=True, slots=True)

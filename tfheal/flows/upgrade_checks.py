@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from tfheal.base.errors import Refused, Unreachable, UsageError
 from tfheal.base.moments import rfc3339
+from tfheal.base.untrusted import brief
 from tfheal.core import upgrade as core
 from tfheal.core.backup.recovery import is_base
 from tfheal.core.resources import Step
@@ -30,7 +31,7 @@ from tfheal.model.findings import Finding
 from tfheal.model.playbook import CanaryRules
 from tfheal.model.ports import Ports
 from tfheal.model.release import InstanceName, Release
-from tfheal.model.upgrade import UNDER_WAY, Strategy, Upgrade, Upgraded
+from tfheal.model.upgrade import UNDER_WAY, WAITING, Strategy, Upgrade, Upgraded
 from tfheal.model.workspace import Workspace
 
 _EACH = 60.0  # seconds that an instance is expected to take besides its soak
@@ -63,7 +64,7 @@ def begun_before(app: str, wish: Wish, ports: Ports) -> Upgrade | None:
     Raise UsageError where a word about a canary is said, and there is none.
     """
     last = ports.upgrades.last(app)
-    begun = None if last is None or last.state not in UNDER_WAY | {"frozen", "undecided"} else last
+    begun = None if last is None or last.state not in UNDER_WAY | WAITING else last
     if wish.go_on and (begun is None or begun.strategy != "canary" or begun.state == "taking-back"):
         raise UsageError(f"no canary of {app} waits for a word", hint="--go-on is for one that proved nothing")
     if (wish.share or wish.time) and (wish.strategy or (begun.strategy if begun else "rolling")) != "canary":
@@ -75,13 +76,15 @@ def begun_before(app: str, wish: Wish, ports: Ports) -> Upgrade | None:
 
 
 def findings(app: str, ports: Ports) -> Iterator[Finding]:
-    """Yield the information that an upgrade of an app is under way, or was cut off, and what ends it then."""
+    """Yield the information that an upgrade of an app is under way, was cut off or waits for a human, and what ends it then."""
     last, items = ports.upgrades.last(app), deployed_of(app, ports)
-    if last is None or last.state not in UNDER_WAY or not items:
+    if last is None or last.state not in UNDER_WAY | WAITING or not items:
         return
-    way = "is taken back" if last.state in {"returning", "taking-back"} else "is under way"
+    way = {"returning": "is taken back", "taking-back": "is taken back"}.get(last.state, "is under way")
+    now = f"is {last.state} ({brief(last.detail)}):" if last.state in WAITING else f"{way}, or was cut off: then"
     back = "" if last.state in {"returning", "taking-back"} else f", tfheal rollback {app} takes it back"
-    detail = f"its upgrade from {last.old} to {last.new} {way}, or was cut off: then tfheal upgrade {app} --to {last.new} goes on{back}"
+    going = "--go-on goes on" if last.state == "undecided" else "goes on"
+    detail = f"its upgrade from {last.old} to {last.new} {now} tfheal upgrade {app} --to {last.new} {going}{back}"
     name = items[0].release.instance
     yield Finding("upgrade-unfinished", "info", name.slice, detail, name)
 

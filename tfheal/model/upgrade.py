@@ -24,6 +24,7 @@ UpgradeState = Literal[
     "undecided",
 ]
 UNDER_WAY: Final[frozenset[UpgradeState]] = frozenset({"running", "migrating", "returning", "opened", "taking-back"})
+WAITING: Final[frozenset[UpgradeState]] = frozenset({"frozen", "undecided"})  # for a human
 RolloutState = Literal["planned", "running", "stopped", "done"]
 _EXITS: Final[Mapping[UpgradeState, Exit]] = {
     "planned": Exit.FINDINGS,

@@ -40,15 +40,13 @@ def _table(rows: Sequence[tuple[str, ...]]) -> Table:
 
 
 def _entries(rows: Sequence[tuple[str, ...]]) -> list[Text]:
-    lines = []
+    lines: list[Text] = []
+    before = ""
     for gateway, host, source, held, wrong in rows:
-        lines += [
-            Text(gateway),
-            Text(
-                f"  {host}  by {source}, holds for {held}" if held != "expired" else f"  {host}  by {source}, expired"
-            ),
-        ]
+        lines += [Text(gateway)] if gateway != before else []
+        lines += [Text(f"  {host}  by {source}, {held if held == 'expired' else f'holds for {held}'}")]
         lines += [Text(f"    {wrong}")] if wrong else []
+        before = gateway
     return lines
 
 
