@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tfheal.base.errors import Unreachable
 from tfheal.base.untrusted import brief
 from tfheal.model.release import InstanceName
 from tfheal.model.rollout import RolledOut
@@ -51,6 +52,19 @@ def test_an_app_of_many_has_one_line() -> None:
         "shop to 3.0: stopped",
         "wave 1",
         f"  shop: from 1.0, rolled-back: shop/web@s1: {HEAD}",
+    ]
+
+
+def test_a_rollout_that_came_to_none_says_so() -> None:
+    """It went through its waves, and that alone is what its state says; why an app did not come along is said once."""
+    one = Rollout("r1", "shop", "3.0", "done", NOW, (("shop", "till"),), {"shop": "unreachable", "till": "done"})
+    away = Unreachable("it could not be asked", where="shop", why="s1 is away")
+    till = Upgraded(Upgrade("u2", "till", "1.0", "3.0", "done", NOW))
+    assert rollout_words(RolledOut(one, {"shop": away, "till": till})).splitlines() == [
+        "shop to 3.0: done, but 1 of 2 did not come to it",
+        "wave 1",
+        "  shop: it could not be asked: s1 is away",
+        "  till: from 1.0, done",
     ]
 
 

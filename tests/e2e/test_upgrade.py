@@ -256,6 +256,8 @@ def test_the_store_of_an_app_follows_it(notes: RunningLab) -> None:
         releases(notes)
         assert "store@s1  unchanged" in notes.run("deploy", "notes", "--plan").stdout, "it is at the version too"
         assert document(notes, "upgrade", "notes", "--soak", "1s", "--to", "3.0", "--again")["state"] == "done"
+        older = document(notes, "upgrade", "notes", "--soak", "1s", "--to", "1.0", "--again", check=6)["error"]
+        assert (older["what"], "needs a restore" in older["why"]) == ("1.0 is older", True), older
         spec(notes).write_text(spec(notes).read_text().replace('"3.0"', '"1.0"'))
         notes.run("deploy", "notes", "--in-place")
         assert releases(notes) == before
@@ -297,6 +299,8 @@ def test_an_upgrade_that_is_killed_is_gone_on_with_or_taken_back(notes: RunningL
     before = releases(notes)
     dying = replace(notes, around=(*notes.around, f"TFHEAL_FAILPOINT={at}"))
     assert "failpoint: " in dying.run(*UPGRADE, "--to", "2.0", "--again", check=-9).stderr
+    if at != "upgrades, put":
+        assert "did not come to its end" in document(notes, "deploy", "notes", check=6)["apps"][0]["refused"]
     if at == "unit:":
         notes.run("pause", "notes", "--for", "1h", "--why", "inventory")
         assert "is paused" in document(notes, *UPGRADE, "--to", "2.0", "--again", check=6)["error"]["what"]

@@ -90,6 +90,11 @@ def rule(current: str, target: str, playbook: Playbook) -> WayBack:
     return next(one for one in _WORST_FIRST if one in strict)
 
 
+def is_older(version: str, than: str) -> bool:
+    """Return whether a version comes before another, in the order in which their rules count."""
+    return _order(version) < _order(than)
+
+
 def _order(version: str) -> list[tuple[int, str]]:
     """Return what sorts versions as people count: 1.9 before 1.10."""
     parts = re.findall(r"\d+|[A-Za-z]+", version)

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final
 
 from tfheal.base.errors import ActionFailed, Refused, TfhealError
 from tfheal.base.exits import Exit, winning
@@ -20,14 +19,12 @@ from tfheal.core.windows import next_start
 from tfheal.flows.fleet import Limits
 from tfheal.flows.upgrade import upgrade
 from tfheal.flows.upgrade_checks import Wish, takes_of
-from tfheal.flows.versions import deployed_of
+from tfheal.flows.versions import deployed_of, unfinished
 from tfheal.model.findings import Finding
 from tfheal.model.ports import Ports
-from tfheal.model.upgrade import UNDER_WAY, WAITING, Upgraded
+from tfheal.model.upgrade import UNDER_WAY, Upgraded
 from tfheal.model.window import Waiting
 from tfheal.model.workspace import Workspace
-
-_OPEN: Final = UNDER_WAY | WAITING
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +104,7 @@ def _due(workspace: Workspace, ports: Ports) -> Iterator[Due]:
     for app, spec in workspace.apps.items():
         if spec.auto_upgrade.channel == "none":
             continue
-        last = ports.upgrades.last(app)
-        if last is not None and last.state in _OPEN:
+        if (last := unfinished(app, ports)) is not None:
             # What was killed is gone on with, in the window or not; what is frozen or undecided waits for the human who was called.
             if last.state in UNDER_WAY and is_alike(last.new, last.old, spec.auto_upgrade):
                 yield Due(app, last.new)
@@ -131,8 +127,8 @@ def _earlier(workspace: Workspace, app: str, version: str, ports: Ports) -> str:
         if spec.playbook != ours.playbook or RINGS.index(spec.ring) >= RINGS.index(ours.ring):
             continue
         there = {item.deployed.version for item in deployed_of(name, ports)}
-        last = ports.upgrades.last(name)
-        if last is not None and last.state in _OPEN and is_alike(last.new, last.old, spec.auto_upgrade):
+        last = unfinished(name, ports)
+        if last is not None and is_alike(last.new, last.old, spec.auto_upgrade):
             return name
         if any(is_newer(version, one) and is_alike(version, one, spec.auto_upgrade) for one in there):
             return name

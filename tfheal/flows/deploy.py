@@ -20,6 +20,7 @@ from tfheal.flows.releases import in_use, make_secrets, reached, wanted
 from tfheal.flows.rungs import HealRun
 from tfheal.flows.standing import ANEW, held, lift
 from tfheal.flows.store_gone import given_up, leave_behind
+from tfheal.flows.versions import unfinished, ways_on
 from tfheal.model.backup import STORE
 from tfheal.model.facts import Observation, Unasked
 from tfheal.model.inventory import Slice
@@ -180,11 +181,19 @@ def _refusal(trip: _Trip, plans: Mapping[InstanceName, InstancePlan], options: D
     awaiting = [name for name in acts if name in trip.known and trip.known[name].phase in AWAITING]
     if awaiting and not options.onto_empty:
         return f"{awaiting[0]}: its data has not come back yet (tfheal heal or restore; --onto-empty starts without it)"
-    if not options.in_place and (changed := _changed_version(trip)):
-        return changed
+    if not options.in_place and (upgrading := _cut_off(trip, acts) or _changed_version(trip)):
+        return upgrading
     due = [trip.items[name].release for name, plan in plans.items() if plan.acts and not options.again]
     told = [f"{one.instance}: {why}; {ANEW}" for one in due if (why := held(one, trip.seen.get(one.slice), trip.ports))]
     return "; ".join(told)
+
+
+def _cut_off(trip: _Trip, acts: list[InstanceName]) -> str:
+    """Return that something would be done to an app whose upgrade did not come to its end, which would be mixed up by it."""
+    begun = unfinished(trip.app, trip.ports) if acts and trip.known else None
+    if begun is None:
+        return ""
+    return f"its upgrade to {begun.new} did not come to its end ({ways_on(begun)}; --in-place goes over it)"
 
 
 def _changed_version(trip: _Trip) -> str:

@@ -19,6 +19,7 @@ from tfheal.flows.pauses import check
 from tfheal.flows.recover import close_incidents, close_unfinished
 from tfheal.flows.releases import by_slice, everywhere, in_use, secret_values
 from tfheal.flows.repository import lease_of
+from tfheal.flows.versions import unfinished
 from tfheal.model import paths
 from tfheal.model.backup import STORE
 from tfheal.model.inventory import Slice
@@ -69,10 +70,18 @@ def remove(
                 results.append(Removal(app, removed, unpublished=settle(workspace, (app,), ports)))
                 if not in_use(ports.journal.deployed(app)):
                     ports.journal.drop_placement(app)
+                    _forget_upgrade(app, ours, options, ports)
         except Refused as refusal:
             results.append(Removal(app, refused=str(refusal)))
     ports.journal.end_run(run, int(winning(result.exit for result in results)), ports.clock.now())
     return tuple(results)
+
+
+def _forget_upgrade(app: str, ours: tuple[Expected, ...], options: RemoveOptions, ports: Ports) -> None:
+    """End the upgrade of an app that did not come to its end, unless data stays which it may have changed."""
+    stays = not options.data and any(data_paths(one.release) or one.release.dumps for one in ours)
+    if not stays and (begun := unfinished(app, ports)):
+        ports.upgrades.put(replace(begun, state="unchanged", detail="the app was removed"))
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from tfheal.flows.place import listed
 from tfheal.flows.reflex import note_reflex
 from tfheal.flows.releases import wanted
 from tfheal.flows.standing import ANEW, held, note
+from tfheal.flows.versions import unfinished
 from tfheal.flows.windows import waiting
 from tfheal.model.backup import Ages
 from tfheal.model.facts import Known, SliceFacts, Unknown
@@ -130,11 +131,14 @@ def _moved(placed: Placed) -> Iterator[Finding]:
 
 
 def _not_deployed(workspace: Workspace, apps: tuple[str, ...], seen_now: Look, ports: Ports) -> tuple[Finding, ...]:
-    """Return the information that a spec asks for something newer than what is deployed: only a deploy adopts it."""
+    """Return the information that a spec asks for something newer than what is deployed, which only a deploy adopts.
+
+    Of an app whose upgrade did not come to its end that is said in other words.
+    """
     have, seen = {item.release.instance: item.release.id for item in seen_now.meant}, seen_now.seen
     found = []
     deployed = {name.app for name in have}
-    for app in (app for app in apps if app in deployed):
+    for app in (app for app in apps if app in deployed and not unfinished(app, ports)):
         for release in wanted(workspace, app, ports):
             if have.get(release.instance) != release.id:
                 detail = f"the workspace asks for release {release.id}: tfheal deploy {app} --plan shows the difference"

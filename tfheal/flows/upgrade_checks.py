@@ -10,7 +10,7 @@ from tfheal.core import upgrade as core
 from tfheal.core.backup.recovery import is_base
 from tfheal.core.resources import Step
 from tfheal.core.resources.cluster import cluster_of
-from tfheal.core.standing import rule
+from tfheal.core.standing import REFUSALS, is_older, rule
 from tfheal.core.windows import next_start, window_open
 from tfheal.flows import standing
 from tfheal.flows import upgrade_canary as canary
@@ -24,14 +24,14 @@ from tfheal.flows.place import is_pending
 from tfheal.flows.releases import by_slice, secret_values
 from tfheal.flows.repository import stored
 from tfheal.flows.verify import verify
-from tfheal.flows.versions import at_version, deployed_of, releases_of
+from tfheal.flows.versions import at_version, deployed_of, releases_of, unfinished, ways_on
 from tfheal.model.backup import STORE
 from tfheal.model.facts import Known, SliceFacts
 from tfheal.model.findings import Finding
 from tfheal.model.playbook import CanaryRules
 from tfheal.model.ports import Ports
 from tfheal.model.release import InstanceName, Release
-from tfheal.model.upgrade import UNDER_WAY, WAITING, Strategy, Upgrade, Upgraded
+from tfheal.model.upgrade import WAITING, Strategy, Upgrade, Upgraded
 from tfheal.model.workspace import Workspace
 
 _EACH = 60.0  # seconds that an instance is expected to take besides its soak
@@ -63,28 +63,24 @@ def begun_before(app: str, wish: Wish, ports: Ports) -> Upgrade | None:
 
     Raise UsageError where a word about a canary is said, and there is none.
     """
-    last = ports.upgrades.last(app)
-    begun = None if last is None or last.state not in UNDER_WAY | WAITING else last
+    begun = unfinished(app, ports)
     if wish.go_on and (begun is None or begun.strategy != "canary" or begun.state == "taking-back"):
         raise UsageError(f"no canary of {app} waits for a word", hint="--go-on is for one that proved nothing")
     if (wish.share or wish.time) and (wish.strategy or (begun.strategy if begun else "rolling")) != "canary":
         raise UsageError("--share and --time are of a canary", hint="say --strategy canary too")
     if begun is not None and begun.new != wish.to:
-        hint = f"tfheal upgrade {app} --to {begun.new} goes on, tfheal rollback {app} takes it back"
-        raise Refused(f"its upgrade to {begun.new} did not come to its end", where=app, hint=hint)
+        raise Refused(f"its upgrade to {begun.new} did not come to its end", where=app, hint=ways_on(begun))
     return begun
 
 
 def findings(app: str, ports: Ports) -> Iterator[Finding]:
     """Yield the information that an upgrade of an app is under way, was cut off or waits for a human, and what ends it then."""
-    last, items = ports.upgrades.last(app), deployed_of(app, ports)
-    if last is None or last.state not in UNDER_WAY | WAITING or not items:
+    last, items = unfinished(app, ports), deployed_of(app, ports)
+    if last is None or not items:
         return
     way = {"returning": "is taken back", "taking-back": "is taken back"}.get(last.state, "is under way")
     now = f"is {last.state} ({brief(last.detail)}):" if last.state in WAITING else f"{way}, or was cut off: then"
-    back = "" if last.state in {"returning", "taking-back"} else f", tfheal rollback {app} takes it back"
-    going = "--go-on goes on" if last.state == "undecided" else "goes on"
-    detail = f"its upgrade from {last.old} to {last.new} {now} tfheal upgrade {app} --to {last.new} {going}{back}"
+    detail = f"its upgrade from {last.old} to {last.new} {now} {ways_on(last)}"
     name = items[0].release.instance
     yield Finding("upgrade-unfinished", "info", name.slice, detail, name)
 
@@ -183,6 +179,10 @@ def _is_due(workspace: Workspace, plan: Upgraded, ports: Ports) -> None:
     if not ports.specs.takes_version(app):
         hint = "write version: on a line of its own: the upgrade writes it there when it is done"
         raise Refused("the line of its version is not to be found", where=f"apps/{app}.yaml", hint=hint)
+    old, new, keeps = plan.upgrade.old, plan.upgrade.new, core.keeps_data(workspace.folder(app).playbook, STORE)
+    if is_older(new, old) and (plan.rule == "forbidden" or (keeps and plan.rule != "safe")):
+        hint = f"tfheal rollback {app} goes back the way that it came; tfheal deploy --in-place goes over its data as that is"
+        raise Refused(f"{new} is older", where=app, why=f"from {old} to {new} {REFUSALS[plan.rule]}", hint=hint)
     if plan.backs_up and workspace.apps[app].backup is None:
         hint = f"write backup: {{to: SLICE}} into apps/{app}.yaml, or say --no-backup"
         raise Refused("it holds data, and has no backups", where=app, hint=hint)

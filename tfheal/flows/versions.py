@@ -13,6 +13,7 @@ from tfheal.model.backup import STORE
 from tfheal.model.ports import Ports
 from tfheal.model.record import Deployed, Expected, Verb
 from tfheal.model.release import Release
+from tfheal.model.upgrade import UNDER_WAY, WAITING, Upgrade
 from tfheal.model.workspace import Workspace
 
 
@@ -49,6 +50,20 @@ def at_version(workspace: Workspace, app: str, version: str) -> Workspace:
 def releases_of(workspace: Workspace, app: str, ports: Ports) -> tuple[Release, ...]:
     """Return the releases that an app asks for, without those of its stores."""
     return tuple(release for release in wanted(workspace, app, ports) if release.component != STORE)
+
+
+def unfinished(app: str, ports: Ports) -> Upgrade | None:
+    """Return the upgrade of an app that did not come to its end: it is under way, was cut off, or waits for a human."""
+    last = ports.upgrades.last(app)
+    return last if last is not None and last.state in UNDER_WAY | WAITING else None
+
+
+def ways_on(begun: Upgrade) -> str:
+    """Given an upgrade that did not come to its end, return the commands that bring it there."""
+    on = f"tfheal upgrade {begun.app} --to {begun.new} {'--go-on ' if begun.state == 'undecided' else ''}goes on"
+    if begun.state in {"returning", "taking-back"}:  # which is on its way back in any case
+        return on
+    return f"{on}, tfheal rollback {begun.app} takes it back"
 
 
 def deployed_of(app: str, ports: Ports) -> list[Expected]:

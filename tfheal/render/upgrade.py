@@ -72,10 +72,21 @@ def upgrade_document(done: Upgraded) -> dict[str, object]:
 
 def rollout_words(done: RolledOut) -> str:
     """Given what became of an upgrade of many apps, or would, return it for a person."""
-    one, lines = done.rollout, [f"{done.rollout.playbook} to {done.rollout.version}: {done.rollout.state}"]
+    one, lines = (
+        done.rollout,
+        [f"{done.rollout.playbook} to {done.rollout.version}: {done.rollout.state}{_short(done)}"],
+    )
     for number, wave in enumerate(one.waves, start=1):
         lines += [f"wave {number}", *(f"  {_of_wave(app, done)}" for app in wave)]
     return "\n".join([*lines, one.detail] if one.detail else lines)
+
+
+def _short(done: RolledOut) -> str:
+    """Return how many apps did not come to the version where all waves were gone through."""
+    one = done.rollout
+    short = [app for app, outcome in one.outcomes.items() if outcome not in {"done", "unchanged"}]
+    of = sum(len(wave) for wave in one.waves)
+    return f", but {len(short)} of {of} did not come to it" if short and one.state == "done" else ""
 
 
 def _of_wave(app: str, done: RolledOut) -> str:
@@ -83,7 +94,7 @@ def _of_wave(app: str, done: RolledOut) -> str:
     if went is None:
         return f"{app}: {done.rollout.outcomes.get(app, 'not begun')}"
     if isinstance(went, TfhealError):
-        return f"{app}: {went}"
+        return f"{app}: {str(went).removeprefix(f'{app}: ')}"
     one, state = went.upgrade, went.upgrade.state
     why = went.refused or brief(one.detail)
     if state == "unchanged":
