@@ -211,7 +211,8 @@ def written(figures: Mapping[str, Any]) -> str:
     return (
         f"`bash tests/benchmark/gateway`, {figures['date']}, {figures['machine']}; {figures['seconds'] / 60:.0f} minutes.\n\n"
         f"{_RATE} requests a second through the gateway to two instances, half of them on connections of their own; one WebSocket with five words\n"
-        "a second, one upload of ten seconds after another. The service ends what is under way before it stops.\n\n"
+        "a second, one upload of ten seconds after another. The service ends what is under way before it stops.\n"
+        "What is under way in the end is waited for, an upload too, while nothing else is asked.\n\n"
         f"{markdown(head, rows)}"
     )
 
