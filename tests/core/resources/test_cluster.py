@@ -77,6 +77,7 @@ LEFT = [
     ("half made", None, None, ("PG_VERSION", "pg_wal/0", "base/1/1247.1", "postgresql.conf"), "stump"),
     ("of somebody, with a database", None, NUMBER, ("base/16384/1247",), ""),
     ("of somebody, with a table", 5, NUMBER, ("base/5/16384_fsm",), ""),
+    ("of somebody, with a table space", 5, NUMBER, ("base/5/1247", "pg_tblspc/16384"), ""),
     ("no cluster", None, None, ("PG_VERSION", "notes.txt"), ""),
 ]
 

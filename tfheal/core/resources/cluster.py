@@ -127,7 +127,7 @@ made() {
 }
 # What was cut off while a cluster was made or thrown away: nothing else is there, and no table or database of anybody.
 stump() {
-    [ -z "$(ls -A "$1" | grep -vE '^(PG_VERSION|base|global|(pg_|post).*)$')" ] &&
+    [ -z "$(ls -A "$1" | grep -vE '^(PG_VERSION|base|global|(pg_|post).*)$')" ] && [ -z "$(ls -A "$1/pg_tblspc" 2>/dev/null)" ] &&
         [ -z "$(find "$1/base" -printf '%f\n' 2>/dev/null | awk -F '[_.]' '$1 ~ /^[0-9]+$/ && $1 >= 16384')" ]
 }
 here() { live "$1"; sql "${2:-postgres}"; }
