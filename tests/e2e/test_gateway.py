@@ -203,6 +203,25 @@ def test_no_request_is_lost_while_instances_are_worked_on(edge: RunningLab) -> N
     edge.run("gateway", "drain", "edge/gateway@s3", check=6)
 
 
+def test_a_gateway_follows_what_it_leads_to(edge: RunningLab) -> None:
+    """It learns of a move before what is left behind stops, also of one that was killed; what it was not told of by its owner yet, it does not learn so."""
+    assert is_well(edge, "s1", "s2")
+    with Load(edge.address("s3")) as load:
+        edge.run("place", "page", "web=s1")
+        assert states(edge).keys() == {"s1"}
+        dying = replace(edge, around=(*edge.around, "TFHEAL_FAILPOINT=exec on s3"))
+        assert "failpoint: " in dying.run("place", "page", "web=s1,s2", check=-9).stderr
+        assert states(edge).keys() == {"s1"}
+        assert ("redeploy", "done") in actions(document(edge, "heal", "--auto"))
+        assert states(edge).keys() == {"s1", "s2"}
+    assert (load.failed, load.answered > 100) == ([], True)
+    assert findings(document(edge, "status", "page", "edge", check=None)) <= {"name-unasked"}
+    (edge.workspace / "apps/edge.yaml").write_text(f"{EDGE}settings: {{patience: 40}}\n")
+    told = edge.run("place", "page", "web=s1").stderr
+    assert "edge does not follow page" in " ".join(told.split()), told
+    assert states(edge).keys() == {"s1", "s2"}
+
+
 def ask_for_long(edge: RunningLab) -> None:
     """Ask for what takes long, and be content with nothing."""
     connection = http.client.HTTPConnection(edge.address("s3"), 80, timeout=30)

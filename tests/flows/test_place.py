@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 from journals import NOW, WEB, an_action
+from upgrading import EDGE, FILES, World, a_workspace, a_world, deployed
 from workspaces import write_workspace
 
 from tfheal.edge.files import WorkspaceFiles
 from tfheal.edge.journal import SqliteJournal
-from tfheal.flows.place import effective
+from tfheal.flows.fleet import Limits
+from tfheal.flows.place import _at, _following, effective
+from tfheal.flows.releases import wanted
+from tfheal.flows.rungs import HealRun
 from tfheal.model.record import Deployed, Place, Placement
 
 SPEC: Place = {"db": ("a1",), "web": ("a1", "a2")}
@@ -54,6 +58,32 @@ def test_a_slice_that_left_the_inventory_is_no_place(tmp_path: Path, journal: Sq
     root = write_workspace(tmp_path / "w")
     journal.move(Placement("site", {"db": ("a1",), "web": ("gone",)}, SPEC, frozenset(), NOW), ())
     assert placed(root, journal) == SPEC
+
+
+def followers(root: Path, world: World, apps: tuple[str, ...], **files: str) -> list[tuple[str, str]]:
+    """Have the gateway deployed as it is written, and what is written changed; return who follows when the app behind it moves, and from which release."""
+    first = a_workspace(root)
+    deployed(first, world, "1.0")
+    (edge,) = wanted(first, "edge", world.ports)
+    world.journal.save_release(edge, NOW)
+    world.journal.set_deployed(Deployed(EDGE, edge.id, "debian", 1, "deployed", NOW))
+    workspace = a_workspace(root / "then", **files)
+    run = HealRun(workspace, apps, world.ports, Limits(), "r1")
+    found = _following(run, _at(workspace, "shelf", {"web": ("a2",)}), "shelf")
+    return [(str(one.instance), "as it was" if one.id == edge.id else "anew") for one, _ in found]
+
+
+def test_a_gateway_follows_a_move(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If this run may act on it, and nothing else is asked of it: a move brings no settings along that nobody deployed."""
+    others = FILES["apps/edge.yaml"] + "settings: {patience: 40}\n"
+    with a_world(tmp_path, monkeypatch) as world:
+        ours, theirs = ("shelf", "edge"), ("shelf",)
+        with world.ports.leases.hold("edge", "heal", "r1"):
+            assert followers(tmp_path / "a", world, ours) == [("edge/gateway@a3", "anew")]
+            assert followers(tmp_path / "b", world, theirs) == []
+            assert followers(tmp_path / "c", world, ours, **{"apps/edge.yaml": others}) == []
+        assert followers(tmp_path / "d", world, ours) == [], "another may hold it"
+    assert len([one for one in world.did if one.startswith("edge  does not follow shelf: ")]) == 3
 
 
 def test_a_move_is_written_whole(journal: SqliteJournal) -> None:

@@ -4,7 +4,8 @@ A move is decided as a whole, in one transaction: the new placement with a highe
 rendered for it, and the old instance retired. What follows only carries that out, and any later run can go on with it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 
 from tfheal.base.errors import Refused, UsageError
@@ -65,12 +66,13 @@ def is_pending(workspace: Workspace, app: str, ports: Ports) -> bool:
 def move(run: HealRun, app: str, place: Place, pinned: frozenset[str], because: Because) -> dict[InstanceName, str]:
     """Given where an app is to run, bring it there, and return what did not come to be, with the reason.
 
-    What names an address that changed is rendered anew; what is left behind is retired. An instance with data that is new
-    waits for that data to come back.
+    What names an address that changed is rendered anew, also its gateway and what is led through it, after it and if they are
+    of this run; what is left behind is retired. An instance with data that is new waits for that data to come back.
     """
     ports, now = run.ports, run.ports.clock.now()
     ports.leases.check(app, run.run)
-    there = _at(run.workspace, app, place)
+    before = effective(run.workspace, ports.journal)  # others may have been moved in this run
+    there = _at(before, app, place)
     make_backup_keys(there, app, ports)
     releases = wanted(there, app, ports)
     known = ports.journal.deployed(app)
@@ -79,10 +81,53 @@ def move(run: HealRun, app: str, place: Place, pinned: frozenset[str], because: 
     new = [Deployed(one.instance, one.id, one.version, number, _phase(one, here), now) for one in releases]
     instances = {item.instance for item in new}
     left = [replace(item, phase="retired", at=now) for item in known if item.instance not in instances]
-    for release in releases:
+    follow = tuple(_following(replace(run, workspace=before), there, app))
+    for release in (*releases, *(one for one, _ in follow)):
         ports.journal.save_release(release, now)
-    ports.journal.move(Placement(app, place, run.workspace.written(app).place, pinned, now), [*new, *left])
-    return redeploy(replace(run, workspace=there), expected((app,), ports), because)
+    after = [replace(item, release=one.id, phase="deploying", at=now) for one, item in follow]
+    ports.journal.move(Placement(app, place, run.workspace.written(app).place, pinned, now), [*new, *left, *after])
+    run, names = replace(run, workspace=there), {one.instance for one, _ in follow}
+    failed = redeploy(run, expected((app,), ports), because)
+    led = [item for item in expected(beside(run.workspace, app), ports) if item.release.instance in names]
+    return failed | redeploy(run, led, because)
+
+
+def beside(workspace: Workspace, app: str) -> tuple[str, ...]:
+    """Given an app, return the apps that name addresses of it: its gateway, and what is led through it."""
+    through = workspace.apps[app].route
+    return tuple(
+        name
+        for name, other in workspace.apps.items()
+        if (through and through.gateway == name) or (other.route and other.route.gateway == app)
+    )
+
+
+def _following(run: HealRun, there: Workspace, app: str) -> Iterator[tuple[Release, Deployed]]:
+    """Yield the releases that instances beside an app are to have where it runs `there`, each with what is deployed.
+
+    What asks for something else besides, is paused or of another run stays as it is, and is told of.
+    """
+    for name in beside(run.workspace, app):
+        items = {item.release.instance: item.deployed for item in expected((name,), run.ports)}
+        changed = [one for one in wanted(there, name, run.ports) if one.instance in items]
+        changed = [one for one in changed if one.id != items[one.instance].release]
+        if why := _held(run, name) if changed else "":
+            run.ports.reporter.say(f"{name}  does not follow {app}: {why}")
+        else:
+            yield from ((one, items[one.instance]) for one in changed)
+
+
+def _held(run: HealRun, app: str) -> str:
+    """Return what keeps an app from following another; empty if nothing does."""
+    if app not in run.apps or is_pending(run.workspace, app, run.ports):
+        return f"tfheal deploy {app} --plan shows what it is to be"
+    try:
+        run.ports.leases.check(app, run.run)
+        for item in expected((app,), run.ports):
+            check(app, item.release.slice, run.ports)
+    except Refused as refusal:
+        return str(refusal)
+    return ""
 
 
 def _phase(release: Release, here: Collection[InstanceName]) -> Phase:
@@ -110,7 +155,10 @@ def place(
     """Given where a person wants components of an app, move them there; raise UsageError, or Refused with the reason."""
     _check(workspace, app, wishes)
     record = ports.journal.begin_run(f"place {app}", ports.clock.now()).id
-    with ports.leases.hold(app, "place", record):
+    near = [name for name in beside(workspace, app) if in_use(ports.journal.deployed(name))]
+    with ExitStack() as held:
+        for name in sorted((app, *near)):
+            held.enter_context(ports.leases.hold(name, "place", record))
         run = HealRun(workspace, (app,), ports, limits, record)
         before = expected((app,), ports)
         after = {**workspace.apps[app].place, **wishes}
@@ -122,7 +170,7 @@ def place(
         pinned = (known.pinned if known else frozenset()) | wishes.keys()
         kept = frozenset(component for component in pinned if after[component] != written[component])
         if before:
-            failed = move(run, app, after, kept, Because("place: a person moved it"))
+            failed = move(replace(run, apps=(app, *near)), app, after, kept, Because("place: a person moved it"))
         else:
             ports.journal.move(Placement(app, after, written, kept, ports.clock.now()), ())
             failed = {}

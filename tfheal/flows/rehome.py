@@ -31,7 +31,9 @@ def rehome(run: HealRun, action: Action) -> Taken:
         run.ports.reporter.say(f"{app}  rehome from {action.slice} to {moves[app]}: {action.why}")
         known = last_move(run.workspace, app, journal)
         pinned = known.pinned if known else frozenset()
-        failed |= move(run, app, place, pinned, Because(f"rehome: {action.why}", action.incident))
+        undone = move(run, app, place, pinned, Because(f"rehome: {action.why}", action.incident))
+        # A gateway that did not follow is a finding of its own, and no reason to move the app once more.
+        failed |= {name: why for name, why in undone.items() if name.app == app}
     where = ", ".join(f"{app} to {moves[app]}" for app in sorted({item.release.app for item in here}))
     detail = f"moved {where}" + "".join(f"; {name}: {why}" for name, why in failed.items())
     outcome: Outcome = "failed" if failed else "done"
