@@ -6,17 +6,18 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from journals import NOW, WEB, an_action
+from journals import NOW, WEB, a_release, an_action
 from upgrading import EDGE, FILES, World, a_workspace, a_world, deployed
 from workspaces import write_workspace
 
 from tfheal.edge.files import WorkspaceFiles
 from tfheal.edge.journal import SqliteJournal
 from tfheal.flows.fleet import Limits
-from tfheal.flows.place import _at, _following, effective
+from tfheal.flows.place import _anew, _at, _following, _phase, effective
 from tfheal.flows.releases import wanted
 from tfheal.flows.rungs import HealRun
-from tfheal.model.record import Deployed, Place, Placement
+from tfheal.model.playbook import DataSet
+from tfheal.model.record import Deployed, Phase, Place, Placement
 
 SPEC: Place = {"db": ("a1",), "web": ("a1", "a2")}
 MOVED: Place = {"db": ("a1",), "web": ("a1", "a3")}
@@ -84,6 +85,17 @@ def test_a_gateway_follows_a_move(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             assert followers(tmp_path / "c", world, ours, **{"apps/edge.yaml": others}) == []
         assert followers(tmp_path / "d", world, ours) == [], "another may hold it"
     assert len([one for one in world.did if one.startswith("edge  does not follow shelf: ")]) == 3
+
+
+@pytest.mark.parametrize(
+    ("phase", "then"), [("deployed", "deploying"), ("remaking", "remaking"), ("restoring", "restoring")]
+)
+def test_what_waits_for_its_data_waits_also_with_another_release(phase: Phase, then: Phase) -> None:
+    """It would start without it, and look well; so it is when another component of its app moves, too."""
+    assert _anew(phase) == then
+    release = a_release(data=(DataSet(name="data", path="/srv/tfheal/crm/web/data"),), resources=())
+    assert _phase(release, {release.instance: phase}) == then
+    assert _phase(release, {}) == "remaking", "what is new on its slice waits for what it had"
 
 
 def test_a_move_is_written_whole(journal: SqliteJournal) -> None:

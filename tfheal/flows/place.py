@@ -4,7 +4,7 @@ A move is decided as a whole, in one transaction: the new placement with a highe
 rendered for it, and the old instance retired. What follows only carries that out, and any later run can go on with it.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 
@@ -22,7 +22,7 @@ from tfheal.flows.releases import everywhere, expected, in_use, make_backup_keys
 from tfheal.flows.rungs import HealRun
 from tfheal.model.backup import STORE
 from tfheal.model.ports import Journal, Ports
-from tfheal.model.record import Deployed, Expected, Phase, Place, Placement
+from tfheal.model.record import AWAITING, Deployed, Expected, Phase, Place, Placement
 from tfheal.model.release import InstanceName, Release
 from tfheal.model.results import ComponentPlace, Placed
 from tfheal.model.workspace import Workspace
@@ -76,7 +76,7 @@ def move(run: HealRun, app: str, place: Place, pinned: frozenset[str], because: 
     make_backup_keys(there, app, ports)
     releases = wanted(there, app, ports)
     known = ports.journal.deployed(app)
-    here = {item.instance for item in in_use(known)}
+    here = {item.instance: item.phase for item in in_use(known)}
     number = max((item.generation for item in known), default=0) + 1
     new = [Deployed(one.instance, one.id, one.version, number, _phase(one, here), now) for one in releases]
     instances = {item.instance for item in new}
@@ -84,7 +84,7 @@ def move(run: HealRun, app: str, place: Place, pinned: frozenset[str], because: 
     follow = tuple(_following(replace(run, workspace=before), there, app))
     for release in (*releases, *(one for one, _ in follow)):
         ports.journal.save_release(release, now)
-    after = [replace(item, release=one.id, phase="deploying", at=now) for one, item in follow]
+    after = [replace(item, release=one.id, phase=_anew(item.phase), at=now) for one, item in follow]
     ports.journal.move(Placement(app, place, run.workspace.written(app).place, pinned, now), [*new, *left, *after])
     run, names = replace(run, workspace=there), {one.instance for one, _ in follow}
     failed = redeploy(run, expected((app,), ports), because)
@@ -108,7 +108,8 @@ def _following(run: HealRun, there: Workspace, app: str) -> Iterator[tuple[Relea
     What asks for something else besides, is paused or of another run stays as it is, and is told of.
     """
     for name in beside(run.workspace, app):
-        items = {item.release.instance: item.deployed for item in expected((name,), run.ports)}
+        there_now = (item.deployed for item in expected((name,), run.ports) if item.deployed.phase != "removing")
+        items = {item.instance: item for item in there_now}
         changed = [one for one in wanted(there, name, run.ports) if one.instance in items]
         changed = [one for one in changed if one.id != items[one.instance].release]
         if why := _held(run, name) if changed else "":
@@ -130,9 +131,15 @@ def _held(run: HealRun, app: str) -> str:
     return ""
 
 
-def _phase(release: Release, here: Collection[InstanceName]) -> Phase:
-    awaits = holds_data(release) and release.component != STORE and release.instance not in here
-    return "remaking" if awaits else "deploying"
+def _anew(phase: Phase) -> Phase:
+    """Return the phase of an instance that is to have another release: what waits for its data does so still."""
+    return phase if phase in AWAITING else "deploying"
+
+
+def _phase(release: Release, here: Mapping[InstanceName, Phase]) -> Phase:
+    if release.instance in here:
+        return _anew(here[release.instance])
+    return "remaking" if holds_data(release) and release.component != STORE else "deploying"
 
 
 def listed(workspace: Workspace, app: str, ports: Ports) -> Placed:
